@@ -1,0 +1,154 @@
+//! The state of a cluster that lives in one process, and the simulator's stand-in for Redis.
+//!
+//! Owns its data behind one lock that is never held across an await. Means exactly what Redis means,
+//! failures included: it can be taken down, restarted, emptied and rolled back.
+
+mod data;
+mod job;
+mod store;
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use crate::waiters::Waiters;
+use crate::{Limits, StateError};
+use data::Data;
+
+/// Time since any fixed origin; never runs backwards.
+type Clock = Arc<dyn Fn() -> Duration + Send + Sync>;
+
+/// The in-process state store. Clones share their data.
+#[derive(Clone)]
+pub struct MemoryState {
+    inner: Arc<Mutex<Inner>>,
+    waiters: Arc<Waiters>,
+    clock: Clock,
+}
+
+struct Inner {
+    data: Data,
+    limits: Limits,
+    run_id: String,
+    down: bool,
+}
+
+/// A copy of everything stored at one moment.
+#[derive(Debug, Clone)]
+pub struct MemorySnapshot(Data);
+
+impl Default for MemoryState {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for MemoryState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryState")
+            .field("seq", &self.lock().data.seq)
+            .finish_non_exhaustive()
+    }
+}
+
+impl MemoryState {
+    /// An empty store on tokio's clock, which tests may pause.
+    pub fn new() -> Self {
+        let origin = tokio::time::Instant::now();
+        Self::with_clock(move || origin.elapsed())
+    }
+
+    /// An empty store whose leases and times to live follow `clock`: the time since any fixed origin.
+    pub fn with_clock(clock: impl Fn() -> Duration + Send + Sync + 'static) -> Self {
+        let inner = Inner {
+            data: Data::default(),
+            limits: Limits::default(),
+            run_id: new_run_id(),
+            down: false,
+        };
+        Self {
+            inner: Arc::new(Mutex::new(inner)),
+            waiters: Arc::new(Waiters::default()),
+            clock: Arc::new(clock),
+        }
+    }
+
+    /// Replaces the bounds of each job.
+    #[must_use]
+    pub fn with_limits(self, limits: Limits) -> Self {
+        self.lock().limits = limits;
+        self
+    }
+
+    /// Copies everything stored.
+    pub fn snapshot(&self) -> MemorySnapshot {
+        MemorySnapshot(self.lock().data.clone())
+    }
+
+    /// Puts back what was stored at `snapshot`, as a server does that lost its latest writes in a crash.
+    pub fn rollback(&self, snapshot: &MemorySnapshot) {
+        self.restart_with(snapshot.0.clone());
+    }
+
+    /// Restarts the store without its data.
+    pub fn restart_empty(&self) {
+        self.restart_with(Data::default());
+    }
+
+    /// Restarts the store with its data.
+    pub fn restart(&self) {
+        self.lock().run_id = new_run_id();
+        self.waiters.wake_all();
+    }
+
+    /// Makes every call fail as unreachable.
+    pub fn go_down(&self) {
+        self.lock().down = true;
+        self.waiters.wake_all();
+    }
+
+    /// Ends [`MemoryState::go_down`].
+    pub fn come_up(&self) {
+        self.lock().down = false;
+    }
+
+    fn restart_with(&self, data: Data) {
+        let mut inner = self.lock();
+        inner.data = data;
+        inner.run_id = new_run_id();
+        drop(inner);
+        self.waiters.wake_all();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn now(&self) -> Duration {
+        (self.clock)()
+    }
+
+    /// Runs one operation on the data, unless the store is down.
+    fn with<T>(&self, operation: impl FnOnce(&mut Data, Duration) -> T) -> Result<T, StateError> {
+        let now = self.now();
+        let mut inner = self.up()?;
+        Ok(operation(&mut inner.data, now))
+    }
+
+    fn up(&self) -> Result<MutexGuard<'_, Inner>, StateError> {
+        let inner = self.lock();
+        if inner.down {
+            return Err(StateError::Unreachable {
+                endpoint: "memory".to_owned(),
+                reason: "down".to_owned(),
+            });
+        }
+        Ok(inner)
+    }
+}
+
+fn new_run_id() -> String {
+    Uuid::new_v4().simple().to_string()
+}
