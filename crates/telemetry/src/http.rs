@@ -1,0 +1,114 @@
+//! Requests that the gateway answered, by route pattern and status.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use prometheus_client::metrics::family::Family;
+use prometheus_client::registry::Registry;
+
+use crate::series::{Counter, Gauge, Timer, register};
+
+/// Most distinct routes; the gateway has fewer. What comes beyond is counted as `other`.
+const MAX_ROUTES: usize = 64;
+const OTHER: &str = "other";
+
+type Labels = [(&'static str, String); 3];
+
+/// Counts and times requests. Routes are patterns (`/v1/jobs/{id}`), never paths.
+#[derive(Debug, Clone)]
+pub struct HttpMetrics {
+    requests: Family<Labels, Counter>,
+    seconds: Timer,
+    in_flight: Gauge,
+    routes: Arc<Mutex<BTreeSet<String>>>,
+}
+
+impl HttpMetrics {
+    pub(crate) fn register(registry: &mut Registry) -> Self {
+        Self {
+            requests: register(
+                registry,
+                "http_requests",
+                "Requests answered, by method, route and status class.",
+            ),
+            seconds: register(
+                registry,
+                "http_seconds",
+                "How long requests took until their headers were sent.",
+            ),
+            in_flight: register(registry, "http_in_flight", "Requests being worked on."),
+            routes: Arc::default(),
+        }
+    }
+
+    /// Counts one answered request. `route` is the pattern that matched, `None` when none did.
+    pub fn answered(&self, method: &str, route: Option<&str>, status: u16, took: Duration) {
+        let labels = [
+            ("method", known_method(method).to_owned()),
+            ("route", self.bounded(route)),
+            ("status", format!("{}xx", status / 100 % 10)),
+        ];
+        self.requests.get_or_create(&labels).inc();
+        self.seconds.observe(took);
+    }
+
+    /// The gauge of requests being worked on.
+    pub fn in_flight(&self) -> &Gauge {
+        &self.in_flight
+    }
+
+    /// `route` if it is among the first [`MAX_ROUTES`] seen.
+    fn bounded(&self, route: Option<&str>) -> String {
+        let Some(route) = route else {
+            return OTHER.to_owned();
+        };
+        let mut routes = self.routes.lock().unwrap_or_else(PoisonError::into_inner);
+        if routes.contains(route) || routes.len() < MAX_ROUTES {
+            routes.insert(route.to_owned());
+            route.to_owned()
+        } else {
+            OTHER.to_owned()
+        }
+    }
+}
+
+/// A client may invent methods; a label may not.
+fn known_method(method: &str) -> &str {
+    match method {
+        "GET" | "HEAD" | "POST" | "PUT" | "PATCH" | "DELETE" | "OPTIONS" => method,
+        _ => OTHER,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_are_counted_by_pattern_and_class() {
+        let mut registry = Registry::default();
+        let http = HttpMetrics::register(&mut registry);
+        http.answered("GET", Some("/v1/jobs/{id}"), 404, Duration::from_millis(3));
+        let mut page = String::new();
+        assert!(prometheus_client::encoding::text::encode(&mut page, &registry).is_ok());
+        let line = "http_requests_total{method=\"GET\",route=\"/v1/jobs/{id}\",status=\"4xx\"} 1";
+        assert!(page.contains(line), "{page}");
+    }
+
+    #[test]
+    fn invented_routes_and_methods_do_not_multiply_series() {
+        let mut registry = Registry::default();
+        let http = HttpMetrics::register(&mut registry);
+        for n in 0..10 * MAX_ROUTES {
+            http.answered(&format!("M{n}"), Some(&format!("/{n}")), 200, Duration::ZERO);
+        }
+        let mut page = String::new();
+        assert!(prometheus_client::encoding::text::encode(&mut page, &registry).is_ok());
+        let series = page
+            .lines()
+            .filter(|line| line.starts_with("http_requests_total"))
+            .count();
+        assert_eq!(series, MAX_ROUTES + 1);
+    }
+}
