@@ -47,7 +47,10 @@ impl Attempt {
 
     /// The attempt whose [`Attempt::packed`] form is `packed`.
     pub const fn from_packed(packed: u64) -> Self {
-        Self { term: Term((packed >> 32) as u32), n: packed as u32 }
+        Self {
+            term: Term((packed >> 32) as u32),
+            n: packed as u32,
+        }
     }
 }
 

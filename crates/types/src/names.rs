@@ -44,9 +44,14 @@ impl TryFrom<String> for ClusterName {
 
     fn try_from(text: String) -> Result<Self, NameError> {
         let starts_well = text.starts_with(|c: char| c.is_ascii_lowercase());
-        let body_fits =
-            text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_');
-        if starts_well && body_fits && text.len() <= MAX_LEN { Ok(Self(text)) } else { Err(NameError(text)) }
+        let body_fits = text
+            .chars()
+            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_');
+        if starts_well && body_fits && text.len() <= MAX_LEN {
+            Ok(Self(text))
+        } else {
+            Err(NameError(text))
+        }
     }
 }
 

@@ -106,7 +106,11 @@ impl ResourceSet {
     pub fn shortage(&self, request: &Self) -> Option<ResourceShortage> {
         request.iter().find_map(|(name, wanted)| {
             let available = self.get(name);
-            (wanted > available).then(|| ResourceShortage { name: name.to_owned(), wanted, available })
+            (wanted > available).then(|| ResourceShortage {
+                name: name.to_owned(),
+                wanted,
+                available,
+            })
         })
     }
 
@@ -143,8 +147,12 @@ mod tests {
 
     #[test]
     fn taking_is_all_or_nothing() {
-        let mut supply = ResourceSet::new().with("cpu", Amount::whole(2)).with("gpu", Amount::whole(1));
-        let request = ResourceSet::new().with("cpu", Amount::milli(1500)).with("gpu", Amount::whole(2));
+        let mut supply = ResourceSet::new()
+            .with("cpu", Amount::whole(2))
+            .with("gpu", Amount::whole(1));
+        let request = ResourceSet::new()
+            .with("cpu", Amount::milli(1500))
+            .with("gpu", Amount::whole(2));
         let before = supply.clone();
         assert!(!supply.try_take(&request));
         assert_eq!(supply, before);

@@ -158,7 +158,9 @@ impl<'de> Deserialize<'de> for ByteSize {
             }
 
             fn visit_i64<E: de::Error>(self, bytes: i64) -> Result<ByteSize, E> {
-                u64::try_from(bytes).map(ByteSize).map_err(|_| E::custom("a byte size is not negative"))
+                u64::try_from(bytes)
+                    .map(ByteSize)
+                    .map_err(|_| E::custom("a byte size is not negative"))
             }
 
             fn visit_str<E: de::Error>(self, text: &str) -> Result<ByteSize, E> {
@@ -176,8 +178,13 @@ mod tests {
 
     #[test]
     fn reads_numbers_with_units() {
-        let cases =
-            [("0", 0), ("17 B", 17), ("1.5KiB", 1536), ("2GB", 2_000_000_000), (" 4 MiB ", 4 << 20)];
+        let cases = [
+            ("0", 0),
+            ("17 B", 17),
+            ("1.5KiB", 1536),
+            ("2GB", 2_000_000_000),
+            (" 4 MiB ", 4 << 20),
+        ];
         for (text, bytes) in cases {
             assert_eq!(text.parse(), Ok(ByteSize::new(bytes)), "{text}");
         }

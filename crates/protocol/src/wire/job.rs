@@ -1,0 +1,263 @@
+//! Jobs: options, states, events, and what is kept of them in the state store.
+
+use std::collections::BTreeMap;
+
+use millstream_types::{Attempt, ByteSize, JobId, TaskIdx, WorkerId};
+use serde::{Deserialize, Serialize};
+
+use crate::TaskError;
+
+/// What a job asks beyond its graph.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct JobOptions {
+    /// Higher runs first.
+    pub priority: i32,
+    /// Milliseconds from acceptance until the job fails if it has not ended.
+    pub deadline_ms: Option<u64>,
+    /// Seconds that results are kept after their last read; the cluster's default if none.
+    pub result_ttl_s: Option<u64>,
+    /// The client session the job lives with; none means detached.
+    pub attached_to: Option<String>,
+    /// Whose work it is.
+    pub tenant: String,
+    /// Free labels.
+    pub labels: BTreeMap<String, String>,
+}
+
+impl Default for JobOptions {
+    fn default() -> Self {
+        Self {
+            priority: 0,
+            deadline_ms: None,
+            result_ttl_s: None,
+            attached_to: None,
+            tenant: "default".to_owned(),
+            labels: BTreeMap::new(),
+        }
+    }
+}
+
+/// Where a job stands.
+///
+/// ```text
+///  accepted ─► running ─┬─► succeeded ◄─► recovering (an output was lost and is made again)
+///                       ├─► failed
+///                       └─► cancelling ─► cancelled
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum JobState {
+    /// In the queue, not yet seen by a leader.
+    Accepted,
+    /// Tasks run or wait to.
+    Running,
+    /// All wanted outputs are stored.
+    Succeeded,
+    /// An output was lost after the end and is made again.
+    Recovering,
+    /// A wanted output cannot be made.
+    Failed,
+    /// Asked to stop; workers are answering.
+    Cancelling,
+    /// Stopped.
+    Cancelled,
+}
+
+impl JobState {
+    /// Whether nothing more will run.
+    pub const fn is_terminal(self) -> bool {
+        matches!(self, Self::Succeeded | Self::Failed | Self::Cancelled)
+    }
+
+    /// The name users see.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Running => "running",
+            Self::Succeeded => "succeeded",
+            Self::Recovering => "recovering",
+            Self::Failed => "failed",
+            Self::Cancelling => "cancelling",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
+/// A task's state as the journal keeps it: one byte. What is not here is found out from inventories.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum StoredTaskState {
+    /// Not done, as far as the journal knows.
+    Pending = 0,
+    /// Its output was stored.
+    Stored = 1,
+    /// Its output was stored and let go since nobody needed it.
+    Released = 2,
+    /// It failed for good.
+    Failed = 3,
+    /// It was cancelled.
+    Cancelled = 4,
+}
+
+impl StoredTaskState {
+    /// Reads the journal's byte; an unknown one counts as pending, which is always safe.
+    pub const fn from_byte(byte: u8) -> Self {
+        match byte {
+            1 => Self::Stored,
+            2 => Self::Released,
+            3 => Self::Failed,
+            4 => Self::Cancelled,
+            _ => Self::Pending,
+        }
+    }
+}
+
+/// Tasks of a job by state.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct JobCounts {
+    /// All.
+    pub total: u32,
+    /// Waiting for inputs.
+    pub waiting: u32,
+    /// Ready, without a worker.
+    pub ready: u32,
+    /// Sent to a worker or running there.
+    pub assigned: u32,
+    /// Done, output held.
+    pub stored: u32,
+    /// Done, output let go.
+    pub released: u32,
+    /// Failed for good.
+    pub failed: u32,
+    /// Cancelled.
+    pub cancelled: u32,
+}
+
+/// What the journal keeps of a job beside its graph and pages.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct JobMeta {
+    /// The job.
+    pub job: JobId,
+    /// The hash of the submission, to tell a repeat from another job of the same id.
+    pub body_hash: millstream_types::ContentKey,
+    /// Its options.
+    pub options: JobOptions,
+    /// Where it stands.
+    pub state: JobState,
+    /// Unix milliseconds at acceptance.
+    pub accepted_ms: u64,
+    /// Unix milliseconds at the end.
+    pub ended_ms: Option<u64>,
+    /// Tasks by state, as of the last note.
+    pub counts: JobCounts,
+    /// Why it failed.
+    pub error: Option<TaskError>,
+    /// The task that failed first.
+    pub failed_task: Option<TaskIdx>,
+    /// What the job is called in lists: its SQL text's head, its label or its first key.
+    #[serde(default)]
+    pub name: String,
+}
+
+/// Where a wanted output is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ResultEntry {
+    /// The task whose object it is: the wanted one, or what replaced it.
+    pub task: TaskIdx,
+    /// Its generation.
+    pub attempt: Attempt,
+    /// Its size.
+    pub bytes: ByteSize,
+    /// Who holds it, and their data-plane addresses.
+    pub holders: Vec<(WorkerId, String)>,
+    /// The value itself where it is small.
+    pub inline: Option<bytes::Bytes>,
+}
+
+/// Head and tail of what a task wrote.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TaskLog {
+    /// The first 64 KiB.
+    pub head: String,
+    /// The last 64 KiB of the rest.
+    pub tail: String,
+    /// Bytes left out between them.
+    pub omitted: u64,
+}
+
+/// One line of a job's history.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct JobEvent {
+    /// Unix milliseconds.
+    pub at_ms: u64,
+    /// What happened.
+    #[serde(flatten)]
+    pub kind: JobEventKind,
+}
+
+/// What happens to a job.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum JobEventKind {
+    /// The leader has committed it.
+    Accepted {
+        /// Tasks it has so far.
+        tasks: u32,
+    },
+    /// Counts changed.
+    Progress {
+        /// Tasks by state.
+        counts: JobCounts,
+    },
+    /// A task grew the graph.
+    Extended {
+        /// Its key.
+        key: String,
+        /// Tasks it added.
+        added: u32,
+    },
+    /// A task failed and will be tried again.
+    Retried {
+        /// Its key.
+        key: String,
+        /// Why it failed.
+        error: TaskError,
+        /// Milliseconds until the next try.
+        delay_ms: u32,
+    },
+    /// A task failed for good.
+    TaskFailed {
+        /// Its key.
+        key: String,
+        /// Why.
+        error: TaskError,
+    },
+    /// A worker was lost, and work goes back.
+    WorkerLost {
+        /// Its name.
+        worker: String,
+        /// Tasks that run again for it.
+        requeued: u32,
+        /// Outputs made again.
+        recomputed: u32,
+    },
+    /// A leader took over or the state store came back.
+    Recovered {
+        /// Its term.
+        term: u32,
+        /// What was found.
+        message: String,
+    },
+    /// The job's state changed.
+    State {
+        /// The new state.
+        state: JobState,
+        /// Why, where it failed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        error: Option<TaskError>,
+    },
+}

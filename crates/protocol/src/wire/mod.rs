@@ -1,0 +1,22 @@
+//! The messages, by direction.
+
+mod gateway;
+mod hello;
+mod job;
+mod live;
+mod worker;
+
+pub use gateway::{
+    FromGateway, GatewayRequest, GraphSource, InlineResult, Intake, JobAnswer, ObjectLocation, RequestError,
+    Response, SubmitMsg, TaskAnswer, TaskQuery, ToGateway, WorkerAnswer,
+};
+pub use hello::{Hello, StaleTerm};
+pub use job::{
+    JobCounts, JobEvent, JobEventKind, JobMeta, JobOptions, JobState, ResultEntry, StoredTaskState, TaskLog,
+};
+pub use live::{ClusterSnapshot, LiveMsg, WorkerSnapshot};
+pub use worker::{
+    AssignJob, AssignMsg, ExecutingMsg, ExtendedMsg, FailedMsg, FinishedMsg, FromWorker, GoneInput, GoneMsg,
+    HeartbeatMsg, InventoryMsg, JobAttempts, JobObjects, OpsMsg, PeerInfo, RegisterMsg, ReplicateMsg,
+    ReturnOutcome, ReturnedMsg, TaskLogMsg, ToWorker, WorkerInfo,
+};
