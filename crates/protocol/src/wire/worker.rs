@@ -121,6 +121,14 @@ pub struct AssignMsg {
     pub holder_offsets: U32s,
     /// Peer numbers of holders.
     pub holders: U32s,
+    /// Bits per task, see [`AssignMsg::INLINE`]; none if no task has any. Older writers send none.
+    #[serde(default)]
+    pub flags: U16s,
+}
+
+impl AssignMsg {
+    /// In `flags`: the task is wanted, so a small output travels inside [`FinishedMsg`].
+    pub const INLINE: u16 = 1;
 }
 
 /// The job of an assignment.
