@@ -8,8 +8,10 @@
 //! not know what payloads mean, decide who should lead, or retry for its callers.
 
 mod error;
+mod keys;
 mod memory;
 mod model;
+mod redis_state;
 mod store;
 mod waiters;
 mod write;
@@ -20,5 +22,22 @@ pub use model::{
     CursorError, EventId, EventPage, Fence, JobCursor, JobRecord, Journal, Limits, LogRef, PAGE_BYTES,
     StoredJob, Table,
 };
+pub use redis_state::{RedisSettings, RedisState};
 pub use store::StateStore;
 pub use write::Write;
+
+use std::sync::Arc;
+
+use millstream_types::ClusterName;
+
+/// Opens the store that `url` names: `memory:` for one inside this process, else a Redis.
+///
+/// # Errors
+/// [`StateError::InvalidUrl`]; a Redis that is not up is none.
+pub fn open(url: &str, cluster: &ClusterName) -> Result<Arc<dyn StateStore>, StateError> {
+    if url == "memory:" {
+        return Ok(Arc::new(MemoryState::new()));
+    }
+    let settings = RedisSettings::new(url, cluster.clone());
+    Ok(Arc::new(RedisState::connect(&settings)?))
+}
