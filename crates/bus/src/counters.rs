@@ -44,6 +44,10 @@ impl BusCounters {
         self.connected.fetch_add(1, Ordering::Relaxed);
     }
 
+    pub(crate) fn count_connect_failure(&self) {
+        self.connect_failures.fetch_add(1, Ordering::Relaxed);
+    }
+
     pub(crate) fn count_published(&self) {
         self.published.fetch_add(1, Ordering::Relaxed);
     }

@@ -70,6 +70,14 @@ pub enum BusError {
         /// The queue that was asked for.
         queue: QueueName,
     },
+    /// A queue name or topic is longer than any broker takes.
+    #[error("a queue name or topic of {bytes} bytes is above the limit of {max}")]
+    NameTooLong {
+        /// The name's length.
+        bytes: usize,
+        /// The longest name.
+        max: usize,
+    },
     /// Only addresses of queues can be confirmed.
     #[error("a confirmed message needs a queue, not an exchange")]
     NotConfirmable,
@@ -89,6 +97,7 @@ impl BusError {
             Self::Unroutable { .. } => "bus_unroutable",
             Self::Refused { .. } => "bus_refused",
             Self::QueueTaken { .. } => "bus_queue_taken",
+            Self::NameTooLong { .. } => "bus_name_too_long",
             Self::NotConfirmable => "bus_not_confirmable",
         }
     }
@@ -106,6 +115,7 @@ impl BusError {
             | Self::Runtime { .. }
             | Self::FrameTooLarge { .. }
             | Self::QueueTaken { .. }
+            | Self::NameTooLong { .. }
             | Self::NotConfirmable => false,
         }
     }

@@ -24,6 +24,7 @@
 //! session window of the layer above (at most four unacknowledged batches per peer). Outgoing frames wait for room
 //! in a byte window per link.
 
+mod amqp;
 mod closed;
 mod counters;
 mod error;
@@ -33,6 +34,7 @@ mod names;
 mod queue;
 mod returns;
 
+pub use amqp::AmqpBus;
 pub use counters::{BusCounters, CounterSnapshot};
 pub use error::BusError;
 pub use inproc::{InprocBroker, InprocBus};

@@ -5,6 +5,22 @@ use std::sync::Arc;
 
 use millstream_types::{ClusterName, GatewayId, LeaderId, SessionNo, Term, WorkerId};
 
+use crate::error::BusError;
+
+/// AMQP's longest name and topic.
+const MAX_NAME: usize = 255;
+
+/// Refuses a queue name or topic that AMQP cannot carry.
+pub(crate) fn check_name(name: &str) -> Result<(), BusError> {
+    if name.len() > MAX_NAME {
+        return Err(BusError::NameTooLong {
+            bytes: name.len(),
+            max: MAX_NAME,
+        });
+    }
+    Ok(())
+}
+
 /// A queue's name, cheap to clone.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct QueueName(Arc<str>);
@@ -43,6 +59,17 @@ pub enum Address {
     Hello,
     /// Every live queue with a matching topic: words parted by dots, such as `job.42.progress`.
     Live(String),
+}
+
+impl Address {
+    /// Refuses names that no broker takes.
+    pub(crate) fn check(&self) -> Result<(), BusError> {
+        match self {
+            Self::Queue(queue) => check_name(queue.as_str()),
+            Self::Hello => Ok(()),
+            Self::Live(topic) => check_name(topic),
+        }
+    }
 }
 
 impl From<QueueName> for Address {

@@ -2,9 +2,16 @@
 
 use bytes::Bytes;
 
+use crate::amqp::{AmqpAcker, AmqpConsumer};
 use crate::error::BusError;
 use crate::inproc::{InprocAcker, InprocConsumer};
-use crate::names::{Names, QueueName};
+use crate::names::{Names, QueueName, check_name};
+
+/// Bytes that wait in the intake at most: a cluster whose schedulers are away refuses jobs before it eats the broker's
+/// disk.
+pub(crate) const INTAKE_MAX_BYTES: i64 = 1 << 30;
+/// Undecodable frames kept for an operator; the oldest go first.
+pub(crate) const DEAD_MAX_FRAMES: i64 = 10_000;
 
 /// A queue to consume from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,6 +91,15 @@ impl QueueSpec {
             kind: QueueKind::Live { topics, max_length },
         }
     }
+
+    /// Refuses names that no broker takes.
+    pub(crate) fn check(&self) -> Result<(), BusError> {
+        check_name(self.name.as_str())?;
+        if let QueueKind::Live { topics, .. } = &self.kind {
+            topics.iter().try_for_each(|topic| check_name(topic))?;
+        }
+        Ok(())
+    }
 }
 
 /// The receiving end of a queue. Dropping it gives unacknowledged deliveries back and removes an exclusive queue.
@@ -93,6 +109,7 @@ pub struct Consumer(ConsumerKind);
 #[derive(Debug)]
 enum ConsumerKind {
     Inproc(InprocConsumer),
+    Amqp(Box<AmqpConsumer>),
 }
 
 impl Consumer {
@@ -100,10 +117,15 @@ impl Consumer {
         Self(ConsumerKind::Inproc(consumer))
     }
 
+    pub(crate) fn amqp(consumer: AmqpConsumer) -> Self {
+        Self(ConsumerKind::Amqp(Box::new(consumer)))
+    }
+
     /// The next delivery, in the queue's order; nothing once the link has ended. Cancelling the call loses nothing.
     pub async fn next(&mut self) -> Option<Delivery> {
         match &mut self.0 {
             ConsumerKind::Inproc(consumer) => consumer.next().await,
+            ConsumerKind::Amqp(consumer) => consumer.next().await,
         }
     }
 }
@@ -123,6 +145,7 @@ pub(crate) enum Acker {
     /// The broker forgot the frame when it sent it.
     Automatic,
     Inproc(InprocAcker),
+    Amqp(AmqpAcker),
 }
 
 impl Delivery {
@@ -143,6 +166,7 @@ impl Delivery {
         match self.acker {
             Acker::Automatic => Ok(()),
             Acker::Inproc(acker) => acker.ack(),
+            Acker::Amqp(acker) => acker.ack().await,
         }
     }
 }

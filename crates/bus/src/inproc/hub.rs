@@ -10,7 +10,7 @@ use tokio::sync::{Notify, watch};
 use crate::closed::Closed;
 use crate::error::BusError;
 use crate::names::{Names, QueueName};
-use crate::queue::{QueueKind, QueueSpec};
+use crate::queue::{DEAD_MAX_FRAMES, INTAKE_MAX_BYTES, QueueKind, QueueSpec};
 use crate::returns::ReturnsSender;
 
 use super::queues::{ConsumerId, Limit, LinkId, Queue, Taken};
@@ -18,11 +18,6 @@ use super::topic;
 
 /// What errors call this broker.
 const ENDPOINT: &str = "in-process";
-/// As RabbitMQ's intake, see [`crate::link`]: a cluster whose scheduler is away refuses jobs before it eats the host.
-const INTAKE_MAX_BYTES: usize = 1 << 30;
-/// Undecodable frames kept for an operator.
-const DEAD_MAX_FRAMES: usize = 10_000;
-
 /// What a link needs to know of itself.
 #[derive(Debug)]
 pub(super) struct LinkHandle {
@@ -118,8 +113,8 @@ impl Hub {
             },
         );
         let durable = [
-            (names.intake(), Limit::RefuseAtBytes(INTAKE_MAX_BYTES)),
-            (names.dead(), Limit::DropOldestAbove(DEAD_MAX_FRAMES)),
+            (names.intake(), Limit::RefuseAtBytes(size(INTAKE_MAX_BYTES))),
+            (names.dead(), Limit::DropOldestAbove(size(DEAD_MAX_FRAMES))),
         ];
         for (name, limit) in durable {
             state.queues.entry(name).or_insert_with(|| Queue::durable(limit));
@@ -327,6 +322,11 @@ impl State {
             .get_mut(name)
             .ok_or_else(|| BusError::Unroutable { queue: name.clone() })
     }
+}
+
+/// A limit as a count; one that does not fit is none.
+fn size(limit: i64) -> usize {
+    usize::try_from(limit).unwrap_or(usize::MAX)
 }
 
 fn broken(reason: &str) -> BusError {

@@ -66,6 +66,7 @@ impl InprocLink {
 #[async_trait]
 impl Link for InprocLink {
     async fn consume(&self, queue: QueueSpec) -> Result<Consumer, BusError> {
+        queue.check()?;
         let name = queue.name.clone();
         let (id, wake) = self
             .hub
@@ -83,6 +84,7 @@ impl Link for InprocLink {
 
     async fn publish(&self, to: &Address, frame: Bytes) -> Result<(), BusError> {
         check_size(&frame)?;
+        to.check()?;
         match to {
             Address::Hello => self.to_exchange(&self.names.hello_exchange(), "", &frame),
             Address::Live(topic) => self.to_exchange(&self.names.live_exchange(), topic, &frame),
@@ -97,6 +99,7 @@ impl Link for InprocLink {
 
     async fn publish_confirmed(&self, to: &Address, frame: Bytes) -> Result<(), BusError> {
         check_size(&frame)?;
+        to.check()?;
         let Address::Queue(queue) = to else {
             return Err(BusError::NotConfirmable);
         };
@@ -108,8 +111,8 @@ impl Link for InprocLink {
     }
 
     async fn dead_letter(&self, from: &QueueName, frame: Bytes, reason: &str) -> Result<(), BusError> {
-        warn!(queue = %from, bytes = frame.len(), reason, "message put aside in the dead-letter queue");
         check_size(&frame)?;
+        warn!(queue = %from, bytes = frame.len(), reason, "message put aside in the dead-letter queue");
         self.to_queue(&self.names.dead(), frame)?;
         self.counters.count_dead_lettered();
         Ok(())
