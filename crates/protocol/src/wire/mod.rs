@@ -1,11 +1,13 @@
 //! The messages, by direction.
 
+mod datagram;
 mod gateway;
 mod hello;
 mod job;
 mod live;
 mod worker;
 
+pub use datagram::{Datagram, decode_datagrams, encode_datagrams};
 pub use gateway::{
     FromGateway, GatewayRequest, GraphSource, InlineResult, Intake, JobAnswer, ObjectLocation, RequestError,
     Response, SubmitMsg, TaskAnswer, TaskQuery, ToGateway, WorkerAnswer,
