@@ -176,6 +176,19 @@ pub struct ResultEntry {
     pub inline: Option<bytes::Bytes>,
 }
 
+/// Failures counted against a task, as the journal keeps them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailureRecord {
+    /// The last error.
+    pub error: TaskError,
+    /// Runs that failed by themselves.
+    pub failures: u32,
+    /// Workers that died while executing the task.
+    pub lost_workers: u32,
+    /// Whether the task will not run again.
+    pub terminal: bool,
+}
+
 /// Head and tail of what a task wrote.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]

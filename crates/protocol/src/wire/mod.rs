@@ -14,7 +14,8 @@ pub use gateway::{
 };
 pub use hello::{Hello, Notice, StaleTerm};
 pub use job::{
-    JobCounts, JobEvent, JobEventKind, JobMeta, JobOptions, JobState, ResultEntry, StoredTaskState, TaskLog,
+    FailureRecord, JobCounts, JobEvent, JobEventKind, JobMeta, JobOptions, JobState, ResultEntry,
+    StoredTaskState, TaskLog,
 };
 pub use live::{ClusterSnapshot, LiveMsg, WorkerSnapshot};
 pub use worker::{
