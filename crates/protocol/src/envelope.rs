@@ -10,7 +10,6 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::codec::{self, DecodeError, EncodeError, MAX_FRAME_BYTES, PROTOCOL_VERSION};
-use crate::wire::Notice;
 
 /// The head of a batch.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,24 +56,6 @@ pub fn encode_batch<T: Serialize>(header: &Header, items: &[T]) -> Result<Bytes,
     encode_frame(header, &encoded)
 }
 
-/// Encodes what travels outside sessions, one notice a frame.
-pub fn encode_notice(
-    cluster: &ClusterName,
-    sender: Uuid,
-    term: Term,
-    notice: &Notice,
-) -> Result<Bytes, EncodeError> {
-    let header = Header {
-        cluster: cluster.clone(),
-        sender,
-        term,
-        session: SessionNo(0),
-        seq: 0,
-        ack: 0,
-    };
-    encode_batch(&header, std::slice::from_ref(notice))
-}
-
 /// Reads only the header, and returns the bytes of the items behind it.
 pub fn decode_header<'a>(own: &ClusterName, frame: &'a [u8]) -> Result<(Header, &'a [u8]), DecodeError> {
     if frame.len() > MAX_FRAME_BYTES {
@@ -95,13 +76,6 @@ pub fn decode_header<'a>(own: &ClusterName, frame: &'a [u8]) -> Result<(Header, 
         });
     }
     Ok((header, rest))
-}
-
-impl Header {
-    /// Whether the frame carries [`Notice`]s instead of a session's items.
-    pub const fn is_notice(&self) -> bool {
-        self.session.0 == 0
-    }
 }
 
 /// Reads a batch of items of one type.

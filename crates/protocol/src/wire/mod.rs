@@ -12,7 +12,7 @@ pub use gateway::{
     FromGateway, GatewayRequest, GraphSource, InlineResult, Intake, JobAnswer, ObjectLocation, RequestError,
     Response, SubmitMsg, TaskAnswer, TaskQuery, ToGateway, WorkerAnswer,
 };
-pub use hello::{Hello, Notice, StaleTerm};
+pub use hello::{Hello, StaleTerm};
 pub use job::{
     FailureRecord, JobCounts, JobEvent, JobEventKind, JobMeta, JobOptions, JobState, ResultEntry,
     StoredTaskState, TaskLog,

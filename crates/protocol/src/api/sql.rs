@@ -1,0 +1,148 @@
+//! Queries.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// A query: the body of `/v1/sql`, and the parameters of the `plan` operation that plans it on a worker.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SqlRequest {
+    /// One SQL statement.
+    pub query: String,
+    /// Tables by the name that the query uses.
+    #[serde(default)]
+    pub tables: BTreeMap<String, TableSource>,
+    /// Values of `$1`, `$2`, …: null, truth values, numbers and texts.
+    #[serde(default)]
+    pub params: Vec<rmpv::Value>,
+    /// How to run it.
+    #[serde(default)]
+    pub options: SqlOptions,
+}
+
+/// Options of a query.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SqlOptions {
+    /// Tasks per stage; the cluster's slots if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub partitions: Option<u32>,
+    /// What the result is written as; the gateway sets it from the `Accept` header if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub format: Option<ResultFormat>,
+}
+
+/// What a query's result is written as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ResultFormat {
+    /// An array of objects, one for each row.
+    #[default]
+    Json,
+    /// Comma-separated values with a header.
+    Csv,
+    /// Arrow's streaming format.
+    Arrow,
+    /// Parquet.
+    Parquet,
+}
+
+impl ResultFormat {
+    /// All formats.
+    pub const ALL: [Self; 4] = [Self::Json, Self::Csv, Self::Arrow, Self::Parquet];
+
+    /// The name users write.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+            Self::Csv => "csv",
+            Self::Arrow => "arrow",
+            Self::Parquet => "parquet",
+        }
+    }
+
+    /// Its content type.
+    pub const fn content_type(self) -> &'static str {
+        match self {
+            Self::Json => "application/json",
+            Self::Csv => "text/csv; charset=utf-8",
+            Self::Arrow => "application/vnd.apache.arrow.stream",
+            Self::Parquet => "application/vnd.apache.parquet",
+        }
+    }
+
+    /// The format of this content type, parameters aside.
+    pub fn of_content_type(content_type: &str) -> Option<Self> {
+        let essence = |text: &str| {
+            text.split(';')
+                .next()
+                .unwrap_or_default()
+                .trim()
+                .to_ascii_lowercase()
+        };
+        let asked = essence(content_type);
+        Self::ALL
+            .into_iter()
+            .find(|format| essence(format.content_type()) == asked)
+    }
+}
+
+/// The files of a table: a path, a list of paths, or paths with options.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(
+    untagged,
+    expecting = "expected a path, a list of paths, or {\"paths\": …, \"format\": …, \"csv\": {…}}"
+)]
+pub enum TableSource {
+    /// One file, folder or glob pattern.
+    Path(String),
+    /// Several of them.
+    Paths(Vec<String>),
+    /// With options.
+    Full(TableRequest),
+}
+
+/// The files of a table, with options.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TableRequest {
+    /// Files, folders and glob patterns.
+    pub paths: Vec<String>,
+    /// `csv` or `parquet`; told by the files' extension if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub format: Option<String>,
+    /// How CSV files are written; the planner knows the options.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub csv: BTreeMap<String, rmpv::Value>,
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a failed unwrap is the test's failure")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tables_are_written_in_three_ways() {
+        let request: SqlRequest = serde_json::from_str(
+            r#"{"query": "SELECT 1", "params": [null, 1, "x"], "tables": {
+                "a": "a.csv", "b": ["b1.parquet", "b2.parquet"],
+                "c": {"paths": ["c.txt"], "format": "csv", "csv": {"delimiter": "|"}}}}"#,
+        )
+        .unwrap();
+        assert_eq!(request.tables["a"], TableSource::Path("a.csv".to_owned()));
+        assert!(matches!(&request.tables["b"], TableSource::Paths(paths) if paths.len() == 2));
+        assert!(matches!(&request.tables["c"], TableSource::Full(full) if full.csv.len() == 1));
+        let encoded = crate::codec::encode_named(&request).unwrap();
+        assert_eq!(crate::codec::decode::<SqlRequest>(&encoded), Ok(request));
+    }
+
+    #[test]
+    fn content_types_name_formats() {
+        for format in ResultFormat::ALL {
+            assert_eq!(ResultFormat::of_content_type(format.content_type()), Some(format));
+        }
+        assert_eq!(ResultFormat::of_content_type("Text/CSV"), Some(ResultFormat::Csv));
+        assert_eq!(ResultFormat::of_content_type("text/html"), None);
+    }
+}
