@@ -142,7 +142,12 @@ mod tests {
 
     #[test]
     fn arguments_survive_the_wire() {
-        let args = NativeArgs::new().value(&(1, "two")).unwrap().input(3).all_inputs().index();
+        let args = NativeArgs::new()
+            .value(&(1, "two"))
+            .unwrap()
+            .input(3)
+            .all_inputs()
+            .index();
         let params = args.to_params().unwrap();
         assert_eq!(NativeArgs::from_params(&params), Ok(args));
     }
@@ -151,7 +156,8 @@ mod tests {
     fn commands_survive_the_wire() {
         let mut spec = CommandSpec::new(["sort", "-u"]);
         spec.stdin = Some(CommandBytes::Input(0));
-        spec.files_in.insert("a/b".to_owned(), CommandBytes::Literal(Bytes::from_static(b"x")));
+        spec.files_in
+            .insert("a/b".to_owned(), CommandBytes::Literal(Bytes::from_static(b"x")));
         let params = spec.to_params().unwrap();
         assert_eq!(CommandSpec::from_params(&params), Ok(spec));
     }

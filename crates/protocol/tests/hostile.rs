@@ -6,7 +6,7 @@ mod samples;
 use millstream_protocol::codec::{self, DecodeError, MAX_FRAME_BYTES, PROTOCOL_VERSION};
 use millstream_protocol::envelope::{self, Header};
 use millstream_protocol::graph::{Graph, GraphExtension, GraphLimits};
-use millstream_protocol::wire::{FromWorker, Datagram, ToWorker};
+use millstream_protocol::wire::{Datagram, FromWorker, ToWorker};
 use millstream_types::{ClusterName, SessionNo, TaskIdx, Term};
 use proptest::prelude::*;
 use uuid::Uuid;

@@ -436,11 +436,11 @@ fn task_answer() -> TaskAnswer {
 
 pub(crate) fn datagrams() -> Vec<(&'static str, Datagram)> {
     let ask = |request| {
-        XXFromGateway {
+        Datagram::FromGateway(FromGateway {
             id: 1,
             reply_to: "millstream.gateway.x.1".to_owned(),
             request,
-        }))
+        })
     };
     let answer = |result| Datagram::ToGateway(ToGateway::Response { id: 1, result });
     let worker = WorkerAnswer {
