@@ -1,2 +1,56 @@
-//! xtask
-fn main() {}
+//! Chores of the repository: `cargo xtask deps`, `cargo xtask config-reference [--check]`.
+#![expect(
+    clippy::print_stdout,
+    reason = "a command line tool reports on standard output"
+)]
+
+mod deps;
+mod house;
+mod reference;
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
+
+const USAGE: &str = "\
+usage: cargo xtask COMMAND
+
+  deps                        check which crate may know which (docs/ARCHITECTURE.md)
+  config-reference            write docs/reference/configuration.md
+  config-reference --check    fail if that page is stale
+";
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Not `main`'s own report, which adds a backtrace of this tool to a finding about the repository.
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<()> {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match arguments[..] {
+        ["deps"] => deps::run(&root()?),
+        ["config-reference"] => reference::write(&root()?),
+        ["config-reference", "--check"] => reference::check(&root()?),
+        ["--help" | "-h" | "help"] => {
+            print!("{USAGE}");
+            Ok(())
+        }
+        [] => bail!("no command\n\n{USAGE}"),
+        _ => bail!("unknown command `{}`\n\n{USAGE}", arguments.join(" ")),
+    }
+}
+
+/// The workspace's folder.
+fn root() -> Result<PathBuf> {
+    let xtask = Path::new(env!("CARGO_MANIFEST_DIR"));
+    Ok(xtask.parent().context("xtask lies in the workspace")?.to_owned())
+}

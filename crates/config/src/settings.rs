@@ -135,7 +135,7 @@ sections! {
         memory_limit: MemoryLimit = MemoryLimit::Auto,
         /// What tasks can ask for besides cpu and memory, such as `gpu`.
         resources: ResourceSet = ResourceSet::new(),
-        /// Host, or host and port, under which peers reach this worker's data plane; `data_host` if not set.
+        /// Host, or host and port, that peers are told; `data_host` if not set, or the machine's name where that is a wildcard.
         advertise_address: Option<String> = None,
         /// Address that the data plane listens on.
         data_host: String = "127.0.0.1".to_owned(),
