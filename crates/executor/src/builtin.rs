@@ -1,0 +1,1 @@
+//! Functions that every worker has: for benchmarks, demonstrations and tests.

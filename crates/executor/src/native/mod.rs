@@ -1,0 +1,10 @@
+//! Native functions: compiled into the worker, found by name.
+
+pub mod call;
+mod ctx;
+mod executor;
+mod registry;
+
+pub use ctx::TaskCtx;
+pub use executor::NativeExecutor;
+pub use registry::{DuplicateFunction, NativeFunction, NativeRegistry};
