@@ -17,6 +17,22 @@
 //! - A frame for a queue that does not exist is reported by [`Link::returns`].
 //! - A frame above [`MAX_FRAME`] is refused before it goes out.
 //!
+//! ```
+//! # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+//! use millstream_bus::{Bus, InprocBroker, Link, Names, QueueSpec};
+//! use millstream_types::{ClusterName, SessionNo, WorkerId};
+//!
+//! let bus = InprocBroker::new().bus(Names::new(ClusterName::default()));
+//! let link = bus.connect("worker").await;
+//! let queue = bus.names().worker(WorkerId::from_u128(1), SessionNo(1));
+//! let mut consumer = link.consume(QueueSpec::private_with_hello(queue.clone())).await?;
+//! link.publish(&queue.into(), "a batch".into()).await?;
+//! assert_eq!(consumer.next().await.map(|delivery| delivery.frame), Some("a batch".into()));
+//! # Ok::<(), millstream_bus::BusError>(())
+//! # })?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! # What bounds memory
 //!
 //! The AMQP client library buffers deliveries without a limit, so each kind of queue has its own bound: intake by its

@@ -193,7 +193,8 @@ async fn watch_connections(state: Arc<LinkState>, connections: Arc<[Connection; 
         tokio::select! {
             _ = state.closed.wait() => break,
             event = events.next() => match event {
-                Some(Event::Error(error)) => {
+                // A soft error ends one channel, and whoever uses that channel sees it.
+                Some(Event::Error(error)) if !error.is_amqp_soft_error() => {
                     state.fail(&error);
                 }
                 Some(Event::ConnectionBlocked(reason)) => {
