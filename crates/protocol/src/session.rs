@@ -123,6 +123,16 @@ impl Session {
         self.data.is_empty() && self.in_flight() < WINDOW
     }
 
+    /// Whether queued items still wait for room in the window.
+    pub fn has_unsent(&self) -> bool {
+        !self.data.is_empty() || !self.urgent.is_empty()
+    }
+
+    /// Whether urgent items queued now leave with the next poll.
+    pub fn has_urgent_room(&self) -> bool {
+        self.urgent.is_empty() && self.in_flight() < URGENT_WINDOW
+    }
+
     /// Queues an item. Order among such items is kept.
     pub fn push<T: Serialize>(&mut self, item: &T) -> Result<(), PushError> {
         self.data.push_back(encode_item(item)?);

@@ -23,7 +23,10 @@ pub enum WorkerEvent {
     /// A frame arrived on this worker's queue.
     LeaderFrame(Bytes),
     /// A frame to the leader came back: its queue does not exist.
-    LeaderUnroutable,
+    LeaderUnroutable {
+        /// The queue that does not exist.
+        queue: String,
+    },
     /// A started task ended well; its output is in the store.
     TaskFinished {
         /// Which run.

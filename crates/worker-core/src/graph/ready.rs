@@ -1,0 +1,193 @@
+//! Slots, resources, and which ready task takes them next.
+//!
+//! Ready tasks of all jobs are kept in order of priority, in one queue per distinct request. A task that does not fit
+//! bars later ones from the resources it lacks, so that a large request is never starved by small ones.
+
+use std::collections::BTreeSet;
+
+use millstream_types::{Amount, ResourceSet, ResourceShortage};
+
+use super::node::NodeRef;
+
+/// The resource every task takes one of unless it says otherwise.
+const CPU: &str = "cpu";
+/// The resource counted in bytes.
+const MEMORY: &str = "memory";
+
+/// Tasks that ask for the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ClassRef(u32);
+
+#[derive(Debug)]
+struct Class {
+    /// Indexes into the supply, and thousandths.
+    request: Vec<(usize, u64)>,
+    ready: BTreeSet<(u64, NodeRef)>,
+}
+
+/// Ready tasks, and what is left of the worker's resources.
+#[derive(Debug)]
+pub(crate) struct ReadyQueue {
+    names: Vec<String>,
+    supply: Vec<u64>,
+    free: Vec<u64>,
+    slots: u32,
+    taken_slots: u32,
+    classes: Vec<Class>,
+}
+
+impl ReadyQueue {
+    /// All resources free. `cpu` counts slots and `memory` the limit, unless `resources` says otherwise.
+    pub(crate) fn new(slots: u32, memory_limit: u64, resources: &ResourceSet) -> Self {
+        let has = |name: &str| resources.iter().any(|(other, _)| other == name);
+        let mut supply: Vec<(String, u64)> = resources
+            .iter()
+            .map(|(name, amount)| (name.to_owned(), amount.as_milli()))
+            .collect();
+        if !has(CPU) {
+            supply.push((CPU.to_owned(), Amount::whole(u64::from(slots)).as_milli()));
+        }
+        if !has(MEMORY) {
+            supply.push((MEMORY.to_owned(), Amount::whole(memory_limit).as_milli()));
+        }
+        let (names, supply): (Vec<_>, Vec<_>) = supply.into_iter().unzip();
+        Self {
+            names,
+            free: supply.clone(),
+            supply,
+            slots: slots.max(1),
+            taken_slots: 0,
+            classes: Vec::new(),
+        }
+    }
+
+    /// The class of a request, or what this worker can never give.
+    pub(crate) fn class_of(&mut self, resources: &ResourceSet) -> Result<ClassRef, ResourceShortage> {
+        let mut request = Vec::new();
+        let default_cpu = resources.iter().all(|(name, _)| name != CPU);
+        let cpu = default_cpu.then_some((CPU, Amount::whole(1)));
+        for (name, wanted) in resources.iter().chain(cpu) {
+            let at = self.names.iter().position(|other| other == name);
+            let available = Amount::milli(at.map_or(0, |at| self.supply[at]));
+            match at {
+                Some(at) if wanted <= available => request.push((at, wanted.as_milli())),
+                None if wanted == Amount::default() => {}
+                _ => {
+                    return Err(ResourceShortage {
+                        name: name.to_owned(),
+                        wanted,
+                        available,
+                    });
+                }
+            }
+        }
+        request.sort_unstable();
+        let known = self.classes.iter().position(|class| class.request == request);
+        let at = known.unwrap_or_else(|| {
+            self.classes.push(Class {
+                request,
+                ready: BTreeSet::new(),
+            });
+            self.classes.len() - 1
+        });
+        Ok(ClassRef(at as u32))
+    }
+
+    /// Adds a ready task.
+    pub(super) fn insert(&mut self, class: ClassRef, priority: u64, node: NodeRef) {
+        self.classes[class.0 as usize].ready.insert((priority, node));
+    }
+
+    /// Removes a ready task.
+    pub(super) fn remove(&mut self, class: ClassRef, priority: u64, node: NodeRef) {
+        self.classes[class.0 as usize].ready.remove(&(priority, node));
+    }
+
+    /// Takes a slot and a request's resources.
+    pub(super) fn take(&mut self, class: ClassRef) {
+        self.taken_slots += 1;
+        for (at, amount) in &self.classes[class.0 as usize].request {
+            self.free[*at] = self.free[*at].saturating_sub(*amount);
+        }
+    }
+
+    /// Puts back what [`ReadyQueue::take`] took.
+    pub(super) fn put_back(&mut self, class: ClassRef) {
+        self.taken_slots -= 1;
+        for (at, amount) in &self.classes[class.0 as usize].request {
+            self.free[*at] += amount;
+        }
+    }
+
+    /// The task to start next, if one fits.
+    pub(crate) fn next(&self) -> Option<NodeRef> {
+        if self.taken_slots >= self.slots {
+            return None;
+        }
+        if let [only] = self.classes.as_slice() {
+            let (_, node) = only.ready.first()?;
+            return self.fits(&only.request, &[]).then_some(*node);
+        }
+        let mut heads: Vec<_> = self
+            .classes
+            .iter()
+            .filter_map(|class| {
+                class
+                    .ready
+                    .first()
+                    .map(|(priority, node)| (*priority, *node, class))
+            })
+            .collect();
+        heads.sort_unstable_by_key(|(priority, node, _)| (*priority, *node));
+        let mut barred = Vec::new();
+        for (_, node, class) in heads {
+            if self.fits(&class.request, &barred) {
+                return Some(node);
+            }
+            let lacking = class
+                .request
+                .iter()
+                .filter(|(at, amount)| self.free[*at] < *amount);
+            barred.extend(lacking.map(|(at, _)| *at));
+        }
+        None
+    }
+
+    /// The ready task of the best priority, whether it fits or not.
+    pub(crate) fn best(&self) -> Option<NodeRef> {
+        let heads = self.classes.iter().filter_map(|class| class.ready.first());
+        heads.min().map(|(_, node)| *node)
+    }
+
+    /// Whether no task is ready.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.classes.iter().all(|class| class.ready.is_empty())
+    }
+
+    /// Number of ready tasks.
+    pub(super) fn len(&self) -> usize {
+        self.classes.iter().map(|class| class.ready.len()).sum()
+    }
+
+    /// Whether exactly these classes hold slots and resources.
+    pub(super) fn is_taken_by(&self, running: impl Iterator<Item = ClassRef>) -> bool {
+        let mut free = self.supply.clone();
+        let mut slots = 0;
+        for class in running {
+            slots += 1;
+            for (at, amount) in &self.classes[class.0 as usize].request {
+                match free[*at].checked_sub(*amount) {
+                    Some(left) => free[*at] = left,
+                    None => return false,
+                }
+            }
+        }
+        free == self.free && slots == self.taken_slots && slots <= self.slots
+    }
+
+    fn fits(&self, request: &[(usize, u64)], barred: &[usize]) -> bool {
+        request
+            .iter()
+            .all(|(at, amount)| (*amount == 0 || !barred.contains(at)) && self.free[*at] >= *amount)
+    }
+}
