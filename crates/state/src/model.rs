@@ -105,7 +105,7 @@ impl FromStr for JobCursor {
 }
 
 /// The position of an event in its job's stream. Grows even when the store is rolled back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct EventId {
     /// The store's clock when the event was appended, in milliseconds.
     pub ms: u64,
@@ -183,6 +183,51 @@ impl Default for Limits {
             logs: 1_000,
             log_bytes: ByteSize::from_mib(64),
             errors: 10_000,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cursors_read_back_and_their_text_orders_like_them() {
+        let cursor = |created_ms, job| JobCursor {
+            created_ms,
+            job: JobId::from_u128(job),
+        };
+        let ordered = [
+            cursor(0, 7),
+            cursor(9, 1),
+            cursor(10, 0),
+            cursor(10, 1 << 100),
+            cursor(u64::MAX, 0),
+        ];
+        for pair in ordered.windows(2) {
+            assert!(pair[0] < pair[1]);
+            assert!(pair[0].to_string() < pair[1].to_string());
+        }
+        for cursor in ordered {
+            assert_eq!(cursor.to_string().parse(), Ok(cursor));
+        }
+    }
+
+    #[test]
+    fn event_ids_read_back() {
+        let id = EventId {
+            ms: 1_763_800_000_123,
+            seq: 4,
+        };
+        assert_eq!(id.to_string(), "1763800000123-4");
+        assert_eq!(id.to_string().parse(), Ok(id));
+    }
+
+    #[test]
+    fn what_is_no_cursor_is_refused() {
+        for text in ["", "-", "1", "x-1", "1-x", "1-2-3", ":", "12:no-job"] {
+            assert!(text.parse::<EventId>().is_err(), "{text}");
+            assert!(text.parse::<JobCursor>().is_err(), "{text}");
         }
     }
 }

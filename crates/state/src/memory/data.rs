@@ -7,7 +7,7 @@ use bytes::Bytes;
 use millstream_types::{JobId, LeaderId, Term, WorkerId};
 
 use super::job::Job;
-use crate::{Fence, JobCursor, JobRecord, Limits, StateError, Table, Write};
+use crate::{EventId, Fence, JobCursor, JobRecord, Limits, StateError, Table, Write};
 
 /// How often what has expired is really dropped; reads skip it at once.
 const PURGE_EVERY: Duration = Duration::from_secs(1);
@@ -42,6 +42,7 @@ pub(super) struct Data {
     sessions: BTreeMap<String, Expiring<Bytes>>,
     blobs: BTreeMap<String, Expiring<Bytes>>,
     records: BTreeMap<Table, BTreeMap<String, Bytes>>,
+    last_event: EventId,
     next_purge: Duration,
 }
 
@@ -163,12 +164,36 @@ impl Data {
             Write::DeleteBlob { key } => {
                 self.blobs.remove(key);
             }
+            Write::AppendEvent { job, event } => {
+                let id = self.next_event_id(now);
+                if let Some(job) = self.job_mut(*job, now) {
+                    job.append_event(id, event, limits);
+                }
+            }
             of_job => {
                 if let Some(job) = of_job.job().and_then(|job| self.job_mut(job, now)) {
                     job.apply(of_job, limits, now);
                 }
             }
         }
+    }
+
+    fn next_event_id(&mut self, now: Duration) -> EventId {
+        let fresh = EventId {
+            ms: u64::try_from(now.as_millis()).unwrap_or(u64::MAX),
+            seq: 0,
+        };
+        let following = EventId {
+            seq: self.last_event.seq + 1,
+            ..self.last_event
+        };
+        self.last_event = fresh.max(following);
+        self.last_event
+    }
+
+    /// Keeps event ids growing although `self` is older than `lost`.
+    pub(super) fn continue_events_of(&mut self, lost: &Self) {
+        self.last_event = self.last_event.max(lost.last_event);
     }
 
     fn put_job(&mut self, id: JobId, meta: &Bytes, graph: &Bytes, created_ms: u64, now: Duration) {

@@ -23,7 +23,6 @@ pub(super) struct Job {
     /// Oldest first.
     logs: VecDeque<(LogRef, Bytes)>,
     events: VecDeque<(EventId, Bytes)>,
-    last_event: Option<EventId>,
     events_dropped: bool,
 }
 
@@ -78,7 +77,6 @@ impl Job {
                     limits,
                 );
             }
-            Write::AppendEvent { event, .. } => self.append_event(event, limits, now),
             // The rest does not change a stored job; `Data` applies it.
             _ => {}
         }
@@ -125,19 +123,7 @@ impl Job {
         }
     }
 
-    fn append_event(&mut self, event: &Bytes, limits: &Limits, now: Duration) {
-        let fresh = EventId {
-            ms: u64::try_from(now.as_millis()).unwrap_or(u64::MAX),
-            seq: 1,
-        };
-        let id = match self.last_event {
-            Some(last) if last >= fresh => EventId {
-                ms: last.ms,
-                seq: last.seq + 1,
-            },
-            _ => fresh,
-        };
-        self.last_event = Some(id);
+    pub(super) fn append_event(&mut self, id: EventId, event: &Bytes, limits: &Limits) {
         self.events.push_back((id, event.clone()));
         while self.events.len() > limits.events {
             self.events.pop_front();

@@ -116,7 +116,8 @@ impl MemoryState {
 
     fn restart_with(&self, data: Data) {
         let mut inner = self.lock();
-        inner.data = data;
+        let lost = std::mem::replace(&mut inner.data, data);
+        inner.data.continue_events_of(&lost);
         inner.run_id = new_run_id();
         drop(inner);
         self.waiters.wake_all();
@@ -151,4 +152,98 @@ impl MemoryState {
 
 fn new_run_id() -> String {
     Uuid::new_v4().simple().to_string()
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a failed unwrap is the test's failure")]
+mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use futures::FutureExt;
+    use millstream_types::{JobId, LeaderId, Term};
+
+    use super::*;
+    use crate::{Fence, StateStore, Write};
+
+    const TTL: Duration = Duration::from_secs(3);
+    const JOB: JobId = JobId::from_u128(1);
+
+    /// A store on a clock that stands still until it is moved.
+    fn on_a_still_clock() -> (MemoryState, Arc<AtomicU64>) {
+        let seconds = Arc::new(AtomicU64::new(0));
+        let clock = Arc::clone(&seconds);
+        let store = MemoryState::with_clock(move || Duration::from_secs(clock.load(Ordering::SeqCst)));
+        (store, seconds)
+    }
+
+    /// Without a runtime: the simulator polls once.
+    fn now<T>(future: impl Future<Output = Result<T, StateError>>) -> Result<T, StateError> {
+        future.now_or_never().unwrap()
+    }
+
+    fn lead(store: &MemoryState) -> Fence {
+        now(store.acquire_lease(LeaderId::from_u128(1), Term(0), TTL))
+            .unwrap()
+            .unwrap()
+    }
+
+    fn put_job() -> Write {
+        Write::PutJob {
+            job: JOB,
+            meta: "meta".into(),
+            graph: "graph".into(),
+            created_ms: 5,
+        }
+    }
+
+    #[test]
+    fn leases_and_lifetimes_follow_the_injected_clock() {
+        let (store, seconds) = on_a_still_clock();
+        let fence = lead(&store);
+        let expire = Write::ExpireJob {
+            job: JOB,
+            ttl: Duration::from_secs(2),
+        };
+        now(store.commit(&fence, &[put_job(), expire])).unwrap();
+        seconds.store(1, Ordering::SeqCst);
+        assert!(now(store.job_record(JOB)).unwrap().is_some());
+        seconds.store(2, Ordering::SeqCst);
+        assert!(now(store.job_record(JOB)).unwrap().is_none());
+        assert_eq!(now(store.lease_holder()), Ok(Some(fence)));
+        seconds.store(3, Ordering::SeqCst);
+        assert_eq!(now(store.lease_holder()), Ok(None));
+    }
+
+    #[test]
+    fn a_rollback_forgets_later_writes_and_looks_like_another_server() {
+        let (store, _) = on_a_still_clock();
+        let fence = lead(&store);
+        let event = Write::AppendEvent {
+            job: JOB,
+            event: "event".into(),
+        };
+        now(store.commit(&fence, &[put_job()])).unwrap();
+        let snapshot = store.snapshot();
+        let before = now(store.commit(&fence, &[event.clone(), event.clone()])).unwrap();
+        let lost = now(store.events(JOB, None, 10, None)).unwrap().events;
+        store.rollback(&snapshot);
+        let after = now(store.journal()).unwrap();
+        assert!(after.seq < before.seq);
+        assert_ne!(after.run_id, before.run_id);
+        assert!(now(store.events(JOB, None, 10, None)).unwrap().events.is_empty());
+        now(store.commit(&fence, &[event])).unwrap();
+        let fresh = now(store.events(JOB, None, 10, None)).unwrap().events;
+        assert!(fresh[0].0 > lost[1].0, "ids grow over the rollback");
+    }
+
+    #[test]
+    fn a_store_that_is_down_answers_nothing_until_it_is_up() {
+        let (store, _) = on_a_still_clock();
+        let fence = lead(&store);
+        store.go_down();
+        let refused = now(store.commit(&fence, &[put_job()])).unwrap_err();
+        assert!(matches!(refused, StateError::Unreachable { .. }));
+        store.come_up();
+        assert_eq!(now(store.active_jobs()), Ok(vec![]));
+    }
 }

@@ -18,6 +18,8 @@ use crate::{EventId, EventPage, StateError};
 
 /// A waiting reader looks again this often, in case a wake-up was lost with a connection.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// Events read at once, whatever a caller asks.
+const EVENT_PAGE: usize = 10_000;
 /// Pause between attempts to subscribe.
 const RESUBSCRIBE: Duration = Duration::from_millis(250);
 
@@ -49,7 +51,7 @@ impl RedisState {
             .arg(lower)
             .arg("+")
             .arg("COUNT")
-            .arg(limit);
+            .arg(limit.min(EVENT_PAGE));
         let (first_ever, oldest, page): (Option<String>, Vec<RawEvent>, Vec<RawEvent>) =
             self.shared.pipeline(&read, self.shared.patience()).await?;
         let corrupt = || StateError::Corrupt {

@@ -95,6 +95,14 @@ impl Link {
 
     /// Runs one command, a second time if an idle connection turns out to be broken.
     pub(super) async fn query<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, StateError> {
+        self.query_of_run(command).await.map(|(answer, _)| answer)
+    }
+
+    /// As [`Link::query`], and tells which run of the server answered.
+    pub(super) async fn query_of_run<T: FromRedisValue>(
+        &self,
+        command: &Cmd,
+    ) -> Result<(T, Arc<str>), StateError> {
         self.twice(Request::Command(command), self.budget(command)).await
     }
 
@@ -104,13 +112,17 @@ impl Link {
         pipeline: &Pipeline,
         budget: Duration,
     ) -> Result<T, StateError> {
-        self.twice(Request::Pipeline(pipeline), budget).await
+        self.twice(Request::Pipeline(pipeline), budget)
+            .await
+            .map(|(answer, _)| answer)
     }
 
     /// Runs a script whose effect may be repeated.
     pub(super) async fn script<T: FromRedisValue>(&self, call: ScriptCall) -> Result<T, StateError> {
-        self.twice(Request::Script(&call), self.budget(call.command()))
+        let budget = self.budget(call.command());
+        self.twice(Request::Script(&call), budget)
             .await
+            .map(|(answer, _)| answer)
     }
 
     /// Runs a script once, and tells which run of the server applied it.
@@ -120,11 +132,6 @@ impl Link {
     ) -> Result<(T, Arc<str>), Failure> {
         self.once(Request::Script(&call), self.budget(call.command()))
             .await
-    }
-
-    /// Names the server's run.
-    pub(super) async fn run_id(&self) -> Result<Arc<str>, StateError> {
-        Ok(self.live().await?.run_id)
     }
 
     /// The usual wait for an answer.
@@ -147,13 +154,12 @@ impl Link {
         &self,
         request: Request<'_>,
         budget: Duration,
-    ) -> Result<T, StateError> {
-        match self.once(request, budget).await {
+    ) -> Result<(T, Arc<str>), StateError> {
+        let outcome = match self.once(request, budget).await {
             Err(failure) if failure.broken => self.once(request, budget).await,
             outcome => outcome,
-        }
-        .map(|(answer, _)| answer)
-        .map_err(|failure| failure.error)
+        };
+        outcome.map_err(|failure| failure.error)
     }
 
     async fn once<T: FromRedisValue>(

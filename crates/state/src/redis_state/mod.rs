@@ -1,5 +1,4 @@
-//! The state of a cluster in Redis: standalone, AOF `everysec`, `noeviction`. Sentinel, Redis Cluster and TLS
-//! are not supported yet.
+//! The state of a cluster in Redis.
 //!
 //! Owns three connections, so that a long read never delays a commit and nothing delays the lease:
 //! `lease`, `journal` and `shared`. Each connects when it is first used, and again whenever it broke. Must not
@@ -64,7 +63,8 @@ impl fmt::Debug for RedisSettings {
     }
 }
 
-/// The Redis state store.
+/// The Redis state store: Redis 7 or later, one standalone server with `appendonly yes`, `appendfsync everysec`
+/// and `maxmemory-policy noeviction`. Sentinel, Redis Cluster and TLS are not supported yet.
 ///
 /// The commits of one fence must go through one `RedisState`: it numbers them, so that a delayed copy of a
 /// commit that was given up is never applied after a later one.

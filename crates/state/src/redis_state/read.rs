@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use ::redis::{FromRedisValue, cmd, pipe};
+use ::redis::{cmd, pipe};
 use bytes::Bytes;
 use millstream_types::{JobId, TaskIdx};
 
@@ -16,6 +16,8 @@ use crate::{JobCursor, JobRecord, PAGE_BYTES, StateError, StoredJob};
 const LOAD_BUDGET: Duration = Duration::from_secs(10);
 /// Above this, decompressing would hold up an async thread for too long.
 const UNPACK_INLINE: usize = 256 << 10;
+/// Jobs read at once, whatever a caller asks.
+const LIST_PAGE: usize = 1000;
 /// Length of the order in front of a stored extension.
 const ORDER_BYTES: usize = 4;
 
@@ -76,7 +78,7 @@ impl RedisState {
         let mut jobs = Vec::new();
         let mut before = before;
         while jobs.len() < limit {
-            let wanted = limit - jobs.len();
+            let wanted = LIST_PAGE.min(limit - jobs.len());
             let upper = before.map_or_else(|| "+".to_owned(), |cursor| format!("({cursor}"));
             let mut read = cmd("ZREVRANGEBYLEX");
             read.arg(self.keys.jobs())
@@ -164,13 +166,11 @@ impl RedisState {
     ) -> Result<Vec<(String, Bytes)>, StateError> {
         let mut names: Vec<String> = self.shared.query(cmd("ZRANGE").arg(index).arg(0).arg(-1)).await?;
         names.sort_unstable();
-        let keys: Vec<String> = names.iter().filter_map(|name| key_of(name)).collect();
-        if keys.len() != names.len() || keys.is_empty() {
-            names.retain(|name| key_of(name).is_some());
-        }
-        if keys.is_empty() {
+        names.retain(|name| key_of(name).is_some());
+        if names.is_empty() {
             return Ok(Vec::new());
         }
+        let keys: Vec<String> = names.iter().filter_map(|name| key_of(name)).collect();
         let values: Vec<Option<Bytes>> = self.shared.query(cmd("MGET").arg(keys)).await?;
         let entries = names.into_iter().zip(values);
         Ok(entries
@@ -178,8 +178,8 @@ impl RedisState {
             .collect())
     }
 
-    /// One optional value.
-    pub(super) async fn get<T: FromRedisValue>(&self, key: String) -> Result<T, StateError> {
+    /// One value.
+    pub(super) async fn get(&self, key: String) -> Result<Option<Bytes>, StateError> {
         self.shared.query(cmd("GET").arg(key)).await
     }
 

@@ -204,14 +204,12 @@ impl StateStore for RedisState {
     }
 
     async fn journal(&self) -> Result<Journal, StateError> {
-        let seq: Option<u64> = self
-            .journal
-            .query(cmd("GET").arg(self.keys.journal_seq()))
-            .await?;
-        let run_id = self.journal.run_id().await?.to_string();
+        let mut read = cmd("GET");
+        read.arg(self.keys.journal_seq());
+        let (seq, run_id): (Option<u64>, _) = self.journal.query_of_run(&read).await?;
         Ok(Journal {
             seq: seq.unwrap_or_default(),
-            run_id,
+            run_id: run_id.to_string(),
         })
     }
 
