@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # A Docker daemon of the tests' own, beside any other on the machine.
 #
-#   engine.sh start    starts it unless it runs already, and prints its DOCKER_HOST
-#   engine.sh stop     stops it, if this script started it
-#   engine.sh address  prints its DOCKER_HOST
+#   engine.sh start       starts it unless it runs already, and prints its DOCKER_HOST
+#   engine.sh is-running  tells by its exit code whether it answers
+#   engine.sh stop        stops it
 #
 # It keeps everything in $MILLSTREAM_DOCKER_DIR (default: the user's cache folder), has no default bridge and leaves
 # the machine's iptables alone but for one rule, so that it cannot disturb another daemon. Its builds therefore need
@@ -81,6 +81,6 @@ stop() {
 case ${1:-} in
     start) start && echo "unix://$socket" ;;
     stop) stop ;;
-    address) echo "unix://$socket" ;;
-    *) fail "say start, stop or address" ;;
+    is-running) answers ;;
+    *) fail "say start, is-running or stop" ;;
 esac

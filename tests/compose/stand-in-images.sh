@@ -5,7 +5,7 @@
 #   stand-in-images.sh BINARY          debian, rabbitmq, redis and millstream (from this binary, target `prebuilt`)
 #   stand-in-images.sh BINARY --rust   also a stand-in for the rust image, for the target that compiles
 #
-# DOCKER_HOST chooses the daemon; engine.sh starts one. Layers are cached by the daemon, the base system in the user's
+# DOCKER_HOST chooses the daemon; `engine.sh start` starts one. Layers are cached by the daemon, the base system in the user's
 # cache folder, so that only the first run needs Debian's mirror.
 set -euo pipefail
 
@@ -27,12 +27,17 @@ note() {
 
 # Every build is on the host's network: the tests' daemon has no other for builds.
 build() {
-    local tag=$1
+    local tag=$1 before
     shift
     note "building $tag"
+    before=$(docker image inspect --format '{{.Id}}' "$tag" 2>/dev/null || true)
     # The classic builder, because buildx need not be installed.
     DOCKER_BUILDKIT=0 docker build --quiet --network host --tag "$tag" "$@" >/dev/null 2>"$scratch/build.log" \
         || fail "cannot build $tag:"$'\n'"$(tail -n 30 "$scratch/build.log")"
+    # What the new image replaced would only fill the disk; containers that still use it keep it.
+    if [ -n "$before" ] && [ "$before" != "$(docker image inspect --format '{{.Id}}' "$tag")" ]; then
+        docker image rm "$before" >/dev/null 2>&1 || true
+    fi
 }
 
 base_tarball() {

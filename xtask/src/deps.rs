@@ -10,19 +10,19 @@ use crate::house::{CODECS, EXEMPT, HOMES, PLAIN, ROOMS, Room, Rule};
 
 /// One crate of the workspace with what it names in its manifest.
 #[derive(Debug)]
-struct Crate {
-    name: String,
+pub(crate) struct Crate {
+    pub(crate) name: String,
     /// Whether it lies under `python/`.
-    is_python: bool,
-    dependencies: Vec<Dependency>,
+    pub(crate) is_python: bool,
+    pub(crate) dependencies: Vec<Dependency>,
 }
 
 #[derive(Debug)]
-struct Dependency {
-    name: String,
-    is_workspace: bool,
+pub(crate) struct Dependency {
+    pub(crate) name: String,
+    pub(crate) is_workspace: bool,
     /// Only tests use it, nothing that ships.
-    is_dev: bool,
+    pub(crate) is_dev: bool,
 }
 
 /// A dependency that a rule forbids.
@@ -72,7 +72,8 @@ pub(crate) fn run(root: &Path) -> Result<()> {
     )
 }
 
-fn crates_of(metadata: &Metadata) -> Vec<Crate> {
+/// Every crate of the workspace.
+pub(crate) fn crates_of(metadata: &Metadata) -> Vec<Crate> {
     let python = metadata.workspace_root.join("python");
     let packages = metadata.workspace_packages();
     let names: Vec<&str> = packages.iter().map(|package| package.name.as_str()).collect();

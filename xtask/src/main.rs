@@ -1,4 +1,4 @@
-//! Chores of the repository: `cargo xtask deps`, `cargo xtask config-reference [--check]`.
+//! Chores of the repository; `cargo xtask help` lists them.
 #![expect(
     clippy::print_stdout,
     reason = "a command line tool reports on standard output"
@@ -6,7 +6,9 @@
 
 mod deps;
 mod house;
+mod light;
 mod reference;
+mod servers;
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -20,6 +22,8 @@ usage: cargo xtask COMMAND
   deps                        check which crate may know which (docs/ARCHITECTURE.md)
   config-reference            write docs/reference/configuration.md
   config-reference --check    fail if that page is stale
+  light                       print the crates that do not need the query engine
+  with-servers COMMAND…       run a command with a private RabbitMQ and Redis in its environment
 ";
 
 fn main() -> ExitCode {
@@ -38,6 +42,14 @@ fn run() -> Result<()> {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments[..] {
         ["deps"] => deps::run(&root()?),
+        ["light"] => light::run(&root()?),
+        ["with-servers", program, ref arguments @ ..] => {
+            let status = servers::run(program, arguments)?;
+            if !status.success() {
+                bail!("`{program}` ended with {status}");
+            }
+            Ok(())
+        }
         ["config-reference"] => reference::write(&root()?),
         ["config-reference", "--check"] => reference::check(&root()?),
         ["--help" | "-h" | "help"] => {
