@@ -44,8 +44,9 @@ pub trait StateStore: Debug + Send + Sync {
 
     /// Applies `writes` in order, only while the lease holds `fence`.
     ///
-    /// A batch of up to a few thousand writes and a few MiB is applied as a whole or not at all. A larger
-    /// one is applied in several such steps in order, each of which is fenced; an error then leaves a prefix.
+    /// A batch of up to a thousand writes (each state page counts) and 8 MiB is applied as a whole or not at all.
+    /// A larger one is applied in several such steps in order, each of which is fenced; an error then leaves a
+    /// prefix.
     async fn commit(&self, fence: &Fence, writes: &[Write]) -> Result<Journal, StateError>;
 
     /// Where the journal stands.

@@ -9,8 +9,8 @@ use millstream_types::JobId;
 use crate::keys::{JobKey, Keys, log_field};
 use crate::{Fence, JobCursor, Limits, LogRef, PAGE_BYTES, StateError, Write};
 
-/// A script of so many operations takes Redis about 10 ms, in which nobody else is served.
-const MAX_OPERATIONS: usize = 4096;
+/// A script of so many operations takes Redis a few milliseconds, in which nobody else is served.
+const MAX_OPERATIONS: usize = 1024;
 /// So many bytes take Redis about as long.
 const MAX_BYTES: usize = 8 << 20;
 /// Neighbouring pages are joined up to this length.
