@@ -1,1 +1,35 @@
-//! millstream-frame
+//! SQL over files: plans a query, cuts the plan into stages of tasks, and runs one task.
+//!
+//! DataFusion parses, optimizes and computes; this crate distributes. [`plan_sql`] turns a [`SqlRequest`] into a
+//! [`PlannedQuery`], whose tasks are bytes plus a list of inputs; [`run_stage`] runs one of them on record batches.
+//! What carries tasks and objects from one place to another is not known here: no services, no stores, no network.
+//!
+//! Plans are not a stable format. A task carries the engine's version, and another version refuses it.
+
+mod catalog;
+mod codec;
+mod concat;
+mod csv;
+mod cut;
+mod error;
+mod exchange;
+mod ipc;
+mod plan;
+mod render;
+mod request;
+mod session;
+mod shuffle;
+mod sql;
+mod stage;
+
+pub use datafusion::arrow;
+
+pub use error::{FrameError, Position};
+pub use ipc::{StageData, decode_ipc, encode_ipc, memory_size};
+pub use plan::{PlannedQuery, PlannedStage, PlannedTask, StageInput, plan_sql};
+pub use render::{ResultFormat, render};
+pub use request::{
+    CsvOptions, CsvType, ParamValue, PlannerOptions, SqlOptions, SqlRequest, TableFormat, TableSource,
+};
+pub use shuffle::{Part, compact};
+pub use stage::{EncodedObject, PartRange, StageEnv, StageLimits, StageOutput, run_stage};

@@ -1,0 +1,117 @@
+//! The tables of a query: finds their files, checks that they may be read, and opens them.
+//!
+//! Only tables that the query names are looked at.
+
+mod parquet;
+mod paths;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use datafusion::catalog::TableProvider;
+use datafusion::execution::session_state::SessionState;
+
+use crate::csv::CsvTable;
+use crate::error::FrameError;
+use crate::request::{PlannerOptions, TableFormat, TableSource};
+
+pub(crate) use paths::looks_like_path;
+
+/// A table that is ready to be planned with.
+#[derive(Debug)]
+pub(crate) struct OpenTable {
+    pub(crate) provider: Arc<dyn TableProvider>,
+    /// Size of its files.
+    pub(crate) bytes: u64,
+}
+
+/// Where the tables of one query come from.
+#[derive(Debug)]
+pub(crate) struct Catalog<'a> {
+    tables: &'a BTreeMap<String, TableSource>,
+    options: &'a PlannerOptions,
+}
+
+impl<'a> Catalog<'a> {
+    pub(crate) fn new(tables: &'a BTreeMap<String, TableSource>, options: &'a PlannerOptions) -> Self {
+        Self { tables, options }
+    }
+
+    /// Names of the tables that the request declares.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.tables.keys().map(String::as_str)
+    }
+
+    /// Opens the table that the query calls `name`: one of the request (in any case, as SQL has it), else a path.
+    pub(crate) async fn open(
+        &self,
+        name: &str,
+        state: &SessionState,
+    ) -> Result<Option<OpenTable>, FrameError> {
+        let declared = self.tables.get(name).or_else(|| {
+            self.tables
+                .iter()
+                .find(|(known, _)| known.eq_ignore_ascii_case(name))
+                .map(|(_, source)| source)
+        });
+        match declared {
+            Some(source) => self.open_source(name, source.clone(), state).await.map(Some),
+            None if looks_like_path(name) => self
+                .open_source(name, TableSource::path(name), state)
+                .await
+                .map(Some),
+            None => Ok(None),
+        }
+    }
+
+    async fn open_source(
+        &self,
+        name: &str,
+        source: TableSource,
+        state: &SessionState,
+    ) -> Result<OpenTable, FrameError> {
+        let (table, roots, min_split) = (
+            name.to_owned(),
+            self.options.roots.clone(),
+            self.options.min_split_bytes,
+        );
+        let located = run_blocking(move || locate(&table, &source, &roots, min_split)).await?;
+        match located {
+            Located::Csv(csv) => Ok(OpenTable {
+                bytes: csv.total_bytes(),
+                provider: Arc::new(csv),
+            }),
+            Located::Parquet(files) => parquet::open(&files, state).await,
+        }
+    }
+}
+
+enum Located {
+    Csv(CsvTable),
+    Parquet(Vec<PathBuf>),
+}
+
+/// Everything about a table that reads files and blocks.
+fn locate(
+    table: &str,
+    source: &TableSource,
+    roots: &[PathBuf],
+    min_split: u64,
+) -> Result<Located, FrameError> {
+    let files = paths::expand(table, &source.paths, source.format, roots)?;
+    match paths::format_of(table, &files, source.format)? {
+        TableFormat::Csv => CsvTable::infer(table, &files, &source.csv, min_split).map(Located::Csv),
+        TableFormat::Parquet => Ok(Located::Parquet(files)),
+    }
+}
+
+async fn run_blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, FrameError> + Send + 'static,
+) -> Result<T, FrameError> {
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| {
+        Err(FrameError::Engine {
+            message: error.to_string(),
+        })
+    })
+}

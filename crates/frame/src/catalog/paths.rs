@@ -1,0 +1,281 @@
+//! From the paths of a table to its files: patterns, folders, formats, and the check against the readable roots.
+
+use std::path::{Path, PathBuf};
+
+use crate::error::FrameError;
+use crate::request::TableFormat;
+
+const GLOB_CHARACTERS: [char; 3] = ['*', '?', '['];
+
+/// Whether a name in a FROM clause is a path rather than a table.
+pub(crate) fn looks_like_path(name: &str) -> bool {
+    name.contains('/') || name.contains(GLOB_CHARACTERS) || format_by_extension(Path::new(name)).is_some()
+}
+
+/// The data files behind `paths` by their real paths: in the order of `paths`, and by name within a folder or a pattern.
+/// A file named twice is read twice.
+pub(super) fn expand(
+    table: &str,
+    paths: &[String],
+    format: Option<TableFormat>,
+    roots: &[PathBuf],
+) -> Result<Vec<PathBuf>, FrameError> {
+    let roots = Roots::resolve(roots);
+    let mut files = Vec::new();
+    for path in paths {
+        let before = files.len();
+        if path.is_empty() {
+            return Err(FrameError::InvalidTable {
+                table: table.to_owned(),
+                problem: "empty path".to_owned(),
+            });
+        }
+        // A file that is really called `a[1].csv` is that file and not a pattern.
+        if path.contains(GLOB_CHARACTERS) && !Path::new(path).exists() {
+            for found in matches(table, path)? {
+                add(&found, format, &roots, &mut files)?;
+            }
+        } else {
+            add(Path::new(path), format, &roots, &mut files)?;
+        }
+        if files.len() == before {
+            return Err(FrameError::NoFiles {
+                pattern: path.clone(),
+            });
+        }
+    }
+    if files.is_empty() {
+        return Err(FrameError::InvalidTable {
+            table: table.to_owned(),
+            problem: "no paths".to_owned(),
+        });
+    }
+    Ok(files)
+}
+
+/// The one format of all files.
+pub(super) fn format_of(
+    table: &str,
+    files: &[PathBuf],
+    declared: Option<TableFormat>,
+) -> Result<TableFormat, FrameError> {
+    if let Some(format) = declared {
+        return Ok(format);
+    }
+    let mut common = None;
+    for file in files {
+        let format =
+            format_by_extension(file).ok_or_else(|| FrameError::UnknownFormat { path: file.clone() })?;
+        if *common.get_or_insert(format) != format {
+            let problem = format!("'{}' has another format than the files before it", file.display());
+            return Err(FrameError::InvalidTable {
+                table: table.to_owned(),
+                problem,
+            });
+        }
+    }
+    common.ok_or_else(|| FrameError::InvalidTable {
+        table: table.to_owned(),
+        problem: "no files".to_owned(),
+    })
+}
+
+fn format_by_extension(path: &Path) -> Option<TableFormat> {
+    let name = path.file_name()?.to_str()?.to_ascii_lowercase();
+    let plain = name.strip_suffix(".gz").unwrap_or(&name);
+    match Path::new(plain).extension()?.to_str()? {
+        "csv" | "tsv" | "tab" => Some(TableFormat::Csv),
+        "parquet" | "pq" if plain.len() == name.len() => Some(TableFormat::Parquet),
+        _ => None,
+    }
+}
+
+fn matches(table: &str, pattern: &str) -> Result<Vec<PathBuf>, FrameError> {
+    let found = glob::glob(pattern).map_err(|error| FrameError::InvalidTable {
+        table: table.to_owned(),
+        problem: format!("bad pattern '{pattern}': {error}"),
+    })?;
+    found
+        .map(|entry| entry.map_err(|error| FrameError::unreadable(error.path(), error.error())))
+        .collect()
+}
+
+fn add(
+    path: &Path,
+    format: Option<TableFormat>,
+    roots: &Roots,
+    files: &mut Vec<PathBuf>,
+) -> Result<(), FrameError> {
+    let real = roots.check(path)?;
+    if !real.is_dir() {
+        files.push(real);
+        return Ok(());
+    }
+    let unreadable = |error: std::io::Error| FrameError::unreadable(path, &error);
+    let mut entries: Vec<PathBuf> = std::fs::read_dir(&real)
+        .and_then(|entries| entries.map(|entry| entry.map(|entry| entry.path())).collect())
+        .map_err(unreadable)?;
+    entries.sort();
+    for entry in entries.iter().filter(|entry| is_data_file(entry, format)) {
+        files.push(roots.check(entry)?);
+    }
+    Ok(())
+}
+
+/// Whether a folder's entry belongs to the table: files with names like `_SUCCESS` and `.part-0.crc` do not.
+fn is_data_file(entry: &Path, format: Option<TableFormat>) -> bool {
+    let name = entry
+        .file_name()
+        .map(|name| name.to_string_lossy())
+        .unwrap_or_default();
+    let by_name = format_by_extension(entry);
+    let fits = match format {
+        Some(format) => by_name.is_none_or(|found| found == format),
+        None => by_name.is_some(),
+    };
+    fits && !name.starts_with(['.', '_']) && entry.is_file()
+}
+
+/// The readable roots by their real paths.
+struct Roots<'a> {
+    given: &'a [PathBuf],
+    real: Vec<PathBuf>,
+}
+
+impl<'a> Roots<'a> {
+    fn resolve(given: &'a [PathBuf]) -> Self {
+        let real = given.iter().filter_map(|root| root.canonicalize().ok()).collect();
+        Self { given, real }
+    }
+
+    /// The real path, links followed, if it is under a root. A path outside is refused before anything is told
+    /// about it, even whether it exists.
+    fn check(&self, path: &Path) -> Result<PathBuf, FrameError> {
+        let outside = || FrameError::OutsideRoots {
+            path: path.to_owned(),
+            roots: self.given.to_vec(),
+        };
+        match path.canonicalize() {
+            Ok(real) if self.allows(&real) => Ok(real),
+            Ok(_) => Err(outside()),
+            Err(error) if self.allows_missing(path) => Err(FrameError::unreadable(path, &error)),
+            Err(_) => Err(outside()),
+        }
+    }
+
+    fn allows(&self, real: &Path) -> bool {
+        self.given.is_empty() || self.real.iter().any(|root| real.starts_with(root))
+    }
+
+    /// Whether the nearest existing folder above a missing path is under a root.
+    fn allows_missing(&self, path: &Path) -> bool {
+        let existing = path.ancestors().skip(1).find_map(|folder| {
+            let folder = if folder.as_os_str().is_empty() {
+                Path::new(".")
+            } else {
+                folder
+            };
+            folder.canonicalize().ok()
+        });
+        self.given.is_empty() || existing.is_some_and(|folder| self.allows(&folder))
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a failed unwrap is the test's failure")]
+mod tests {
+    use super::*;
+
+    fn names(files: &[PathBuf]) -> Vec<String> {
+        files
+            .iter()
+            .map(|file| file.file_name().unwrap().to_string_lossy().into_owned())
+            .collect()
+    }
+
+    fn folder(files: &[&str]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for file in files {
+            std::fs::write(folder.path().join(file), "a\n1\n").unwrap();
+        }
+        folder
+    }
+
+    fn expand_in(folder: &Path, path: &str, roots: &[PathBuf]) -> Result<Vec<PathBuf>, FrameError> {
+        expand("t", &[folder.join(path).display().to_string()], None, roots)
+    }
+
+    #[test]
+    fn folders_and_patterns_give_their_data_files_by_name() {
+        let folder = folder(&["b.csv", "a.csv", "_SUCCESS", ".c.csv", "notes.txt"]);
+        assert_eq!(
+            names(&expand_in(folder.path(), "", &[]).unwrap()),
+            ["a.csv", "b.csv"]
+        );
+        assert_eq!(
+            names(&expand_in(folder.path(), "[a-b].csv", &[]).unwrap()),
+            ["a.csv", "b.csv"]
+        );
+    }
+
+    #[test]
+    fn an_empty_pattern_and_a_missing_file_are_told_apart() {
+        let folder = folder(&[]);
+        assert_eq!(
+            expand_in(folder.path(), "*.csv", &[]).unwrap_err().code(),
+            "no_files"
+        );
+        assert_eq!(expand_in(folder.path(), "", &[]).unwrap_err().code(), "no_files");
+        assert_eq!(
+            expand_in(folder.path(), "x.csv", &[]).unwrap_err().code(),
+            "file_not_found"
+        );
+    }
+
+    #[test]
+    fn paths_outside_the_roots_are_refused_even_through_links() {
+        let (inside, outside) = (folder(&["a.csv"]), folder(&["secret.csv"]));
+        let roots = [inside.path().to_owned()];
+        std::os::unix::fs::symlink(outside.path().join("secret.csv"), inside.path().join("link.csv"))
+            .unwrap();
+        assert!(expand_in(inside.path(), "a.csv", &roots).is_ok());
+        for (base, path) in [
+            (outside.path(), "secret.csv"),
+            (outside.path(), "missing.csv"),
+            (inside.path(), "link.csv"),
+            (inside.path(), "*.csv"),
+            (inside.path(), ""),
+            (inside.path(), "../etc/passwd"),
+        ] {
+            assert_eq!(
+                expand_in(base, path, &roots).unwrap_err().code(),
+                "path_outside_roots",
+                "{path}"
+            );
+        }
+        assert_eq!(
+            expand_in(inside.path(), "no.csv", &roots).unwrap_err().code(),
+            "file_not_found"
+        );
+    }
+
+    #[test]
+    fn formats_come_from_extensions_and_must_agree() {
+        let path = |name: &str| PathBuf::from(name);
+        assert_eq!(
+            format_of("t", &[path("a.CSV.gz")], None).unwrap(),
+            TableFormat::Csv
+        );
+        assert_eq!(
+            format_of("t", &[path("a.pq")], None).unwrap(),
+            TableFormat::Parquet
+        );
+        assert_eq!(
+            format_of("t", &[path("a.xyz")], None).unwrap_err().code(),
+            "unknown_format"
+        );
+        let mixed = format_of("t", &[path("a.csv"), path("b.parquet")], None);
+        assert_eq!(mixed.unwrap_err().code(), "table_invalid");
+        assert!(looks_like_path("file.parquet") && !looks_like_path("lineitem"));
+    }
+}

@@ -1,0 +1,270 @@
+//! What a field's text means: missing, or a value of one of the column types.
+
+use std::collections::HashSet;
+
+use datafusion::arrow::compute::kernels::cast_utils::{Parser, string_to_timestamp_nanos};
+use datafusion::arrow::datatypes::{DataType, Date32Type, Float64Type, Int64Type, TimeUnit};
+
+use crate::request::CsvType;
+
+/// What `pandas.read_csv` reads as missing.
+const DEFAULT_NA: [&str; 19] = [
+    "", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A",
+    "NA", "NULL", "NaN", "None", "n/a", "nan", "null",
+];
+
+/// The texts that mean "missing".
+#[derive(Debug, Clone)]
+pub(super) struct NaSet {
+    texts: HashSet<Vec<u8>>,
+    first_bytes: [bool; 256],
+    longest: usize,
+    empty: bool,
+}
+
+impl NaSet {
+    pub(super) fn new(own: &[String], keep_default: bool) -> Self {
+        let defaults = if keep_default { &DEFAULT_NA[..] } else { &[] };
+        let texts: HashSet<Vec<u8>> = own
+            .iter()
+            .map(String::as_str)
+            .chain(defaults.iter().copied())
+            .map(|text| text.into())
+            .collect();
+        let mut first_bytes = [false; 256];
+        for byte in texts.iter().filter_map(|text| text.first()) {
+            first_bytes[usize::from(*byte)] = true;
+        }
+        let longest = texts.iter().map(Vec::len).max().unwrap_or(0);
+        let empty = texts.contains(&b""[..]);
+        Self {
+            texts,
+            first_bytes,
+            longest,
+            empty,
+        }
+    }
+
+    /// Whether `text` means "missing". Nearly all values are settled by their first byte.
+    pub(super) fn contains(&self, text: &str) -> bool {
+        match text.as_bytes().first() {
+            None => self.empty,
+            Some(first) => {
+                self.first_bytes[usize::from(*first)]
+                    && text.len() <= self.longest
+                    && self.texts.contains(text.as_bytes())
+            }
+        }
+    }
+}
+
+impl CsvType {
+    /// The column's type in a record batch.
+    pub(super) fn data_type(self) -> DataType {
+        match self {
+            Self::Bool => DataType::Boolean,
+            Self::Int => DataType::Int64,
+            Self::Float => DataType::Float64,
+            Self::Date => DataType::Date32,
+            Self::Timestamp => DataType::Timestamp(TimeUnit::Microsecond, None),
+            Self::TimestampUtc => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+            Self::Text => DataType::Utf8View,
+        }
+    }
+
+    /// What a message calls a value of this type.
+    pub(super) fn noun(self) -> &'static str {
+        match self {
+            Self::Bool => "true or false",
+            Self::Int => "an integer",
+            Self::Float => "a number",
+            Self::Date => "a date",
+            Self::Timestamp => "a timestamp without a zone",
+            Self::TimestampUtc => "a timestamp with a zone",
+            Self::Text => "text",
+        }
+    }
+
+    /// Whether `text` is a value of this type.
+    pub(super) fn accepts(self, text: &str) -> bool {
+        match self {
+            Self::Bool => parse_bool(text).is_some(),
+            Self::Int => parse_int(text).is_some(),
+            Self::Float => parse_float(text).is_some(),
+            Self::Date => parse_date(text).is_some(),
+            Self::Timestamp => parse_timestamp(text).is_some(),
+            Self::TimestampUtc => parse_timestamp_utc(text).is_some(),
+            Self::Text => true,
+        }
+    }
+
+    /// The narrowest type of one text.
+    pub(super) fn of(text: &str, infer_dates: bool) -> Self {
+        let candidates = [
+            Self::Int,
+            Self::Float,
+            Self::Bool,
+            Self::Date,
+            Self::Timestamp,
+            Self::TimestampUtc,
+        ];
+        let candidates = if infer_dates {
+            &candidates[..]
+        } else {
+            &candidates[..3]
+        };
+        candidates
+            .iter()
+            .copied()
+            .find(|kind| kind.accepts(text))
+            .unwrap_or(Self::Text)
+    }
+
+    /// The narrowest type that holds the values of both.
+    pub(super) fn widen(self, other: Self) -> Self {
+        match (self, other) {
+            (a, b) if a == b => a,
+            (Self::Int, Self::Float) | (Self::Float, Self::Int) => Self::Float,
+            (Self::Date, Self::Timestamp) | (Self::Timestamp, Self::Date) => Self::Timestamp,
+            _ => Self::Text,
+        }
+    }
+}
+
+pub(super) fn parse_bool(text: &str) -> Option<bool> {
+    if text.eq_ignore_ascii_case("true") {
+        Some(true)
+    } else if text.eq_ignore_ascii_case("false") {
+        Some(false)
+    } else {
+        None
+    }
+}
+
+pub(super) fn parse_int(text: &str) -> Option<i64> {
+    Int64Type::parse(text)
+}
+
+pub(super) fn parse_float(text: &str) -> Option<f64> {
+    // An integer that a float would silently round (ids of 20 digits) is text, not a number.
+    let trimmed = text.trim_ascii();
+    let digits = trimmed.strip_prefix(['+', '-']).unwrap_or(trimmed);
+    if digits.len() > 18 && digits.bytes().all(|byte| byte.is_ascii_digit()) && parse_int(text).is_none() {
+        return None;
+    }
+    Float64Type::parse(text)
+}
+
+/// Days since 1970 of `YYYY-MM-DD`.
+pub(super) fn parse_date(text: &str) -> Option<i32> {
+    if text.len() == 10 && has_date_shape(text) {
+        Date32Type::parse(text)
+    } else {
+        None
+    }
+}
+
+/// Microseconds since 1970 of an ISO date, with or without a time, and no zone.
+pub(super) fn parse_timestamp(text: &str) -> Option<i64> {
+    if !has_date_shape(text) || zone_start(text).is_some() || !has_time_or_nothing(text) {
+        return None;
+    }
+    string_to_timestamp_nanos(text)
+        .ok()
+        .map(|nanos| nanos.div_euclid(1000))
+}
+
+/// Microseconds since 1970 of an ISO date and time with a zone.
+pub(super) fn parse_timestamp_utc(text: &str) -> Option<i64> {
+    if !has_date_shape(text) || zone_start(text).is_none() || !has_time_or_nothing(text) {
+        return None;
+    }
+    string_to_timestamp_nanos(text)
+        .ok()
+        .map(|nanos| nanos.div_euclid(1000))
+}
+
+fn has_date_shape(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    bytes.len() >= 10
+        && bytes[..10].iter().enumerate().all(|(index, byte)| match index {
+            4 | 7 => *byte == b'-',
+            _ => byte.is_ascii_digit(),
+        })
+}
+
+fn has_time_or_nothing(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    match bytes.len() {
+        10 => true,
+        length => length >= 16 && matches!(bytes[10], b'T' | b' ') && bytes[13] == b':',
+    }
+}
+
+/// Where the zone of a timestamp starts, if it has one.
+fn zone_start(text: &str) -> Option<usize> {
+    let time = text.get(11..)?;
+    time.find(['Z', 'z', '+', '-']).map(|index| index + 11)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn narrowest_type_of_a_text_is_what_pandas_or_iso_8601_says() {
+        let cases = [
+            ("7", CsvType::Int),
+            (" 7", CsvType::Int),
+            ("+7", CsvType::Int),
+            ("007", CsvType::Int),
+            ("7.", CsvType::Float),
+            (".5", CsvType::Float),
+            ("1e5", CsvType::Float),
+            ("-inf", CsvType::Float),
+            ("TRUE", CsvType::Bool),
+            ("2013-01-01", CsvType::Date),
+            ("2013-01-01 05:15", CsvType::Timestamp),
+            ("2013-01-01T05:15:00", CsvType::Timestamp),
+            ("2013-01-01T05:15:00.123456", CsvType::Timestamp),
+            ("2013-01-01T05:15:00Z", CsvType::TimestampUtc),
+            ("2013-01-01T05:15:00+02:00", CsvType::TimestampUtc),
+            ("2013-13-01", CsvType::Text),
+            ("20130101000000000000", CsvType::Text),
+            ("1,5", CsvType::Text),
+            ("0x1F", CsvType::Text),
+            ("yes", CsvType::Text),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(CsvType::of(text, true), expected, "{text}");
+        }
+        assert_eq!(CsvType::of("2013-01-01", false), CsvType::Text);
+    }
+
+    #[test]
+    fn widening_ends_in_text_and_never_refuses_what_it_has_seen() {
+        assert_eq!(CsvType::Int.widen(CsvType::Float), CsvType::Float);
+        assert_eq!(CsvType::Date.widen(CsvType::Timestamp), CsvType::Timestamp);
+        assert_eq!(CsvType::Bool.widen(CsvType::Int), CsvType::Text);
+        assert_eq!(CsvType::Timestamp.widen(CsvType::TimestampUtc), CsvType::Text);
+        assert!(CsvType::Float.accepts("9007199254740993"));
+        assert!(CsvType::Timestamp.accepts("2013-01-01"));
+    }
+
+    #[test]
+    fn default_markers_are_missing_unless_switched_off() {
+        let defaults = NaSet::new(&[], true);
+        assert!(
+            ["", "NA", "NaN", "null", "None", "#N/A N/A"]
+                .iter()
+                .all(|text| defaults.contains(text))
+        );
+        assert!(
+            ["N", "na", "0", "NAN"]
+                .iter()
+                .all(|text| !defaults.contains(text))
+        );
+        let own = NaSet::new(&["-".to_owned()], false);
+        assert!(own.contains("-") && !own.contains("NA") && !own.contains(""));
+    }
+}

@@ -1,0 +1,105 @@
+//! From a stage's plan to the plan of one of its tasks.
+
+use std::any::Any;
+use std::sync::Arc;
+
+use datafusion::catalog::memory::DataSourceExec;
+use datafusion::common::{Result, internal_err};
+use datafusion::datasource::memory::MemorySourceConfig;
+use datafusion::datasource::physical_plan::{FileScanConfig, FileScanConfigBuilder};
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::expressions::Column;
+use datafusion::physical_plan::projection::ProjectionExec;
+use datafusion::physical_plan::replace_children_if_necessary;
+use datafusion::physical_plan::union::{InterleaveExec, UnionExec};
+
+use super::{Plan, partition_count};
+use crate::concat::ConcatExec;
+use crate::csv::CsvScanExec;
+use crate::error::FrameError;
+use crate::exchange::StageReadExec;
+
+/// A plan of one partition that gives what `plan` gives as `partition`.
+pub(crate) fn restrict(plan: &Plan, partition: usize) -> Result<Plan> {
+    // What has one partition belongs whole to each task: a broadcast build side, a merge of all inputs.
+    if partition_count(plan) == 1 {
+        return Ok(Arc::clone(plan));
+    }
+    let restricted = if plan.children().is_empty() {
+        restrict_leaf(plan, partition)?
+    } else if plan.is::<UnionExec>() {
+        restrict_union(plan, partition)?
+    } else {
+        let children = plan
+            .children()
+            .into_iter()
+            .map(|child| restrict(child, partition));
+        let children = children.collect::<Result<Vec<_>>>()?;
+        if plan.is::<InterleaveExec>() {
+            Arc::new(ConcatExec::new(UnionExec::try_new(children)?))
+        } else {
+            replace_children_if_necessary(Arc::clone(plan), children)?
+        }
+    };
+    match partition_count(&restricted) {
+        1 => Ok(restricted),
+        count => internal_err!("{} has {count} partitions in a task", restricted.name()),
+    }
+}
+
+fn restrict_leaf(plan: &Plan, partition: usize) -> Result<Plan> {
+    if let Some(reader) = plan.downcast_ref::<StageReadExec>() {
+        return Ok(Arc::new(reader.restricted(partition)?));
+    }
+    if let Some(scan) = plan.downcast_ref::<CsvScanExec>() {
+        return Ok(Arc::new(scan.restricted(partition)));
+    }
+    if let Some(source) = plan.downcast_ref::<DataSourceExec>() {
+        let source: &dyn Any = source.data_source().as_ref();
+        if let Some(files) = source.downcast_ref::<FileScanConfig>() {
+            let config = FileScanConfigBuilder::from(files.clone())
+                .with_file_groups(vec![files.file_groups[partition].clone()])
+                .with_output_partitioning(None)
+                .build();
+            return Ok(DataSourceExec::from_data_source(config));
+        }
+        if let Some(memory) = source.downcast_ref::<MemorySourceConfig>() {
+            let batches = [memory.partitions()[partition].clone()];
+            let config =
+                MemorySourceConfig::try_new(&batches, memory.original_schema(), memory.projection().clone())?;
+            return Ok(DataSourceExec::from_data_source(config));
+        }
+    }
+    Err(FrameError::UnsupportedPlan {
+        operator: plan.name().to_owned(),
+    }
+    .into_engine())
+}
+
+/// The child that the partition falls to, with the union's column names.
+fn restrict_union(plan: &Plan, partition: usize) -> Result<Plan> {
+    let mut index = partition;
+    for child in plan.children() {
+        let count = partition_count(child);
+        if index >= count {
+            index -= count;
+            continue;
+        }
+        let child = restrict(child, index)?;
+        let (names, schema) = (plan.schema(), child.schema());
+        let columns = schema
+            .fields()
+            .iter()
+            .zip(names.fields())
+            .enumerate()
+            .map(|(index, (field, name))| {
+                let column: Arc<dyn PhysicalExpr> = Arc::new(Column::new(field.name(), index));
+                (column, name.name().clone())
+            });
+        return Ok(Arc::new(ProjectionExec::try_new(
+            columns.collect::<Vec<_>>(),
+            child,
+        )?));
+    }
+    internal_err!("the union has no partition {partition}")
+}

@@ -1,0 +1,187 @@
+//! Planning: from a query to stages of tasks.
+//!
+//! The result knows nothing of jobs or workers: stages and tasks are numbered from 0 within the query, and each
+//! task lists what it reads in the order in which its plan refers to it.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use datafusion::arrow::array::{ArrayRef, RecordBatch, StringArray, UInt32Array};
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::common::Result as EngineResult;
+use datafusion::datasource::memory::MemorySourceConfig;
+use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, displayable};
+use datafusion::prelude::SessionContext;
+
+use crate::catalog::Catalog;
+use crate::codec::{encode_task, stage_key};
+use crate::concat::ConcatExec;
+use crate::cut::{self, Stage};
+use crate::error::{FrameError, from_engine};
+use crate::request::{PlannerOptions, SqlRequest};
+use crate::session;
+use crate::sql::OpenQuery;
+
+/// A query as stages of tasks.
+#[derive(Debug, Clone)]
+pub struct PlannedQuery {
+    /// Columns of the result.
+    pub schema: SchemaRef,
+    /// Stages in the order of their dependencies. The last one gives the result: the objects of its tasks, read in
+    /// order, are the rows in order.
+    pub stages: Vec<PlannedStage>,
+}
+
+/// Tasks that run the same plan on different partitions.
+#[derive(Debug, Clone)]
+pub struct PlannedStage {
+    /// One task for each partition.
+    pub tasks: Vec<PlannedTask>,
+    /// Parts that the object of each task has.
+    pub parts: u32,
+    /// The plan as EXPLAIN shows it.
+    pub display: String,
+    /// Hash of what the stage computes, with the sizes and times of its files. Stages of equal keys, in whatever
+    /// query, have equal objects, task by task, unless they are volatile.
+    pub key: [u8; 32],
+    /// Whether another run may give other rows, so that the stage must not be shared.
+    pub volatile: bool,
+}
+
+/// One task of a stage.
+#[derive(Debug, Clone)]
+pub struct PlannedTask {
+    /// The plan for [`run_stage`](crate::run_stage), good for the engine version that made it.
+    pub plan: Bytes,
+    /// What the task reads, in the order in which `run_stage` wants it.
+    pub inputs: Vec<StageInput>,
+}
+
+/// An object of another task, or a part of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct StageInput {
+    /// Index of the stage.
+    pub stage: u32,
+    /// Index of the task in the stage.
+    pub task: u32,
+    /// Part of the task's object; all of it if absent.
+    pub part: Option<u32>,
+}
+
+/// Plans a query: opens its tables, optimizes it and cuts it into stages.
+///
+/// # Errors
+/// All that is wrong with the query, its tables or its files as far as samples of them tell.
+pub async fn plan_sql(request: &SqlRequest, options: &PlannerOptions) -> Result<PlannedQuery, FrameError> {
+    let wanted = request
+        .options
+        .partitions
+        .map_or(options.target_partitions, |count| count as usize)
+        .max(1);
+    let catalog = Catalog::new(&request.tables, options);
+    let opening = SessionContext::new_with_config(session::planning(options, wanted));
+    let query = Box::pin(OpenQuery::open(request, &catalog, &opening)).await?;
+    // A round trip per stage would cost more than such a query.
+    let small = query.bytes() < options.small_query_bytes;
+    let partitions = if small { 1 } else { wanted };
+    let context = if partitions == wanted {
+        opening
+    } else {
+        SessionContext::new_with_config(session::planning(options, partitions))
+    };
+    let explain = query.explain;
+    let logical = Box::pin(query.plan(&request.params, &context)).await?;
+    let planned = Box::pin(context.state().create_physical_plan(&logical)).await;
+    let physical = planned.map_err(|error| crate::sql::explain(&error))?;
+    let schema = physical.schema();
+    let stages = stages(physical, partitions, small).map_err(|error| from_engine(&error))?;
+    let planned = PlannedQuery { schema, stages };
+    if explain {
+        explain_stages(&planned).map_err(|error| from_engine(&error))
+    } else {
+        Ok(planned)
+    }
+}
+
+fn stages(plan: Arc<dyn ExecutionPlan>, partitions: usize, small: bool) -> EngineResult<Vec<PlannedStage>> {
+    let stages = if small {
+        vec![whole(plan)?]
+    } else {
+        cut::cut(plan, partitions)?
+    };
+    stages.iter().map(planned_stage).collect()
+}
+
+/// The plan as one stage of one task.
+fn whole(plan: Arc<dyn ExecutionPlan>) -> EngineResult<Stage> {
+    let plan = match plan.output_partitioning().partition_count() {
+        1 => plan,
+        _ => Arc::new(ConcatExec::new(plan)),
+    };
+    Ok(Stage {
+        key: stage_key(&plan, None)?,
+        volatile: cut::is_volatile(&plan),
+        shuffle: None,
+        plan,
+    })
+}
+
+fn planned_stage(stage: &Stage) -> EngineResult<PlannedStage> {
+    let task = |partition| {
+        let (plan, inputs) = encode_task(cut::restrict(&stage.plan, partition)?, stage.shuffle.as_ref())?;
+        Ok(PlannedTask { plan, inputs })
+    };
+    let tasks = 0..stage.plan.output_partitioning().partition_count();
+    Ok(PlannedStage {
+        tasks: tasks.map(task).collect::<EngineResult<_>>()?,
+        parts: u32::try_from(stage.parts()).unwrap_or(u32::MAX),
+        display: display(stage),
+        key: stage.key,
+        volatile: stage.volatile,
+    })
+}
+
+fn display(stage: &Stage) -> String {
+    let plan = displayable(stage.plan.as_ref()).indent(false).to_string();
+    match &stage.shuffle {
+        Some(partitioning) => format!("Shuffle: {partitioning}\n{plan}"),
+        None => plan,
+    }
+}
+
+/// A query whose result is a table of the stages of `query`.
+fn explain_stages(query: &PlannedQuery) -> EngineResult<PlannedQuery> {
+    let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+    let stages = &query.stages;
+    let columns: [(&str, ArrayRef); 4] = [
+        (
+            "stage",
+            Arc::new(UInt32Array::from_iter_values(0..count(stages.len()))),
+        ),
+        (
+            "tasks",
+            Arc::new(UInt32Array::from_iter_values(
+                stages.iter().map(|stage| count(stage.tasks.len())),
+            )),
+        ),
+        (
+            "parts",
+            Arc::new(UInt32Array::from_iter_values(
+                stages.iter().map(|stage| stage.parts),
+            )),
+        ),
+        (
+            "plan",
+            Arc::new(StringArray::from_iter_values(
+                stages.iter().map(|stage| stage.display.trim_end()),
+            )),
+        ),
+    ];
+    let batch = RecordBatch::try_from_iter(columns)?;
+    let schema = batch.schema();
+    let plan = MemorySourceConfig::try_new_exec(&[vec![batch]], Arc::clone(&schema), None)?;
+    Ok(PlannedQuery {
+        schema,
+        stages: vec![planned_stage(&whole(plan)?)?],
+    })
+}

@@ -1,0 +1,235 @@
+//! What a query is: SQL text, the tables that it names, parameters and options.
+//!
+//! These types are the body of `/v1/sql` in JSON and MessagePack, so their field names are part of the public
+//! interface. They hold no engine types.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::render::ResultFormat;
+
+/// A query with everything that is needed to plan it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SqlRequest {
+    /// One SQL statement.
+    pub query: String,
+    /// Tables by the name that the query uses.
+    #[serde(default)]
+    pub tables: BTreeMap<String, TableSource>,
+    /// Values of `$1`, `$2`, …
+    #[serde(default)]
+    pub params: Vec<ParamValue>,
+    /// How to run it.
+    #[serde(default)]
+    pub options: SqlOptions,
+}
+
+/// Options of one query.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SqlOptions {
+    /// Tasks per stage; the cluster's slots if absent.
+    pub partitions: Option<u32>,
+    /// What the result is written as; JSON if absent.
+    pub format: Option<ResultFormat>,
+}
+
+/// A query parameter.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum ParamValue {
+    /// SQL NULL.
+    Null,
+    /// A truth value.
+    Bool(bool),
+    /// An integer.
+    Int(i64),
+    /// A floating-point number.
+    Float(f64),
+    /// Text; dates and timestamps are written as text and cast by the query.
+    Text(String),
+}
+
+/// The files of a table: a path, a list of paths, or paths with options.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(from = "TableForm")]
+pub struct TableSource {
+    /// Files, folders and glob patterns, read in this order (matches sorted by name).
+    pub paths: Vec<String>,
+    /// The files' format; told by their extension if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub format: Option<TableFormat>,
+    /// How CSV files are written.
+    #[serde(default)]
+    pub csv: CsvOptions,
+}
+
+impl TableSource {
+    /// A table of one path or pattern, all else by default.
+    pub fn path(path: impl Into<String>) -> Self {
+        Self {
+            paths: vec![path.into()],
+            format: None,
+            csv: CsvOptions::default(),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum TableForm {
+    Path(String),
+    Paths(Vec<String>),
+    Full(FullTable),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FullTable {
+    #[serde(alias = "path")]
+    paths: PathForm,
+    format: Option<TableFormat>,
+    #[serde(default)]
+    csv: CsvOptions,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum PathForm {
+    One(String),
+    Many(Vec<String>),
+}
+
+impl From<TableForm> for TableSource {
+    fn from(form: TableForm) -> Self {
+        match form {
+            TableForm::Path(path) => Self::path(path),
+            TableForm::Paths(paths) => Self {
+                paths,
+                format: None,
+                csv: CsvOptions::default(),
+            },
+            TableForm::Full(FullTable { paths, format, csv }) => {
+                let paths = match paths {
+                    PathForm::One(path) => vec![path],
+                    PathForm::Many(paths) => paths,
+                };
+                Self { paths, format, csv }
+            }
+        }
+    }
+}
+
+/// A format of data files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TableFormat {
+    /// Separated values, gzipped or not.
+    Csv,
+    /// Apache Parquet.
+    Parquet,
+}
+
+/// How a CSV file is written. The defaults are those of `pandas.read_csv`, except that dates are recognized.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CsvOptions {
+    /// Whether the first record names the columns.
+    pub header: bool,
+    /// Names of the columns; with a header it is replaced.
+    pub columns: Option<Vec<String>>,
+    /// Character between fields; by default a tab in `.tsv` files, else a comma.
+    pub delimiter: Option<char>,
+    /// Character around fields that hold delimiters or line breaks.
+    pub quote: char,
+    /// Character that escapes a quote inside quotes; by default quotes are doubled.
+    pub escape: Option<char>,
+    /// Lines that start with this character are skipped.
+    pub comment: Option<char>,
+    /// Texts that mean "missing", besides the default ones.
+    pub na_values: Vec<String>,
+    /// Whether pandas' default texts for "missing" (`NA`, `NaN`, `null`, the empty text …) count.
+    pub keep_default_na: bool,
+    /// Whether columns of ISO dates and timestamps get such a type instead of text.
+    pub infer_dates: bool,
+    /// Types of columns that shall not be inferred.
+    pub types: BTreeMap<String, CsvType>,
+    /// Whether fields may hold line breaks anywhere; such files are never split between tasks.
+    pub multiline: bool,
+}
+
+impl Default for CsvOptions {
+    fn default() -> Self {
+        Self {
+            header: true,
+            columns: None,
+            delimiter: None,
+            quote: '"',
+            escape: None,
+            comment: None,
+            na_values: Vec::new(),
+            keep_default_na: true,
+            infer_dates: true,
+            types: BTreeMap::new(),
+            multiline: false,
+        }
+    }
+}
+
+/// Type of a CSV column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CsvType {
+    /// `true` or `false` in any case.
+    Bool,
+    /// 64-bit integer.
+    Int,
+    /// 64-bit floating-point number.
+    Float,
+    /// `YYYY-MM-DD`.
+    Date,
+    /// ISO 8601 date and time without a zone, in microseconds.
+    Timestamp,
+    /// ISO 8601 date and time with a zone or `Z`, kept as UTC in microseconds.
+    TimestampUtc,
+    /// Anything.
+    Text,
+}
+
+/// Limits and habits of the planner, from the cluster's configuration.
+#[derive(Debug, Clone)]
+pub struct PlannerOptions {
+    /// Tasks per stage.
+    pub target_partitions: usize,
+    /// Folders whose files may be read; empty means that every file may.
+    pub roots: Vec<PathBuf>,
+    /// A join input smaller than this is sent whole to every task instead of being shuffled.
+    pub broadcast_bytes: usize,
+    /// The same limit in rows, used when the size is not known.
+    pub broadcast_rows: usize,
+    /// A query that reads fewer bytes than this runs as one task.
+    pub small_query_bytes: u64,
+    /// A file is not split into pieces smaller than this.
+    pub min_split_bytes: u64,
+    /// Rows per record batch.
+    pub batch_size: usize,
+}
+
+impl Default for PlannerOptions {
+    fn default() -> Self {
+        Self {
+            target_partitions: 8,
+            roots: Vec::new(),
+            // Measured on TPC-H: between 32 and 64 MiB shuffles cost more than copies of the build side.
+            broadcast_bytes: 48 << 20,
+            broadcast_rows: 1 << 20,
+            // A round trip per stage through the broker costs more than reading this much in one task.
+            small_query_bytes: 8 << 20,
+            min_split_bytes: 4 << 20,
+            batch_size: 8192,
+        }
+    }
+}

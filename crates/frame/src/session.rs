@@ -1,0 +1,31 @@
+//! The engine's settings for planning and for running.
+
+use datafusion::prelude::SessionConfig;
+
+use crate::request::PlannerOptions;
+
+/// Settings that plans are made with.
+pub(crate) fn planning(options: &PlannerOptions, partitions: usize) -> SessionConfig {
+    let mut config = SessionConfig::new()
+        .with_target_partitions(partitions)
+        .with_batch_size(options.batch_size)
+        .with_information_schema(false);
+    let settings = config.options_mut();
+    settings.optimizer.hash_join_single_partition_threshold = options.broadcast_bytes;
+    settings.optimizer.hash_join_single_partition_threshold_rows = options.broadcast_rows;
+    settings.optimizer.repartition_file_min_size =
+        usize::try_from(options.min_split_bytes).unwrap_or(usize::MAX);
+    // Positions for error messages.
+    settings.sql_parser.collect_spans = true;
+    // `0.06 + 0.01` is 0.07 in SQL; as binary floats it is less, and TPC-H's query 6 loses rows.
+    settings.sql_parser.parse_float_as_decimal = true;
+    config
+}
+
+/// Settings that a task runs with: it has one partition.
+pub(crate) fn running(batch_size: usize) -> SessionConfig {
+    SessionConfig::new()
+        .with_target_partitions(1)
+        .with_batch_size(batch_size)
+        .with_information_schema(false)
+}

@@ -1,0 +1,13 @@
+//! Whole queries: planned, cut, run stage by stage with every plan and object through bytes, and compared with
+//! answers of other engines.
+
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is the test's failure")]
+
+mod answers;
+mod cluster;
+mod csv;
+mod errors;
+mod queries;
+mod relational;
+mod tpch;
+mod tpch_data;

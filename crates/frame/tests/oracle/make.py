@@ -1,0 +1,142 @@
+"""Makes the expected results that the tests compare with, from engines that are not ours.
+
+TPC-H: DuckDB's generator and DuckDB's answers at scale factor 0.01. SQL: DuckDB's answers
+over two small tables. CSV: what pandas reads from the same files.
+
+    python -m venv venv && venv/bin/pip install duckdb==1.5.5 duckdb-extension-tpch==1.5.5 pandas==3.1.1
+    venv/bin/python make.py
+
+The results are committed, so the tests need neither Python nor DuckDB.
+"""
+
+import json
+from pathlib import Path
+
+import duckdb
+import pandas as pd
+
+HERE = Path(__file__).parent
+KINDS = {"Int64": "int", "Float64": "float", "boolean": "bool", "string": "text", "str": "text"}
+
+# Options beside each file are those of the table in the test; `read` are those of pandas.
+UGLY = {
+    "na_markers": {"text": "id,delay,carrier\n1,NA,UA\n2,5,NA\n3,,B6\n4,-3,null\n5,NaN,n/a\n"},
+    "crlf_and_bom": {"text": "\ufeffa,b\r\n1,x\r\n\r\n2,y\r\n"},
+    "quoted_newlines": {"text": 'id,note\n1,"two\nlines"\n2,"a ""quoted"" word"\n3,"comma, inside"\n'},
+    "widened": {"text": "a,b,c\n1,1,true\n2.5,2,FALSE\n3,x,True\n"},
+    "spaces_and_signs": {"text": "a,b,c\n 1,+2, .5\n-7,03,1e3\n"},
+    "big_integers": {"text": "a,b\n9223372036854775807,99999999999999999999999\n1,2\n"},
+    "duplicate_names": {"text": "a,a,,b\n1,2,3,4\n"},
+    "no_final_newline": {"text": "a,b\n1,x\n2,y"},
+    "semicolons": {"text": "a;b\n1,5;x\n", "options": {"delimiter": ";"}, "read": {"sep": ";"}},
+    "own_na": {
+        "text": "a,b\n-,1\nNA,2\n",
+        "options": {"na_values": ["-"], "keep_default_na": False},
+        "read": {"na_values": ["-"], "keep_default_na": False},
+    },
+    "literal_quote": {"text": 'size,name\n5" pipe,a\n6,b\n'},
+    "unicode": {"text": "stadt,größe\nKöln,1\n東京,2\n"},
+}
+
+# Two tables with keys that match once, several times or never, and with missing keys.
+LEFT = "k,v\n,5\n" + "".join(f"{k},{k * k % 11}\n" for k in range(40))
+RIGHT = "k,w\n" + "".join(f"{k},{k * k % 11}\n" for k in range(10, 60, 3)) + ",7\n13,1\n"
+
+QUERIES = [
+    "SELECT l.k, v, w FROM l JOIN r ON l.k = r.k",
+    "SELECT l.k, v, r.k, w FROM l LEFT JOIN r ON l.k = r.k",
+    "SELECT l.k, v, r.k, w FROM l RIGHT JOIN r ON l.k = r.k",
+    "SELECT l.k, v, r.k, w FROM l FULL JOIN r ON l.k = r.k",
+    "SELECT l.k, v, r.k, w FROM l FULL JOIN r ON l.k = r.k AND l.v < r.w",
+    "SELECT k FROM l WHERE k IN (SELECT k FROM r)",
+    "SELECT k FROM l WHERE k NOT IN (SELECT k FROM r)",
+    "SELECT k FROM l WHERE k NOT IN (SELECT k FROM r WHERE k IS NOT NULL)",
+    "SELECT k FROM l WHERE EXISTS (SELECT 1 FROM r WHERE r.k = l.k AND r.w > l.v)",
+    "SELECT k FROM l WHERE NOT EXISTS (SELECT 1 FROM r WHERE r.k = l.k)",
+    "SELECT k, k IN (SELECT k FROM r WHERE k IS NOT NULL) OR v = 1 AS hit FROM l",
+    "SELECT l.k, r.k FROM l CROSS JOIN r",
+    "SELECT l.k, r.k FROM l JOIN r ON l.k < r.k AND l.v > r.w",
+    "SELECT l.k, r.k FROM l LEFT JOIN r ON l.k < r.k AND l.v > r.w",
+    "SELECT l.k, r.k FROM l RIGHT JOIN r ON l.k < r.k AND l.v > r.w",
+    "SELECT l.k, r.k FROM l FULL JOIN r ON l.k < r.k AND l.v > r.w",
+    "SELECT k, v FROM l WHERE v > (SELECT avg(w) FROM r)",
+    "SELECT k, (SELECT max(w) FROM r) - v FROM l WHERE v < (SELECT min(w) + 4 FROM r)",
+    "SELECT k, (SELECT sum(w) FROM r WHERE r.k = l.k) FROM l",
+    "SELECT k FROM l UNION SELECT k FROM r",
+    "SELECT k FROM l UNION ALL SELECT k FROM r",
+    "SELECT k AS a, v AS b FROM l UNION ALL SELECT w, k FROM r UNION ALL SELECT 1, NULL",
+    "SELECT k FROM l INTERSECT SELECT k FROM r",
+    "SELECT k FROM l EXCEPT SELECT k FROM r",
+    "SELECT DISTINCT v FROM l",
+    "SELECT k, row_number() OVER (PARTITION BY v ORDER BY k) FROM l WHERE k IS NOT NULL",
+    "SELECT k, sum(v) OVER (ORDER BY k ROWS BETWEEN 2 PRECEDING AND CURRENT ROW) FROM l WHERE k > 3",
+    "SELECT k, v - avg(v) OVER (PARTITION BY k % 3) FROM l",
+    "SELECT v, count(*), count(k), count(DISTINCT k), min(k), max(k), avg(k), stddev(k) FROM l GROUP BY v",
+    "SELECT count(*), sum(k), median(v) FROM l",
+    "SELECT sum(v) FILTER (WHERE k > 20), count(*) FROM l WHERE k > 100",
+    "SELECT v, w, count(*) FROM l JOIN r ON l.k = r.k GROUP BY ROLLUP (v, w)",
+    "SELECT a.s + b.s FROM (SELECT sum(v) s FROM l) a, (SELECT sum(v) s FROM l) b",
+    "SELECT v, count(*) AS n FROM l GROUP BY v HAVING count(*) > 3 ORDER BY n DESC, v LIMIT 3 OFFSET 1",
+    "SELECT k, CASE WHEN v > 5 THEN 'big' WHEN v > 2 THEN 'mid' END FROM l",
+    "WITH c AS (SELECT v, sum(k) AS s FROM l GROUP BY v) SELECT a.v, b.s FROM c a JOIN c b ON a.v = b.v + 1",
+]
+
+
+def plain(value: object) -> object:
+    """A JSON value; missing becomes null."""
+    return None if pd.isna(value) else value.item() if hasattr(value, "item") else value
+
+
+def text(value: object) -> str | None:
+    """A cell as our results print it."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return None if value is None else str(value)
+
+
+def make_tpch(folder: Path) -> None:
+    folder.mkdir(exist_ok=True)
+    database = duckdb.connect()
+    from duckdb_extension_tpch import __file__ as package
+
+    extension = next(Path(package).parent.rglob("*.duckdb_extension"))
+    database.execute(f"LOAD '{extension}'")
+    database.execute("CALL dbgen(sf = 0.01)")
+    for number, query in database.execute("SELECT query_nr, query FROM tpch_queries()").fetchall():
+        (folder / f"q{number:02}.sql").write_text(query.strip().rstrip(";") + "\n")
+        database.sql(query).write_csv(str(folder / f"q{number:02}.csv"))
+
+
+def make_csv(folder: Path) -> None:
+    folder.mkdir(exist_ok=True)
+    for name, case in UGLY.items():
+        file = folder / f"{name}.csv"
+        file.write_bytes(case["text"].encode())
+        frame = pd.read_csv(file, dtype_backend="numpy_nullable", **case.get("read", {}))
+        expected = {
+            "options": case.get("options", {}),
+            "columns": [[column, KINDS[str(kind)]] for column, kind in frame.dtypes.items()],
+            "rows": [[plain(value) for value in row] for row in frame.itertuples(index=False, name=None)],
+        }
+        (folder / f"{name}.json").write_text(json.dumps(expected, ensure_ascii=False) + "\n")
+
+
+def make_sql(folder: Path) -> None:
+    folder.mkdir(exist_ok=True)
+    (folder / "l.csv").write_text(LEFT)
+    (folder / "r.csv").write_text(RIGHT)
+    database = duckdb.connect()
+    for table in ("l", "r"):
+        database.execute(f"CREATE TABLE {table} AS SELECT * FROM read_csv('{folder / table}.csv')")
+    answers = []
+    for query in QUERIES:
+        rows = database.execute(query).fetchall()
+        cells = [[text(cell) for cell in row] for row in rows]
+        answers.append(json.dumps({"sql": query, "rows": cells}))
+    (folder / "answers.jsonl").write_text("\n".join(answers) + "\n")
+
+
+if __name__ == "__main__":
+    make_tpch(HERE / "tpch")
+    make_csv(HERE / "csv")
+    make_sql(HERE / "sql")
