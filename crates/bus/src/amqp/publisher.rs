@@ -188,17 +188,19 @@ fn cost(frame: &Bytes, window: u32) -> u32 {
 async fn collect_outcomes(state: Arc<LinkState>, mut outcomes: mpsc::UnboundedReceiver<InFlight>) {
     loop {
         let InFlight { outcome, room } = tokio::select! {
-            _ = state.closed.wait() => return,
+            biased;
             next = outcomes.recv() => match next {
                 Some(next) => next,
                 None => return,
             },
+            _ = state.closed.wait() => return,
         };
         tokio::select! {
-            _ = state.closed.wait() => return,
+            biased;
             outcome = outcome => if let Err(error) = outcome {
                 state.fail(&error);
             },
+            _ = state.closed.wait() => return,
         }
         drop(room);
     }
