@@ -1,1 +1,108 @@
-//! millstream-scheduler-svc
+//! The scheduler service: an actor around the scheduler core, one leader and any number of standbys.
+//!
+//! ```text
+//!  broker.rs  leader's queue, intake ──► LeaderActor (core) ──► outbox.rs  commits, then frames
+//!  election.rs  lease ──────────────────►        │        └──► notes.rs   what trails
+//!                                                 └── the core survives its reign if nobody else led meanwhile
+//! ```
+//!
+//! Owns the lease, the links and the order of writes and sends. Decides nothing about tasks or workers: that is the
+//! core's part.
+
+mod broker;
+mod clock;
+mod election;
+mod intake;
+mod journal;
+mod leader;
+mod notes;
+mod outbox;
+mod recovery;
+mod reign;
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use millstream_bus::Bus;
+use millstream_config::SchedulerSettings;
+use millstream_protocol::graph::GraphLimits;
+use millstream_scheduler_core::CoreConfig;
+use millstream_state::StateStore;
+use millstream_types::{LeaderId, Term};
+use tracing::info;
+use uuid::Uuid;
+
+use crate::election::Election;
+use crate::reign::{Reign, Succession};
+
+/// What a scheduler is told at its start.
+#[derive(Clone)]
+pub struct SchedulerService {
+    /// Its settings.
+    pub settings: SchedulerSettings,
+    /// Most tasks in one job's graph, extensions included.
+    pub graph_limit: u32,
+    /// Most jobs that are not over.
+    pub max_active_jobs: usize,
+    /// Its way to workers and gateways.
+    pub bus: Arc<dyn Bus>,
+    /// Its journal.
+    pub state: Arc<dyn StateStore>,
+    /// Called at each sign of progress; touches the liveness file where one is set.
+    pub on_progress: Arc<dyn Fn() + Send + Sync>,
+}
+
+impl SchedulerService {
+    /// Campaigns and leads, in turns, until `shutdown` is ready. Must run inside an actix system.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) {
+        tokio::pin!(shutdown);
+        let progress = self.on_progress.clone();
+        let standing_by = actix_rt::spawn(async move {
+            loop {
+                progress();
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        });
+        tokio::select! {
+            () = self.lead_in_turns() => {}
+            () = &mut shutdown => info!("the scheduler stops"),
+        }
+        standing_by.abort();
+    }
+
+    async fn lead_in_turns(&self) {
+        let mut succession = Succession::default();
+        let mut leader = LeaderId::from(Uuid::new_v4());
+        loop {
+            let election = Election {
+                state: self.state.clone(),
+                leader,
+                ttl: self.settings.lease_ttl,
+                renew_every: self.settings.lease_renew,
+            };
+            let fence = election.win(succession.at_least).await;
+            info!(term = %fence.term, %leader, "leading");
+            succession = Reign { service: self, election, fence }.run(succession).await;
+            leader = LeaderId::from(Uuid::new_v4());
+        }
+    }
+
+    fn core_config(&self) -> CoreConfig {
+        let settings = &self.settings;
+        CoreConfig {
+            graph: GraphLimits { tasks: self.graph_limit, ..GraphLimits::default() },
+            max_active_jobs: self.max_active_jobs,
+            suspect_after: settings.suspect,
+            lost_after: settings.lost,
+            recovery_window: settings.recovery_window,
+            allowed_failures: settings.allowed_failures,
+            result_ttl: settings.result_ttl,
+            record_ttl: settings.history_ttl,
+            ..CoreConfig::default()
+        }
+    }
+}
+
+/// The first term there can be.
+const NO_TERM: Term = Term(0);

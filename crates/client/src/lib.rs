@@ -1,1 +1,53 @@
-//! millstream
+//! Millstream for Rust programs: build graphs, run them on all cores or on a cluster, stream results.
+//!
+//! ```no_run
+//! # async fn demo() -> Result<(), millstream::Error> {
+//! use millstream::{Client, Job, TaskExt};
+//!
+//! let client = Client::local().await?;
+//! let mut job = Job::new("word count");
+//! let text = job.command(["printf", "b\\na\\nb\\n"]).key("text").add();
+//! job.command(["sort"]).stdin(&text).key("sorted").add();
+//! let done = client.submit(&job).await?.wait().await?;
+//! assert_eq!(done.bytes("sorted").await?, "a\nb\nb\n");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Functions of your own become tasks with [`macro@task`]; a worker that has them is your own binary that calls
+//! [`worker::main`].
+//!
+//! The crate speaks HTTP to a gateway and nothing else. With the default feature `local` it can also start a whole
+//! cluster inside the process.
+
+mod access;
+mod client;
+mod error;
+mod events;
+mod job;
+mod running;
+#[cfg(feature = "local")]
+pub mod worker;
+
+pub use access::{Access, GATEWAY_VARIABLE, TOKEN_VARIABLE, config_folder, ensure_token};
+pub use client::{Client, ClientOptions};
+pub use error::Error;
+pub use events::{Event, EventStream};
+pub use job::{Job, TaskBuilder, TaskExt, TaskHandle};
+#[cfg(feature = "local")]
+pub use millstream_executor::{NativeFunction, TaskCtx, task};
+pub use millstream_protocol::api;
+pub use millstream_protocol::graph;
+pub use millstream_protocol::wire::{JobEvent, JobEventKind, JobState};
+pub use millstream_types::{ByteSize, JobId, ResourceSet, WorkerId};
+pub use running::{Finished, Running};
+
+#[cfg(feature = "local")]
+pub use millstream_local::{LocalCluster, LocalError, LocalOptions};
+
+/// What code made by `#[task]` names. No part of the public API.
+#[cfg(feature = "local")]
+#[doc(hidden)]
+pub mod __private {
+    pub use millstream_executor::__private::*;
+}

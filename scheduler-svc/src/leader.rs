@@ -1,0 +1,205 @@
+//! The actor around the scheduler core: it applies what was heard and hands on what is to be done.
+//!
+//! It never awaits. Its mailbox is bounded, so whoever feeds it waits while it is behind; its outbox is bounded, and
+//! while that is full the core is not polled, which closes the windows of its sessions.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use actix::prelude::*;
+use millstream_scheduler_core::{Clock, Note, SchedulerCore, SchedulerEvent};
+use millstream_types::Term;
+use tokio::sync::mpsc::{self, error::TrySendError};
+use tracing::warn;
+
+use crate::clock::Watch;
+use crate::election::{LeaseNews, Pulse};
+use crate::outbox::Batch;
+
+/// Messages that may wait for the actor; each may hold many frames.
+const MAILBOX: usize = 64;
+
+/// How often time is told to the core when nothing else happens.
+const TICK: Duration = Duration::from_millis(20);
+
+/// What came in together.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct Heard(pub(crate) Vec<SchedulerEvent>);
+
+/// The leader listens on another queue from now on.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct Listening(pub(crate) String);
+
+/// The outbox has carried a batch out.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct OutboxHasRoom;
+
+/// What the state store or another leader made known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Message)]
+#[rtype(result = "()")]
+pub(crate) enum StateNews {
+    /// The journal was replaced or rolled back.
+    JournalLost,
+    /// A write was refused: the lease does not hold this term.
+    Fenced,
+    /// Somebody follows a higher term.
+    Outranked {
+        /// That term.
+        known: Term,
+    },
+    /// From the keeper of the lease.
+    Lease(LeaseNews),
+}
+
+/// Ends the reign; the answer is the core.
+#[derive(Debug, Message)]
+#[rtype(result = "Option<Box<SchedulerCore>>")]
+pub(crate) struct Abdicate;
+
+/// Why a reign ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    /// The lease is gone, perhaps to nobody.
+    Fenced,
+    /// A higher term exists.
+    Outranked {
+        /// That term.
+        known: Term,
+    },
+}
+
+/// Notes and the number of the batch that must be written before them.
+#[derive(Debug)]
+pub(crate) struct Notes {
+    pub(crate) after: u64,
+    pub(crate) notes: Vec<Note>,
+}
+
+/// The actor.
+pub(crate) struct LeaderActor {
+    pub(crate) core: Option<Box<SchedulerCore>>,
+    pub(crate) watch: Watch,
+    pub(crate) pulse: Pulse,
+    pub(crate) outbox: mpsc::Sender<Batch>,
+    pub(crate) notes: mpsc::Sender<Notes>,
+    pub(crate) note_delay: Duration,
+    pub(crate) ends: mpsc::Sender<End>,
+    pub(crate) next_batch: u64,
+}
+
+impl LeaderActor {
+    fn apply(&mut self, events: impl IntoIterator<Item = SchedulerEvent>) {
+        let clock = self.watch.read();
+        if let Some(core) = &mut self.core {
+            for event in events {
+                core.apply(clock, event);
+            }
+        }
+        self.pump(clock);
+    }
+
+    /// Hands what the core wants done to the outbox, as far as that has room.
+    fn pump(&mut self, clock: Clock) {
+        let Some(core) = &mut self.core else { return };
+        loop {
+            let Ok(permit) = self.outbox.try_reserve() else { return };
+            let mut effects = Vec::new();
+            core.poll(clock, &mut effects);
+            if effects.is_empty() {
+                return;
+            }
+            self.next_batch += 1;
+            permit.send(Batch { number: self.next_batch, effects });
+        }
+    }
+
+    fn tick(&mut self) {
+        self.pulse.fetch_add(1, Ordering::Relaxed);
+        let now = self.watch.read().now;
+        let due = self.core.as_ref().and_then(|core| core.next_wakeup()).is_some_and(|at| at <= now);
+        if due {
+            self.apply([SchedulerEvent::Tick]);
+        } else {
+            self.pump(self.watch.read());
+        }
+    }
+
+    fn take_notes(&mut self) {
+        let Some(core) = &mut self.core else { return };
+        // Without room the notes stay in the core, where later ones replace them.
+        let Ok(permit) = self.notes.try_reserve() else { return };
+        let notes = core.take_notes();
+        if !notes.is_empty() {
+            permit.send(Notes { after: self.next_batch, notes });
+        }
+    }
+
+    fn end(&self, end: End) {
+        if let Err(TrySendError::Full(end)) = self.ends.try_send(end) {
+            warn!(?end, "the reign is ending already");
+        }
+    }
+}
+
+impl Actor for LeaderActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.set_mailbox_capacity(MAILBOX);
+        ctx.run_interval(TICK, |actor, _| actor.tick());
+        ctx.run_interval(self.note_delay, |actor, _| actor.take_notes());
+    }
+}
+
+impl Handler<Heard> for LeaderActor {
+    type Result = ();
+
+    fn handle(&mut self, Heard(events): Heard, _: &mut Self::Context) {
+        self.apply(events);
+    }
+}
+
+impl Handler<Listening> for LeaderActor {
+    type Result = ();
+
+    fn handle(&mut self, Listening(queue): Listening, _: &mut Self::Context) {
+        self.apply([SchedulerEvent::BrokerUp { queue }]);
+    }
+}
+
+impl Handler<OutboxHasRoom> for LeaderActor {
+    type Result = ();
+
+    fn handle(&mut self, _: OutboxHasRoom, _: &mut Self::Context) {
+        self.pump(self.watch.read());
+    }
+}
+
+impl Handler<StateNews> for LeaderActor {
+    type Result = ();
+
+    fn handle(&mut self, news: StateNews, _: &mut Self::Context) {
+        match news {
+            StateNews::JournalLost => {
+                warn!("the state store lost a part of the journal; writing it again");
+                self.apply([SchedulerEvent::JournalLost]);
+            }
+            StateNews::Lease(LeaseNews::Uncertain) => self.apply([SchedulerEvent::LeaseUncertain]),
+            StateNews::Lease(LeaseNews::Sure) => self.apply([SchedulerEvent::LeaseSure]),
+            StateNews::Fenced | StateNews::Lease(LeaseNews::Lost { .. }) => self.end(End::Fenced),
+            StateNews::Outranked { known } => self.end(End::Outranked { known }),
+        }
+    }
+}
+
+impl Handler<Abdicate> for LeaderActor {
+    type Result = Option<Box<SchedulerCore>>;
+
+    fn handle(&mut self, _: Abdicate, ctx: &mut Self::Context) -> Self::Result {
+        ctx.stop();
+        self.core.take()
+    }
+}

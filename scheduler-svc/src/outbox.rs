@@ -1,0 +1,223 @@
+//! Carries effects out in the order the core gave them: commits before what follows them.
+//!
+//! What waits together is written together: all commits of the waiting batches go into one script, then their sends
+//! leave in order. Frames that find no link are dropped, because sessions are opened anew with the next link.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::Addr;
+use millstream_bus::{Address, Bus, Link, QueueName};
+use millstream_protocol::wire::{Datagram, LiveMsg, encode_datagrams};
+use millstream_protocol::envelope::Header;
+use millstream_scheduler_core::{Effect, Identity};
+use millstream_state::{Fence, Journal, StateError, StateStore, Write};
+use tokio::sync::{mpsc, watch};
+use tracing::{debug, error, warn};
+
+use crate::intake::Acks;
+use crate::journal::write_of_commit;
+use crate::leader::{LeaderActor, OutboxHasRoom, StateNews};
+
+/// Batches that may wait; beyond that the core is not polled, and its sessions' windows close.
+pub(crate) const CAPACITY: usize = 64;
+
+/// Batches written and sent together.
+const MERGE: usize = 32;
+
+/// Pause between two tries of a commit that the store did not take.
+const RETRY: Duration = Duration::from_millis(100);
+
+/// The link of the moment; none while the broker is away.
+pub(crate) type CurrentLink = watch::Receiver<Option<Arc<dyn Link>>>;
+
+/// Effects with their number.
+#[derive(Debug)]
+pub(crate) struct Batch {
+    pub(crate) number: u64,
+    pub(crate) effects: Vec<Effect>,
+}
+
+/// The task that carries effects out.
+pub(crate) struct Outbox {
+    pub(crate) identity: Identity,
+    pub(crate) bus: Arc<dyn Bus>,
+    pub(crate) state: Arc<dyn StateStore>,
+    pub(crate) link: CurrentLink,
+    pub(crate) leader: Addr<LeaderActor>,
+    pub(crate) acks: Acks,
+    pub(crate) committed: watch::Sender<u64>,
+    pub(crate) journal: JournalWatch,
+}
+
+impl Outbox {
+    /// Runs until the leader is gone or fenced.
+    pub(crate) async fn run(mut self, mut batches: mpsc::Receiver<Batch>) {
+        let mut waiting = Vec::with_capacity(MERGE);
+        while batches.recv_many(&mut waiting, MERGE).await > 0 {
+            let number = waiting.last().map_or(0, |batch| batch.number);
+            let effects: Vec<Effect> = waiting.drain(..).flat_map(|batch| batch.effects).collect();
+            if self.commit(&effects).await.is_err() {
+                return;
+            }
+            self.committed.send_replace(number);
+            for effect in effects {
+                self.carry_out(effect).await;
+            }
+            // A full mailbox holds messages that make the leader look for room by itself.
+            let _ = self.leader.try_send(OutboxHasRoom);
+        }
+    }
+
+    /// Writes the commits among `effects`, however long it takes; an error means that this leader is one no more.
+    async fn commit(&mut self, effects: &[Effect]) -> Result<(), StateError> {
+        let mut writes = Vec::new();
+        for effect in effects {
+            let Effect::Commit(commit) = effect else { continue };
+            match write_of_commit(commit.clone()) {
+                Ok(write) => writes.push(write),
+                Err(error) => error!(%error, "a commit has no encoding"),
+            }
+        }
+        if writes.is_empty() {
+            return Ok(());
+        }
+        let fence = fence_of(&self.identity);
+        commit_until_taken(&*self.state, &fence, &writes, &self.journal, &self.leader).await
+    }
+
+    async fn carry_out(&self, effect: Effect) {
+        match effect {
+            Effect::Commit(_) => {}
+            Effect::AckIntake { token } => self.acks.acknowledge(token),
+            Effect::SendToWorker { queue, frame } => self.publish(&queue_address(queue), frame).await,
+            Effect::ReplyToGateway { queue, msg } => {
+                self.send_datagram(&queue_address(queue), Datagram::ToGateway(msg)).await;
+            }
+            Effect::Publish(msg) => {
+                let topic = match &msg {
+                    LiveMsg::Job { job, .. } => format!("job.{job}"),
+                    LiveMsg::Snapshot(_) => "snapshot".to_owned(),
+                };
+                self.send_datagram(&Address::Live(topic), Datagram::Live(msg)).await;
+            }
+            Effect::SayHello(hello) => self.send_datagram(&Address::Hello, Datagram::Hello(hello)).await,
+            Effect::StepDown { known } => {
+                let _ = self.leader.try_send(StateNews::Outranked { known });
+            }
+        }
+    }
+
+    async fn send_datagram(&self, to: &Address, datagram: Datagram) {
+        let sender = uuid::Uuid::from_u128(self.identity.leader.as_u128());
+        let header = Header::datagram(self.bus.names().cluster().clone(), sender, self.identity.term);
+        match encode_datagrams(&header, &[datagram]) {
+            Ok(frame) => self.publish(to, frame).await,
+            Err(error) => error!(%error, "a datagram has no encoding"),
+        }
+    }
+
+    async fn publish(&self, to: &Address, frame: bytes::Bytes) {
+        let link = self.link.borrow().clone();
+        let Some(link) = link else { return };
+        if let Err(error) = link.publish(to, frame).await {
+            debug!(%error, ?to, "a frame was not sent");
+        }
+    }
+}
+
+fn queue_address(queue: String) -> Address {
+    Address::Queue(QueueName::from(queue))
+}
+
+/// The proof of leadership of one term.
+pub(crate) fn fence_of(identity: &Identity) -> Fence {
+    Fence { term: identity.term, leader: identity.leader }
+}
+
+/// Writes until the store has taken it. Tells the leader when the journal shows another past, or another leader.
+pub(crate) async fn commit_until_taken(
+    state: &dyn StateStore,
+    fence: &Fence,
+    writes: &[Write],
+    journal: &JournalWatch,
+    leader: &Addr<LeaderActor>,
+) -> Result<(), StateError> {
+    let mut complaint = None;
+    loop {
+        let known = journal.known();
+        match state.commit(fence, writes).await {
+            Ok(reached) => {
+                if journal.note(&known, reached) {
+                    let _ = leader.send(StateNews::JournalLost).await;
+                }
+                return Ok(());
+            }
+            Err(error @ StateError::Fenced { .. }) => {
+                // The keeper may not know yet. Whether the lease can be had again is decided there.
+                let _ = leader.send(StateNews::Fenced).await;
+                return Err(error);
+            }
+            Err(error) => {
+                let text = error.to_string();
+                if complaint.as_ref() != Some(&text) {
+                    warn!(%error, "cannot write the journal; trying again");
+                    complaint = Some(text);
+                }
+                tokio::time::sleep(RETRY).await;
+            }
+        }
+    }
+}
+
+/// Notices that the journal's past is not ours: another server, or a rolled-back one.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct JournalWatch(Arc<std::sync::Mutex<Option<Journal>>>);
+
+impl JournalWatch {
+    /// Where the journal was last seen.
+    pub(crate) fn known(&self) -> Option<Journal> {
+        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+    }
+
+    /// Records where the journal is now; whether it lost what was there at `before`.
+    pub(crate) fn note(&self, before: &Option<Journal>, now: Journal) -> bool {
+        let lost = before
+            .as_ref()
+            .is_some_and(|before| now.seq < before.seq || now.run_id != before.run_id);
+        let mut known = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let newer = known.as_ref().is_none_or(|known| lost || now.seq >= known.seq);
+        if newer {
+            *known = Some(now);
+        }
+        lost
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seq: u64, run_id: &str) -> Journal {
+        Journal { seq, run_id: run_id.to_owned() }
+    }
+
+    #[test]
+    fn a_lower_number_or_another_server_is_a_lost_journal() {
+        let watch = JournalWatch::default();
+        assert!(!watch.note(&watch.known(), at(5, "a")));
+        assert!(!watch.note(&watch.known(), at(6, "a")));
+        assert!(watch.note(&watch.known(), at(3, "a")));
+        assert!(watch.note(&watch.known(), at(4, "b")));
+        assert!(!watch.note(&watch.known(), at(5, "b")));
+    }
+
+    #[test]
+    fn two_writers_that_finish_out_of_order_are_no_loss() {
+        let watch = JournalWatch::default();
+        let (first, second) = (watch.known(), watch.known());
+        assert!(!watch.note(&second, at(2, "a")));
+        assert!(!watch.note(&first, at(1, "a")));
+        assert_eq!(watch.known(), Some(at(2, "a")));
+    }
+}

@@ -1,0 +1,84 @@
+//! Watches memory: the store's own count, and the process's where the worker has the process to itself.
+
+use std::time::Duration;
+
+use actix::Addr;
+use millstream_store::probe::MemoryProbe;
+use millstream_store::{MemoryLevel as StoreLevel, MemoryReport as StoreReport, Store, StoreEvent, StoreEvents};
+use millstream_types::ByteSize;
+use millstream_worker_core::{MemoryLevel, MemoryReport, WorkerEvent};
+use tracing::{error, warn};
+
+use crate::actor::{Happened, WorkerActor};
+
+/// How often the process's memory is measured.
+const MEASURE_EVERY: Duration = Duration::from_millis(200);
+
+/// The tasks that tell the core about memory.
+pub(crate) struct MemoryWatch {
+    pub(crate) store: Store,
+    pub(crate) probe: Option<MemoryProbe>,
+    pub(crate) worker: Addr<WorkerActor>,
+    pub(crate) traffic: Box<dyn Fn() -> Traffic>,
+}
+
+/// Bytes on the data plane since the start.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Traffic {
+    pub(crate) fetched: ByteSize,
+    pub(crate) served: ByteSize,
+}
+
+impl MemoryWatch {
+    /// Runs for ever.
+    pub(crate) async fn run(self, mut events: StoreEvents) {
+        let mut beat = tokio::time::interval(MEASURE_EVERY);
+        loop {
+            let event = tokio::select! {
+                event = events.recv() => match event {
+                    Some(StoreEvent::Memory(report)) => WorkerEvent::MemoryChanged(self.report(report)),
+                    Some(StoreEvent::Lost { object, attempt, part, reason }) => {
+                        warn!(%object, %attempt, reason, "an object is lost");
+                        WorkerEvent::ObjectLost { object, attempt, part }
+                    }
+                    Some(StoreEvent::SpillFailed(error)) => {
+                        error!(%error, "spilling fails");
+                        continue;
+                    }
+                    None => return,
+                },
+                _ = beat.tick() => {
+                    if let Some(used) = self.probe.as_ref().and_then(|probe| probe.used()) {
+                        self.store.report_process_memory(used);
+                    }
+                    WorkerEvent::MemoryChanged(self.report(self.store.report()))
+                }
+            };
+            let _ = self.worker.send(Happened(vec![event])).await;
+        }
+    }
+
+    fn report(&self, report: StoreReport) -> MemoryReport {
+        let traffic = (self.traffic)();
+        MemoryReport {
+            stored: report.stored,
+            spilled: report.spilled,
+            spillable: report.stored - report.pinned,
+            process: report.process.unwrap_or(report.stored),
+            cpu_milli: 0,
+            fetched: traffic.fetched,
+            served: traffic.served,
+            level: level(report.level),
+        }
+    }
+}
+
+const fn level(level: StoreLevel) -> MemoryLevel {
+    match level {
+        StoreLevel::Normal => MemoryLevel::Normal,
+        StoreLevel::Target => MemoryLevel::Target,
+        StoreLevel::Spill => MemoryLevel::Spill,
+        StoreLevel::Pause => MemoryLevel::Pause,
+        StoreLevel::Terminate => MemoryLevel::Terminate,
+    }
+}

@@ -1,0 +1,121 @@
+//! Sends the worker's frames in order, and listens on the queue of the session of the moment.
+
+use std::sync::Arc;
+
+use actix::Addr;
+use bytes::Bytes;
+use futures::FutureExt;
+use millstream_bus::{Address, Bus, Consumer, Link, QueueName, QueueSpec};
+use millstream_worker_core::WorkerEvent;
+use tokio::sync::mpsc;
+use tokio_util::task::AbortOnDropHandle;
+use tracing::{debug, info, warn};
+
+use crate::actor::{Happened, WorkerActor};
+
+/// Frames handed to the actor together.
+const MERGE: usize = 64;
+
+/// What is to be done on the link, in order.
+#[derive(Debug)]
+pub(crate) enum Outgoing {
+    /// Listen on a new queue, and on no older one.
+    OpenQueue {
+        /// Its name.
+        name: String,
+    },
+    /// Publish a frame.
+    Frame {
+        /// The leader's queue.
+        queue: String,
+        /// The frame.
+        frame: Bytes,
+    },
+}
+
+/// The task that keeps the worker connected.
+pub(crate) struct Broker {
+    pub(crate) bus: Arc<dyn Bus>,
+    pub(crate) worker: Addr<WorkerActor>,
+    pub(crate) who: String,
+    /// What the worker's queues are called, before the session's number.
+    pub(crate) queue_base: String,
+    /// A queue for the hello alone, used until a session's own queue hears it too.
+    pub(crate) hello_base: String,
+}
+
+impl Broker {
+    /// Connects, carries frames, and begins again when the link ends; for ever.
+    pub(crate) async fn run(self, mut outgoing: mpsc::UnboundedReceiver<Outgoing>) {
+        for epoch in 0_u32.. {
+            let link = self.bus.connect(&self.who).await;
+            // What was meant for the last link belongs to a session that ended with it.
+            while outgoing.try_recv().is_ok() {}
+            let hello = QueueName::from(format!("{}.{epoch}", self.hello_base));
+            match link.consume(QueueSpec::private_with_hello(hello)).await {
+                Ok(consumer) => {
+                    info!("connected to the broker");
+                    self.tell(WorkerEvent::LinkUp { queue_base: self.queue_base.clone() }).await;
+                    tokio::select! {
+                        () = self.hear(consumer) => {}
+                        () = self.carry(&link, &mut outgoing) => {}
+                        () = self.hear_returns(&link) => {}
+                        reason = link.wait_closed() => warn!(%reason, "the broker's link ended"),
+                    }
+                    self.tell(WorkerEvent::LinkDown).await;
+                }
+                Err(error) => warn!(%error, "cannot listen"),
+            }
+            link.close().await;
+        }
+    }
+
+    async fn tell(&self, event: WorkerEvent) {
+        let _ = self.worker.send(Happened(vec![event])).await;
+    }
+
+    async fn hear(&self, consumer: Consumer) {
+        hear(consumer, self.worker.clone()).await;
+    }
+
+    async fn carry(&self, link: &Arc<dyn Link>, outgoing: &mut mpsc::UnboundedReceiver<Outgoing>) {
+        let mut listening: Option<AbortOnDropHandle<()>> = None;
+        while let Some(next) = outgoing.recv().await {
+            let done = match next {
+                Outgoing::OpenQueue { name } => {
+                    drop(listening.take());
+                    let opened = link.consume(QueueSpec::private(QueueName::from(name))).await;
+                    opened.map(|consumer| {
+                        let worker = self.worker.clone();
+                        listening = Some(AbortOnDropHandle::new(actix_rt::spawn(hear(consumer, worker))));
+                    })
+                }
+                Outgoing::Frame { queue, frame } => {
+                    link.publish(&Address::Queue(QueueName::from(queue)), frame).await
+                }
+            };
+            if let Err(error) = done {
+                debug!(%error, "the link does not carry a frame");
+                return;
+            }
+        }
+    }
+
+    async fn hear_returns(&self, link: &Arc<dyn Link>) {
+        let mut returns = link.returns();
+        while returns.next().await.is_some() {
+            self.tell(WorkerEvent::LeaderUnroutable).await;
+        }
+    }
+}
+
+async fn hear(mut consumer: Consumer, worker: Addr<WorkerActor>) {
+    while let Some(delivery) = consumer.next().await {
+        let mut events = vec![WorkerEvent::LeaderFrame(delivery.frame)];
+        while events.len() < MERGE {
+            let Some(Some(more)) = consumer.next().now_or_never() else { break };
+            events.push(WorkerEvent::LeaderFrame(more.frame));
+        }
+        let _ = worker.send(Happened(events)).await;
+    }
+}

@@ -1,0 +1,258 @@
+//! Runs tasks: native functions on the slots' own threads, everything that waits on a runtime of its own.
+//!
+//! Each started task ends in exactly one event, whatever happens to it. Heartbeats never share a thread with a task.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use millstream_executor::{
+    ExecutorSet, Input, LogCapture, SlotPool, SlotResults, SlotWork, TaskContext, TaskFailure, TaskResult,
+};
+use millstream_protocol::ErrorKind;
+use millstream_protocol::graph::OpKind;
+use millstream_store::{Missing, PutError, Store};
+use millstream_types::{ByteSize, ObjectId};
+use millstream_worker_core::{StartTask, TaskOutput, TaskRun, WorkerEvent};
+use tokio::runtime::Runtime;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+/// What all tasks of a worker share.
+pub(crate) struct TaskEnv {
+    pub(crate) store: Store,
+    pub(crate) executors: ExecutorSet,
+    pub(crate) scratch: Arc<Path>,
+    pub(crate) host: Arc<str>,
+    pub(crate) log_limit: usize,
+    pub(crate) inline_limit: ByteSize,
+}
+
+/// One task on its way through its slot.
+pub(crate) struct Started {
+    env: Arc<TaskEnv>,
+    task: StartTask,
+    cancel: CancellationToken,
+    log: LogCapture,
+}
+
+/// How a task ended, as its core hears it.
+pub(crate) struct Ended {
+    pub(crate) run: TaskRun,
+    pub(crate) event: WorkerEvent,
+}
+
+/// Starts and stops tasks.
+pub(crate) struct Runner {
+    env: Arc<TaskEnv>,
+    slots: SlotPool<Started>,
+    waiting: Option<Runtime>,
+    ended: mpsc::UnboundedSender<Ended>,
+    running: HashMap<TaskRun, CancellationToken>,
+    batch: Vec<Started>,
+}
+
+impl Runner {
+    /// Starts `slots` threads for native functions and as many for what waits.
+    pub(crate) fn start(
+        env: Arc<TaskEnv>,
+        slots: usize,
+    ) -> std::io::Result<(Self, SlotResults<Started>, mpsc::UnboundedReceiver<Ended>)> {
+        let (pool, results) = SlotPool::new(slots)?;
+        let waiting = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(slots)
+            .thread_name("task")
+            .enable_all()
+            .build()?;
+        let (ended, ends) = mpsc::unbounded_channel();
+        let running = HashMap::new();
+        let runner = Self { env, slots: pool, waiting: Some(waiting), ended, running, batch: Vec::new() };
+        Ok((runner, results, ends))
+    }
+
+    /// Takes a task. Native ones wait for [`Runner::flush`].
+    pub(crate) fn take(&mut self, task: StartTask) {
+        let started = Started {
+            cancel: CancellationToken::new(),
+            log: LogCapture::new(self.env.log_limit),
+            env: self.env.clone(),
+            task,
+        };
+        self.running.insert(started.task.run, started.cancel.clone());
+        if started.task.op.kind == OpKind::Native {
+            self.batch.push(started);
+        } else if let Some(runtime) = &self.waiting {
+            let ended = self.ended.clone();
+            runtime.spawn(async move {
+                let _ = ended.send(started.run_waiting().await);
+            });
+        }
+    }
+
+    /// Hands the native tasks taken so far to the slots.
+    pub(crate) fn flush(&mut self) {
+        self.slots.start(self.batch.drain(..));
+    }
+
+    /// Asks a running task to end; it ends with an event like any other.
+    pub(crate) fn kill(&self, run: TaskRun) {
+        if let Some(cancel) = self.running.get(&run) {
+            cancel.cancel();
+        }
+    }
+
+    /// Forgets a task that has ended.
+    pub(crate) fn forget(&mut self, run: TaskRun) {
+        self.running.remove(&run);
+    }
+}
+
+impl Drop for Runner {
+    fn drop(&mut self) {
+        for cancel in self.running.values() {
+            cancel.cancel();
+        }
+        // Not joined: a task that does not listen must not hold up the process's end.
+        if let Some(runtime) = self.waiting.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+impl SlotWork for Started {
+    type Done = Ended;
+
+    fn run(self) -> Ended {
+        let began = Instant::now();
+        let result = self.inputs_now().and_then(|inputs| {
+            let context = self.context(inputs);
+            self.env.executors.native().run_native(&context)
+        });
+        self.end(result, began)
+    }
+}
+
+impl Started {
+    async fn run_waiting(self) -> Ended {
+        let began = Instant::now();
+        let result = match self.inputs().await {
+            Ok(inputs) => match self.env.executors.get(self.task.op.kind) {
+                Ok(executor) => executor.run(self.context(inputs)).await,
+                Err(failure) => Err(failure),
+            },
+            Err(failure) => Err(failure),
+        };
+        self.end(result, began)
+    }
+
+    /// Pins the inputs on a thread that may wait for the disk.
+    fn inputs_now(&self) -> Result<Vec<Input>, TaskFailure> {
+        let mut inputs = Vec::with_capacity(self.task.inputs.len());
+        for input in &self.task.inputs {
+            let store = &self.env.store;
+            let pinned = match store.try_get(input.object, input.attempt, input.part) {
+                Ok(Some(pinned)) => Ok(pinned),
+                Ok(None) => futures::executor::block_on(store.get(input.object, input.attempt, input.part)),
+                Err(missing) => Err(missing),
+            };
+            inputs.push(pinned.map(Input::from).map_err(|missing| missing_input(&missing))?);
+        }
+        Ok(inputs)
+    }
+
+    async fn inputs(&self) -> Result<Vec<Input>, TaskFailure> {
+        let mut inputs = Vec::with_capacity(self.task.inputs.len());
+        for input in &self.task.inputs {
+            let pinned = self.env.store.get(input.object, input.attempt, input.part).await;
+            inputs.push(pinned.map(Input::from).map_err(|missing| missing_input(&missing))?);
+        }
+        Ok(inputs)
+    }
+
+    fn context(&self, inputs: Vec<Input>) -> TaskContext {
+        let task = &self.task;
+        TaskContext {
+            job: task.run.job,
+            task: task.run.task,
+            attempt: task.run.attempt,
+            op: task.op.clone(),
+            options: task.options.clone(),
+            params: task.params.clone(),
+            index: task.index,
+            inputs,
+            cancel: self.cancel.clone(),
+            log: self.log.clone(),
+            scratch: self.env.scratch.clone(),
+            label: task.label.clone(),
+            host: self.env.host.clone(),
+        }
+    }
+
+    /// Stores the output and makes the event of the end.
+    fn end(&self, result: TaskResult, began: Instant) -> Ended {
+        let run = self.task.run;
+        let duration_us = u32::try_from(began.elapsed().as_micros()).unwrap_or(u32::MAX);
+        let event = match result.and_then(|output| self.keep(output)) {
+            Ok((output, None, log)) => WorkerEvent::TaskFinished { run, output, duration_us, log },
+            Ok((output, Some(extension), log)) => {
+                let output = extension.replacement.is_none().then_some(output);
+                WorkerEvent::TaskExtended { run, output, extension, duration_us, log }
+            }
+            Err(failure) => {
+                let mut error = failure.error;
+                error.host.get_or_insert_with(|| self.env.host.to_string());
+                WorkerEvent::TaskFailed { run, error, duration_us, log: failure.log.map(|log| *log) }
+            }
+        };
+        Ended { run, event }
+    }
+
+    #[expect(clippy::type_complexity, reason = "the three parts of an output, taken apart at once")]
+    fn keep(
+        &self,
+        output: millstream_executor::TaskOutput,
+    ) -> Result<
+        (
+            TaskOutput,
+            Option<Box<millstream_protocol::graph::GraphExtension>>,
+            Option<millstream_protocol::wire::TaskLog>,
+        ),
+        TaskFailure,
+    > {
+        let log = output.log.map(|log| *log);
+        let replaced = output.extension.as_ref().is_some_and(|extension| extension.replacement.is_some());
+        if replaced {
+            return Ok((TaskOutput::default(), output.extension, log));
+        }
+        let inline = self.inline(&output.payload);
+        let parts = u32::try_from(output.payload.parts()).unwrap_or(u32::MAX);
+        let object = ObjectId::new(self.task.run.job, self.task.run.task);
+        let bytes = self
+            .env
+            .store
+            .put(object, self.task.run.attempt, output.payload, output.format)
+            .map_err(|error| unstored(&error))?;
+        Ok((TaskOutput { bytes, inline, parts }, output.extension, log))
+    }
+
+    fn inline(&self, payload: &millstream_store::Payload) -> Option<Bytes> {
+        match payload {
+            millstream_store::Payload::Bytes(parts)
+                if self.task.inline && parts.len() == 1 && parts[0].len() as u64 <= self.env.inline_limit.as_u64() =>
+            {
+                parts.first().cloned()
+            }
+            _ => None,
+        }
+    }
+}
+
+fn missing_input(missing: &Missing) -> TaskFailure {
+    TaskFailure::new(ErrorKind::Internal, format!("an input went away before the task read it: {missing}"))
+}
+
+fn unstored(error: &PutError) -> TaskFailure {
+    TaskFailure::new(ErrorKind::SpillFailed, format!("the output cannot be stored: {error}"))
+}
