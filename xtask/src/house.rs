@@ -175,11 +175,13 @@ pub(crate) const ROOMS: &[Room] = &[
         "millstream",
         Rule::Doors,
         &[
+            "millstream-bus",
             "millstream-config",
             "millstream-executor",
             "millstream-local",
             "millstream-macros",
             "millstream-protocol",
+            "millstream-state",
             "millstream-telemetry",
             "millstream-types",
             "millstream-worker-svc",
