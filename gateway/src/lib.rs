@@ -1,1 +1,133 @@
-//! millstream-gateway
+//! The gateway: the only door for users.
+//!
+//! HTTP in JSON, MessagePack and Arrow on one side; the message bus, the state store and the data plane on the other.
+//! It checks who asks and what is asked, turns jobs into graphs and puts them into the intake queue, and brings states,
+//! events and results back. It keeps nothing that matters: any number may run, and each may die at any moment.
+//! It decides nothing about tasks, and knows no scheduler or worker but by message.
+
+mod access;
+mod body;
+mod context;
+mod delivery;
+mod error;
+mod graphs;
+mod intake;
+mod leader;
+mod near;
+mod openapi;
+mod problem;
+mod reply;
+mod routes;
+mod server;
+mod values;
+mod views;
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+
+use millstream_bus::Bus;
+use millstream_config::{GatewaySettings, Settings};
+use millstream_state::StateStore;
+use millstream_telemetry::Metrics;
+use millstream_types::GatewayId;
+use tokio::task::JoinHandle;
+use uuid::Uuid;
+
+use access::Access;
+use context::Context;
+use leader::Leader;
+
+/// Why a gateway cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// There is no token: everybody who reaches the port could run programs.
+    #[error(
+        "the gateway has no token: set `gateway.token_file` or `gateway.token`, or MILLSTREAM_TOKEN for the command line"
+    )]
+    NoToken,
+    /// The address is taken or not ours.
+    #[error(
+        "cannot listen on {host}:{port}: {source}; choose another with `gateway.host` and `gateway.port`"
+    )]
+    Bind {
+        /// The host asked for.
+        host: String,
+        /// The port asked for.
+        port: u16,
+        /// The system's words.
+        source: std::io::Error,
+    },
+}
+
+/// A running gateway. Dropping it leaves it running; [`Gateway::stop`] ends it.
+#[derive(Debug)]
+pub struct Gateway {
+    address: SocketAddr,
+    server: actix_web::dev::ServerHandle,
+    serving: JoinHandle<std::io::Result<()>>,
+    conversation: JoinHandle<()>,
+}
+
+impl Gateway {
+    /// Starts a gateway on the current tokio runtime; it listens when this returns.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub async fn start(
+        settings: &Settings,
+        bus: Arc<dyn Bus>,
+        state: Arc<dyn StateStore>,
+    ) -> Result<Self, StartError> {
+        let token = settings.gateway.token.clone().ok_or(StartError::NoToken)?;
+        let failed = |source| bind_error(&settings.gateway, source);
+        let listener = bind(&settings.gateway)?;
+        let address = listener.local_addr().map_err(failed)?;
+        let access = Arc::new(Access::new(&settings.gateway, token));
+        let metrics = Metrics::new();
+        let id = GatewayId::from(Uuid::new_v4());
+        let (leader, conversation) = Leader::start(bus, id, settings.gateway.leader_timeout, metrics.clone());
+        let context = Arc::new(Context::new(settings, state, leader, metrics));
+        let server = server::serve(listener, context, access).map_err(failed)?;
+        let handle = server.handle();
+        tracing::info!(%address, gateway = %id, "gateway listens");
+        Ok(Self {
+            address,
+            server: handle,
+            serving: tokio::spawn(server),
+            conversation,
+        })
+    }
+
+    /// Where it listens.
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Stops accepting, lets open requests end for a few seconds, and ends.
+    pub async fn stop(self) {
+        self.server.stop(true).await;
+        self.conversation.abort();
+        // The server has answered that it stopped.
+        let _ = self.serving.await;
+    }
+
+    /// Waits until the server ends by itself, which it does only on an error.
+    ///
+    /// # Errors
+    /// The server's.
+    pub async fn wait(&mut self) -> std::io::Result<()> {
+        (&mut self.serving).await.unwrap_or(Ok(()))
+    }
+}
+
+fn bind(settings: &GatewaySettings) -> Result<TcpListener, StartError> {
+    TcpListener::bind((settings.host.as_str(), settings.port)).map_err(|source| bind_error(settings, source))
+}
+
+fn bind_error(settings: &GatewaySettings, source: std::io::Error) -> StartError {
+    StartError::Bind {
+        host: settings.host.clone(),
+        port: settings.port,
+        source,
+    }
+}

@@ -9,7 +9,9 @@ mod problem;
 mod span;
 mod sql;
 
-pub use answer::{JobView, JobsPage, Links, LogView, ResultView, StoryLine, TaskView, TasksPage, WorkerView};
+pub use answer::{
+    JobView, JobsPage, Links, LogView, ResultView, StoryLine, TaskView, TasksPage, WorkerView, WorkersPage,
+};
 pub use job::{Arg, EnvRequest, GraphRequest, JobRequest, RequestOptions, TaskRef, TaskRequest};
 pub use problem::Problem;
 pub use span::{Span, SpanError};

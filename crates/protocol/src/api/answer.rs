@@ -246,6 +246,13 @@ pub struct TasksPage {
     pub next: Option<u32>,
 }
 
+/// All workers, by name.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct WorkersPage {
+    /// The workers.
+    pub workers: Vec<WorkerView>,
+}
+
 /// A worker.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct WorkerView {

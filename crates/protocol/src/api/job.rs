@@ -104,12 +104,12 @@ pub struct TaskRequest {
     /// The task whose output a command reads.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stdin: Option<TaskRef>,
-    /// Files that a command finds in its folder, by name.
+    /// Files that a command finds in its scratch folder, by path relative to it: outputs of tasks, or texts.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub files: BTreeMap<String, Arg>,
-    /// The file whose content is a command's value, in place of its standard output.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub output: Option<String>,
+    pub files_in: BTreeMap<String, Arg>,
+    /// Files that a command leaves in its scratch folder and that are kept, by path relative to it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files_out: Vec<String>,
     /// The environment, over the job's.
     #[serde(default, skip_serializing_if = "EnvRequest::is_empty")]
     pub env: EnvRequest,
@@ -135,7 +135,7 @@ pub struct TaskRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<Span>,
     /// Added to the job's priority.
-    #[serde(default, skip_serializing_if = "is_even")]
+    #[serde(default, skip_serializing_if = "is_neutral")]
     pub priority: i32,
     /// Names of the only workers it may run on.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -151,7 +151,7 @@ const fn is_zero(number: &u32) -> bool {
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
-const fn is_even(priority: &i32) -> bool {
+const fn is_neutral(priority: &i32) -> bool {
     *priority == 0
 }
 
@@ -161,16 +161,23 @@ const fn is_even(priority: &i32) -> bool {
 pub struct TaskRef {
     /// The task's key.
     pub task: String,
+    /// One of a command's `files_out`; its standard output if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
 }
 
 impl TaskRef {
-    /// Names the task called `key`.
+    /// Names the output of the task called `key`.
     pub fn new(key: impl Into<String>) -> Self {
-        Self { task: key.into() }
+        Self {
+            task: key.into(),
+            file: None,
+        }
     }
 }
 
-/// An argument: the output of a task, written `{"task": "key"}`, or any other value as it stands.
+/// An argument: the output of a task, written `{"task": "key"}` or `{"task": "key", "file": "name"}`, or any other
+/// value as it stands.
 ///
 /// `{"literal": …}` is the value inside it, for values that look like a reference.
 #[derive(Debug, Clone, PartialEq)]
@@ -185,7 +192,7 @@ impl Serialize for Arg {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
             Self::Task(task) => task.serialize(serializer),
-            Self::Literal(value) if single_entry(value).is_some() => {
+            Self::Literal(value) if looks_like_reference(value) => {
                 BTreeMap::from([(LITERAL, value)]).serialize(serializer)
             }
             Self::Literal(value) => value.serialize(serializer),
@@ -194,20 +201,49 @@ impl Serialize for Arg {
 }
 
 const TASK: &str = "task";
+const FILE: &str = "file";
 const LITERAL: &str = "literal";
 
 impl<'de> Deserialize<'de> for Arg {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let value = rmpv::Value::deserialize(deserializer)?;
-        match single_entry(&value) {
-            Some((TASK, inner)) => match inner.as_str() {
-                Some(key) => Ok(Self::Task(TaskRef::new(key))),
-                None => Err(D::Error::custom("`task` must be the key of a task, as a text")),
-            },
-            Some((LITERAL, inner)) => Ok(Self::Literal(inner.clone())),
-            _ => Ok(Self::Literal(value)),
+        if let Some((LITERAL, inner)) = single_entry(&value) {
+            return Ok(Self::Literal(inner.clone()));
+        }
+        match task_ref(&value) {
+            Some(Ok(task)) => Ok(Self::Task(task)),
+            Some(Err(reason)) => Err(D::Error::custom(reason)),
+            None => Ok(Self::Literal(value)),
         }
     }
+}
+
+/// Reads a map of nothing but `task` and perhaps `file`; anything else is no reference.
+fn task_ref(value: &rmpv::Value) -> Option<Result<TaskRef, &'static str>> {
+    let entries = value.as_map()?;
+    let entry = |name: &str| {
+        entries
+            .iter()
+            .find(|(key, _)| key.as_str() == Some(name))
+            .map(|(_, value)| value)
+    };
+    let task = entry(TASK)?;
+    let file = entry(FILE);
+    if entries.len() != 1 + usize::from(file.is_some()) {
+        return None;
+    }
+    let text = |value: &rmpv::Value| value.as_str().map(str::to_owned);
+    let reference = || {
+        Some(TaskRef {
+            task: text(task)?,
+            file: file.map_or(Some(None), |file| text(file).map(Some))?,
+        })
+    };
+    Some(reference().ok_or("`task` must be the key of a task and `file` the name of a file, both as texts"))
+}
+
+fn looks_like_reference(value: &rmpv::Value) -> bool {
+    matches!(single_entry(value), Some((LITERAL, _))) || task_ref(value).is_some()
 }
 
 /// The entry of a map that has one entry.

@@ -35,13 +35,17 @@ pub struct SqlOptions {
 
 /// What a query's result is written as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "snake_case")]
 pub enum ResultFormat {
+    /// A table for people, framed with ASCII characters.
+    Table,
+    /// Comma-separated values with a header.
+    Csv,
     /// An array of objects, one for each row.
     #[default]
     Json,
-    /// Comma-separated values with a header.
-    Csv,
+    /// An object on each line.
+    JsonLines,
     /// Arrow's streaming format.
     Arrow,
     /// Parquet.
@@ -50,12 +54,21 @@ pub enum ResultFormat {
 
 impl ResultFormat {
     /// All formats.
-    pub const ALL: [Self; 4] = [Self::Json, Self::Csv, Self::Arrow, Self::Parquet];
+    pub const ALL: [Self; 6] = [
+        Self::Json,
+        Self::JsonLines,
+        Self::Csv,
+        Self::Arrow,
+        Self::Parquet,
+        Self::Table,
+    ];
 
     /// The name users write.
     pub const fn name(self) -> &'static str {
         match self {
+            Self::Table => "table",
             Self::Json => "json",
+            Self::JsonLines => "json_lines",
             Self::Csv => "csv",
             Self::Arrow => "arrow",
             Self::Parquet => "parquet",
@@ -65,7 +78,9 @@ impl ResultFormat {
     /// Its content type.
     pub const fn content_type(self) -> &'static str {
         match self {
+            Self::Table => "text/plain; charset=utf-8",
             Self::Json => "application/json",
+            Self::JsonLines => "application/x-ndjson",
             Self::Csv => "text/csv; charset=utf-8",
             Self::Arrow => "application/vnd.apache.arrow.stream",
             Self::Parquet => "application/vnd.apache.parquet",

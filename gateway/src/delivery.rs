@@ -1,0 +1,247 @@
+//! Brings a wanted result from its holder to the user.
+//!
+//! Until the first byte is sent, a holder that fails is replaced by another, or by one the leader finds. After that
+//! the body ends without its terminator: a broken result is never taken for a short one.
+
+use std::time::Duration;
+
+use actix_web::HttpResponse;
+use actix_web::body::SizedStream;
+use bytes::Bytes;
+use futures::{StreamExt as _, stream};
+use millstream_protocol::ErrorKind;
+use millstream_protocol::api::{JOB_HEADER, MSGPACK_CONTENT_TYPE, TASK_HEADER};
+use millstream_protocol::graph::Graph;
+use millstream_protocol::wire::{GatewayRequest, JobState, ObjectLocation, Response, ResultEntry};
+use millstream_transfer::{FetchError, Fetched, ObjectRequest};
+use millstream_types::{ByteSize, JobId, ObjectId, TaskIdx, WorkerId};
+use tokio::time::Instant;
+
+use crate::context::{Context, read_record};
+use crate::error::ApiError;
+use crate::intake::{Outcome, follow};
+use crate::values::{ValueKind, plain};
+
+/// Largest MessagePack value that is turned into JSON on the way, which needs it whole; larger ones go as they are.
+const MAX_CONVERTED: ByteSize = ByteSize::from_mib(1);
+
+/// Rounds of asking the leader for other holders before the result counts as unreachable for now.
+const MAX_RELOCATIONS: usize = 3;
+
+/// Bytes written at once: a slow reader holds back no more than this and the socket's buffer.
+const CHUNK: usize = 256 << 10;
+
+/// The result that is asked for.
+#[derive(Debug, Clone)]
+pub(crate) struct Wanted {
+    pub(crate) job: JobId,
+    pub(crate) task: TaskIdx,
+    pub(crate) key: String,
+    /// One part of the object; all of them if none.
+    pub(crate) part: Option<u32>,
+    pub(crate) kind: ValueKind,
+    /// Whether values go as they are stored instead of as JSON.
+    pub(crate) raw: bool,
+}
+
+/// A result on its way, or why not yet.
+pub(crate) enum Delivery {
+    Ready(HttpResponse),
+    /// It is being made, or made again.
+    Pending(JobState),
+}
+
+impl Wanted {
+    /// The main result of a task: all of it, but of a command its standard output.
+    pub(crate) fn of(job: JobId, graph: &Graph, task: TaskIdx, raw: bool) -> Self {
+        let kind = ValueKind::of(graph, task);
+        Self {
+            job,
+            task,
+            key: graph.key_of(task),
+            part: (kind == ValueKind::Raw).then_some(0),
+            kind,
+            raw,
+        }
+    }
+}
+
+/// Delivers a result, waiting for it until `wait` has passed.
+pub(crate) async fn deliver(
+    gateway: &Context,
+    wanted: &Wanted,
+    wait: Option<Duration>,
+) -> Result<Delivery, ApiError> {
+    let deadline = wait.map(|wait| Instant::now() + wait);
+    loop {
+        let state = match attempt(gateway, wanted).await? {
+            Delivery::Pending(state) => state,
+            ready @ Delivery::Ready(_) => return Ok(ready),
+        };
+        let left = deadline.and_then(|deadline| deadline.checked_duration_since(Instant::now()));
+        let Some(left) = left.filter(|left| !left.is_zero()) else {
+            return Ok(Delivery::Pending(state));
+        };
+        // A job being recovered ends again; one that runs, ends.
+        match follow(gateway, wanted.job, None, Some(left)).await? {
+            Outcome::Accepted => {}
+            Outcome::Ended(_) | Outcome::Over(_) => tokio::time::sleep(NOTE_DELAY.min(left)).await,
+        }
+    }
+}
+
+/// Notes trail the end of a job by this much: where the result is may reach the state store a moment later.
+const NOTE_DELAY: Duration = Duration::from_millis(20);
+
+async fn attempt(gateway: &Context, wanted: &Wanted) -> Result<Delivery, ApiError> {
+    let mut failed = Vec::new();
+    let mut entry = match gateway.state.result_entry(wanted.job, wanted.task).await? {
+        Some(bytes) => read_record::<ResultEntry>("a result", &bytes)?,
+        None => match without_entry(gateway, wanted).await? {
+            Place::At(entry) => entry,
+            Place::Pending(state) => return Ok(Delivery::Pending(state)),
+        },
+    };
+    for _ in 0..MAX_RELOCATIONS {
+        if let Some(response) = open(gateway, wanted, &entry, &mut failed).await {
+            return Ok(Delivery::Ready(response));
+        }
+        entry = match locate(gateway, wanted, failed.clone()).await? {
+            Place::At(entry) => entry,
+            Place::Pending(state) => return Ok(Delivery::Pending(state)),
+        };
+    }
+    Err(ApiError::ResultUnreachable {
+        job: wanted.job,
+        key: wanted.key.clone(),
+    })
+}
+
+enum Place {
+    At(ResultEntry),
+    Pending(JobState),
+}
+
+/// Says why the index has no such result: it is not made yet, never will be, or is being made again.
+async fn without_entry(gateway: &Context, wanted: &Wanted) -> Result<Place, ApiError> {
+    let Some(meta) = gateway.meta(wanted.job).await? else {
+        return Ok(Place::Pending(JobState::Accepted));
+    };
+    match meta.state {
+        JobState::Failed => {
+            let mut error = meta.error.unwrap_or_else(|| {
+                millstream_protocol::TaskError::new(ErrorKind::UpstreamFailed, "the job failed")
+            });
+            if let Some(bytes) = gateway.state.task_error(wanted.job, wanted.task).await? {
+                error = read_record::<millstream_protocol::wire::FailureRecord>("a failure", &bytes)?.error;
+            }
+            Err(failed(wanted, error))
+        }
+        JobState::Cancelled | JobState::Cancelling => Err(ApiError::JobOver {
+            job: wanted.job,
+            state: meta.state,
+        }),
+        JobState::Succeeded | JobState::Recovering => locate(gateway, wanted, Vec::new()).await,
+        JobState::Accepted | JobState::Running => Ok(Place::Pending(meta.state)),
+    }
+}
+
+async fn locate(gateway: &Context, wanted: &Wanted, failed_at: Vec<WorkerId>) -> Result<Place, ApiError> {
+    let request = GatewayRequest::Locate {
+        job: wanted.job,
+        task: wanted.task,
+        failed: failed_at,
+    };
+    match gateway.leader.ask(request).await? {
+        Response::Location(ObjectLocation::Held(entry)) => Ok(Place::At(entry)),
+        Response::Location(ObjectLocation::Pending { state }) => Ok(Place::Pending(state)),
+        Response::Location(ObjectLocation::Failed(error)) => Err(failed(wanted, error)),
+        _ => Err(ApiError::LeaderSilent),
+    }
+}
+
+fn failed(wanted: &Wanted, error: millstream_protocol::TaskError) -> ApiError {
+    ApiError::TaskFailed {
+        job: wanted.job,
+        key: wanted.key.clone(),
+        error: Box::new(error),
+    }
+}
+
+/// Opens the result at its first holder that has it; adds the others to `failed`.
+async fn open(
+    gateway: &Context,
+    wanted: &Wanted,
+    entry: &ResultEntry,
+    failed: &mut Vec<WorkerId>,
+) -> Option<HttpResponse> {
+    // A value that travels with its entry is the whole of it, its first part.
+    if let Some(inline) = entry
+        .inline
+        .as_ref()
+        .filter(|_| wanted.part.is_none_or(|part| part == 0))
+    {
+        return Some(respond(wanted, wanted.kind.content_type(), vec![inline.clone()]));
+    }
+    let request = ObjectRequest {
+        object: ObjectId::new(wanted.job, entry.task),
+        attempt: entry.attempt,
+        part: wanted.part,
+    };
+    for (worker, address) in &entry.holders {
+        if failed.contains(worker) {
+            continue;
+        }
+        match gateway
+            .fetcher
+            .fetch(address, request)
+            .await
+            .and_then(|fetched| parts_of(address, &fetched))
+        {
+            Ok(parts) => return Some(respond(wanted, wanted.kind.content_type(), parts)),
+            Err(error) => {
+                gateway.metrics.fetch_failures.inc();
+                tracing::info!(%worker, job = %wanted.job, task = %wanted.task, %error, "holder does not deliver");
+                failed.push(*worker);
+            }
+        }
+    }
+    None
+}
+
+fn parts_of(address: &str, fetched: &Fetched) -> Result<Vec<Bytes>, FetchError> {
+    let parts = match fetched {
+        Fetched::Remote(object) => (0..object.parts()).map(|part| object.encode(part)).collect(),
+        Fetched::Local(pinned) => (0..pinned.parts()).map(|part| pinned.encode(part)).collect(),
+    };
+    let parts: std::io::Result<Vec<_>> = parts;
+    match parts {
+        Ok(parts) => Ok(parts.into_iter().map(|part| part.bytes).collect()),
+        Err(error) => Err(FetchError::Damaged {
+            address: address.to_owned(),
+            reason: error.to_string(),
+        }),
+    }
+}
+
+fn respond(wanted: &Wanted, content_type: &str, parts: Vec<Bytes>) -> HttpResponse {
+    let size: usize = parts.iter().map(Bytes::len).sum();
+    let mut response = HttpResponse::Ok();
+    response
+        .insert_header((JOB_HEADER, wanted.job.to_string()))
+        .insert_header((TASK_HEADER, wanted.task.to_string()));
+    if content_type == MSGPACK_CONTENT_TYPE && !wanted.raw && ByteSize::of_len(size) <= MAX_CONVERTED {
+        return response.json(plain(wanted.kind.decode(&parts.concat())));
+    }
+    let chunks = parts.into_iter().flat_map(chunks_of);
+    let body = stream::iter(chunks).map(Ok::<_, std::io::Error>);
+    response
+        .content_type(content_type)
+        .body(SizedStream::new(size as u64, body))
+}
+
+/// Cuts a part into slices that share its memory.
+fn chunks_of(part: Bytes) -> impl Iterator<Item = Bytes> {
+    let count = part.len().div_ceil(CHUNK);
+    (0..count).map(move |i| part.slice(i * CHUNK..part.len().min((i + 1) * CHUNK)))
+}

@@ -1,0 +1,59 @@
+//! One file per resource. A route reads its parameters, asks the parts of the gateway, and writes the answer.
+
+pub(crate) mod events;
+pub(crate) mod health;
+pub(crate) mod jobs;
+pub(crate) mod params;
+pub(crate) mod results;
+pub(crate) mod sql;
+pub(crate) mod tasks;
+pub(crate) mod workers;
+
+use actix_web::{HttpRequest, web};
+
+use crate::error::ApiError;
+use crate::openapi;
+
+/// Registers every route. Paths are the public interface; `openapi.rs` describes them.
+pub(crate) fn configure(config: &mut web::ServiceConfig) {
+    config
+        .service(resource("/healthz").route(web::get().to(health::live)))
+        .service(resource("/readyz").route(web::get().to(health::ready)))
+        .service(resource("/metrics").route(web::get().to(health::metrics)))
+        .service(resource("/openapi.json").route(web::get().to(openapi::page)))
+        .service(
+            resource("/v1/jobs")
+                .route(web::get().to(jobs::list))
+                .route(web::post().to(jobs::submit)),
+        )
+        .service(resource("/v1/sql").route(web::post().to(sql::run)))
+        .service(
+            resource("/v1/jobs/{job}")
+                .route(web::get().to(jobs::show))
+                .route(web::delete().to(jobs::cancel)),
+        )
+        .service(resource("/v1/jobs/{job}/events").route(web::get().to(events::stream)))
+        .service(resource("/v1/jobs/{job}/tasks").route(web::get().to(tasks::list)))
+        // Keys may contain slashes.
+        .service(resource("/v1/jobs/{job}/tasks/{key:.+}").route(web::get().to(tasks::show)))
+        .service(resource("/v1/jobs/{job}/results/{key:.+}").route(web::get().to(results::fetch)))
+        .service(resource("/v1/workers").route(web::get().to(workers::list)))
+        .service(resource("/v1/workers/{worker}").route(web::get().to(workers::show)))
+        .service(resource("/v1/workers/{worker}/drain").route(web::post().to(workers::drain)))
+        .default_service(web::to(unknown));
+}
+
+fn resource(path: &str) -> actix_web::Resource {
+    web::resource(path).default_service(web::to(wrong_method))
+}
+
+async fn unknown(request: HttpRequest) -> Result<&'static str, ApiError> {
+    Err(ApiError::UnknownPath(request.path().to_owned()))
+}
+
+async fn wrong_method(request: HttpRequest) -> Result<&'static str, ApiError> {
+    Err(ApiError::WrongMethod {
+        method: request.method().to_string(),
+        path: request.path().to_owned(),
+    })
+}
