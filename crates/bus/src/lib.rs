@@ -19,7 +19,7 @@
 //!
 //! ```
 //! # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
-//! use millstream_bus::{Bus, InprocBroker, Link, Names, QueueSpec};
+//! use millstream_bus::{Bus, InprocBroker, Names, QueueSpec};
 //! use millstream_types::{ClusterName, SessionNo, WorkerId};
 //!
 //! let bus = InprocBroker::new().bus(Names::new(ClusterName::default()));

@@ -197,7 +197,10 @@ impl Server {
         let mut command = server_command("epmd");
         command
             .args(["-port", &port.to_string(), "-address", "127.0.0.1"])
-            .stdin(Stdio::null());
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            // It complains of every client that connects only to see whether it listens.
+            .stderr(Stdio::null());
         let epmd = ChildGuard::spawn(command).context("cannot start epmd; is Erlang installed?")?;
         wait_until("epmd to listen", Duration::from_secs(10), async || {
             connect(port).is_some()
