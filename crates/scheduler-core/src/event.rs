@@ -42,6 +42,11 @@ pub enum SchedulerEvent {
     },
     /// The leader's own connection to the broker is up, its queue declared.
     BrokerUp,
+    /// The leader's own connection is up, and it listens on this queue from now on.
+    Listening {
+        /// The queue that Hello is to name.
+        queue: String,
+    },
     /// The leader's own connection to the broker is gone.
     BrokerDown,
     /// A submission was taken from the intake queue.

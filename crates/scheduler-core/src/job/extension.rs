@@ -1,0 +1,194 @@
+//! Graphs that grow: a finished task's extension is joined to its job, once.
+
+use millstream_protocol::graph::{Graph, GraphExtension, TaskKeys};
+use millstream_protocol::wire::JobEventKind;
+use millstream_protocol::{ErrorKind, TaskError, codec};
+use millstream_types::TaskIdx;
+
+use super::{Job, TaskState, flag};
+use crate::Commit;
+use crate::shared::Shared;
+
+/// The lengths of a graph's tables at some time.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct GraphMark {
+    pub(crate) layers: usize,
+    pub(crate) ops: usize,
+    pub(crate) options: usize,
+    pub(crate) keys: usize,
+    pub(crate) outputs: usize,
+}
+
+impl GraphMark {
+    pub(crate) fn of(graph: &Graph) -> Self {
+        Self {
+            layers: graph.layers.len(),
+            ops: graph.ops.len(),
+            options: graph.options.len(),
+            keys: graph.keys.0.len(),
+            outputs: graph.outputs.len(),
+        }
+    }
+}
+
+/// The part of a graph between two marks.
+pub(crate) fn graph_part(graph: &Graph, from: GraphMark, to: GraphMark) -> Graph {
+    Graph {
+        ops: graph.ops[from.ops..to.ops].to_vec(),
+        options: graph.options[from.options..to.options].to_vec(),
+        layers: graph.layers[from.layers..to.layers].to_vec(),
+        keys: TaskKeys(graph.keys.0[from.keys..to.keys].to_vec()),
+        outputs: graph.outputs[from.outputs..to.outputs].to_vec().into(),
+    }
+}
+
+impl Job {
+    /// Checks, commits and joins the extension that `task` returned. The task is off its worker, and not done yet.
+    /// Tells whether the task's own output still counts.
+    ///
+    /// # Errors
+    /// What is wrong with the extension; nothing has changed then.
+    pub(crate) fn extend(
+        &mut self,
+        cx: &mut Shared,
+        task: u32,
+        extension: GraphExtension,
+    ) -> Result<bool, TaskError> {
+        let refused = |message: String| {
+            TaskError::new(
+                ErrorKind::BadInput,
+                format!("the tasks it added are not usable: {message}"),
+            )
+        };
+        let rebased = extension
+            .rebase(&self.graph, TaskIdx(task), &cx.config.graph)
+            .map_err(|error| refused(error.to_string()))?;
+        if let Some(target) = rebased.replacement
+            && self.would_read(&rebased.fragment, target.0, task)
+        {
+            return Err(refused(
+                "the task that replaces its output would wait for it".to_owned(),
+            ));
+        }
+        let encoded = codec::encode_named(&rebased).map_err(|error| refused(error.to_string()))?;
+        cx.commit(Commit::PutExtension {
+            job: self.id,
+            task: TaskIdx(task),
+            extension: encoded.into(),
+        });
+        let (before, replacement) = (GraphMark::of(&self.graph), rebased.replacement);
+        let first = self.cols.len();
+        self.join(cx, task, rebased);
+        let kind = JobEventKind::Extended {
+            key: self.key_of(task),
+            added: self.cols.len() - first,
+        };
+        cx.tell(self.id, kind);
+        if let Some(target) = replacement {
+            self.replace(cx, task, target.0);
+        }
+        self.start_tasks(cx, first, before.layers);
+        Ok(replacement.is_none())
+    }
+
+    /// Appends a numbered extension to graph, index and columns.
+    pub(crate) fn join(&mut self, cx: &mut Shared, task: u32, extension: GraphExtension) {
+        let before = GraphMark::of(&self.graph);
+        self.graph.append(extension.fragment);
+        self.index_from(cx, before.layers, before.ops, before.options);
+        self.want_from(before.outputs);
+        self.cols.set(task, flag::EXTENDED);
+        let mark = GraphMark::of(&self.graph);
+        self.marks
+            .push((Some(TaskIdx(task)), extension.replacement, mark));
+    }
+
+    /// Puts `target` in the place of `task`: readers and wanted-ness move.
+    fn replace(&mut self, cx: &mut Shared, task: u32, target: u32) {
+        let target = self.alias.resolve(target);
+        let is_wanted = self.cols.has(task, flag::WANTED);
+        // Readers that are done have been counted where they now read.
+        let consumed = std::mem::take(&mut self.cols.consumed[task as usize]);
+        self.cols.consumed[target as usize] += consumed;
+        let mut moved = self.alias.sources(task).to_vec();
+        moved.push(task);
+        self.alias.replace(task, target);
+        self.transition(cx, task, TaskState::Replaced);
+        if is_wanted {
+            self.cols.clear(task, flag::WANTED);
+            self.cols.set(target, flag::WANTED);
+            self.mark_result(target);
+        }
+        self.consume_inputs(cx, task);
+        match self.cols.state(target) {
+            TaskState::Stored if self.cols.is_held(target) => self.offer_to_readers_of(cx, &moved),
+            TaskState::Failed => self.fail_readers(cx, target),
+            TaskState::Stored | TaskState::Released | TaskState::Cancelled if self.is_needed(target) => {
+                self.require(cx, target);
+            }
+            _ => {}
+        }
+    }
+
+    /// Counts the inputs of the tasks from `first` on, and queues what can run.
+    pub(crate) fn start_tasks(&mut self, cx: &mut Shared, first: u32, layer: usize) {
+        let mut again = Vec::new();
+        let mut dead = Vec::new();
+        for task in first..self.cols.len() {
+            if self.cols.state(task) != TaskState::Waiting || self.index.dep_count(&self.graph, task) == 0 {
+                continue;
+            }
+            let mut available = 0;
+            self.for_each_input(task, |input| match self.cols.state(input) {
+                TaskState::Stored if self.cols.is_held(input) => available += 1,
+                TaskState::Stored | TaskState::Released | TaskState::Cancelled => again.push(input),
+                TaskState::Failed => dead.push(input),
+                _ => {}
+            });
+            self.cols.available[task as usize] = available;
+            if self.is_complete(task) {
+                self.make_ready(cx, task);
+            }
+        }
+        for input in again {
+            self.require(cx, input);
+        }
+        for input in dead {
+            self.fail_readers(cx, input);
+        }
+        self.queue_roots(cx, layer);
+    }
+
+    /// Whether `from`, an old or a new task, reads `task` through tasks that have not run.
+    fn would_read(&self, fragment: &Graph, from: u32, task: u32) -> bool {
+        let base = self.cols.len();
+        let mut seen = std::collections::BTreeSet::new();
+        let mut stack = vec![self.alias.resolve(from)];
+        while let Some(at) = stack.pop() {
+            if at == task {
+                return true;
+            }
+            if !seen.insert(at) {
+                continue;
+            }
+            if at >= base {
+                fragment_deps(fragment, base, at, |dep| stack.push(self.alias.resolve(dep)));
+            } else if !self.cols.state(at).is_done() {
+                self.for_each_input(at, |input| stack.push(input));
+            }
+        }
+        false
+    }
+}
+
+/// The inputs of a task of a rebased fragment, whose own numbering begins at `base`.
+fn fragment_deps(fragment: &Graph, base: u32, task: u32, mut visit: impl FnMut(u32)) {
+    let mut first = base;
+    for layer in &fragment.layers {
+        if task < first + layer.len() {
+            layer.for_each_dep(first, task - first, |dep| visit(dep.task.0));
+            return;
+        }
+        first += layer.len();
+    }
+}

@@ -1,0 +1,246 @@
+//! The end of a job, what is kept of it, and when that is let go.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use millstream_protocol::TaskError;
+use millstream_protocol::wire::{
+    InlineResult, JobAnswer, JobEventKind, JobMeta, JobState, ResultEntry, ToGateway,
+};
+use millstream_types::{ByteSize, TaskIdx};
+
+use super::{Ending, Job, TaskState, flag};
+use crate::shared::Shared;
+use crate::timers::Timer;
+use crate::{Commit, Effect, Note};
+
+/// Inlined outputs in one answer; the rest is fetched.
+const ANSWER_INLINE: usize = 256 << 10;
+
+impl Job {
+    /// Looks whether a job that changed has come to its end, and says so.
+    pub(crate) fn settle(&mut self, cx: &mut Shared) {
+        self.is_touched = false;
+        self.prune(cx);
+        self.arm_progress(cx);
+        if self.is_raw || self.is_over() {
+            return;
+        }
+        let is_done = match self.ending {
+            Some(_) => self.cols.counts.assigned == 0,
+            None => self.cols.unfinished() == 0,
+        };
+        if is_done {
+            self.end(cx);
+        }
+    }
+
+    fn end(&mut self, cx: &mut Shared) {
+        let (state, error) = match self.ending.clone() {
+            Some(Ending::Cancel) => (JobState::Cancelled, None),
+            Some(Ending::Fail(error)) => (JobState::Failed, Some(error)),
+            None if self.cols.counts.failed > 0 => (JobState::Failed, self.meta.error.clone()),
+            None => (JobState::Succeeded, None),
+        };
+        self.meta.error = error;
+        self.meta.ended_ms = Some(cx.clock.unix_ms);
+        self.set_state(cx, state);
+        self.keep_results(cx);
+        let answer = self.answer(true);
+        for queue in std::mem::take(&mut self.watchers) {
+            cx.effects.push(Effect::ReplyToGateway {
+                queue,
+                msg: ToGateway::Ended(Box::new(answer.clone())),
+            });
+        }
+        self.forget_at_workers(cx);
+    }
+
+    /// Commits a new state of the job and tells it.
+    pub(crate) fn set_state(&mut self, cx: &mut Shared, state: JobState) {
+        self.meta.state = state;
+        let expire_after = (state.is_terminal() && !self.holds_results()).then_some(cx.config.record_ttl);
+        self.is_meta_dirty = false;
+        cx.commit(Commit::SetMeta {
+            meta: Box::new(self.record()),
+            expire_after,
+        });
+        let error = match state {
+            JobState::Failed => self.meta.error.clone(),
+            _ => None,
+        };
+        cx.tell(self.id, JobEventKind::State { state, error });
+    }
+
+    /// The record with the counts of now.
+    pub(crate) fn record(&self) -> JobMeta {
+        JobMeta {
+            counts: self.cols.counts,
+            ..self.meta.clone()
+        }
+    }
+
+    /// Whether some wanted output is there.
+    pub(crate) fn holds_results(&self) -> bool {
+        !self.is_expired
+            && self.wanted.iter().any(|task| {
+                let object = self.alias.resolve(*task);
+                self.cols.state(object) == TaskState::Stored
+            })
+    }
+
+    /// Starts the retention of results anew.
+    pub(crate) fn keep_results(&mut self, cx: &mut Shared) {
+        if !self.is_over() || self.is_expired {
+            return;
+        }
+        let ttl = match self.meta.options.result_ttl_s {
+            Some(seconds) => Duration::from_secs(seconds),
+            None => cx.config.result_ttl,
+        };
+        self.retain_until = cx.clock.now + ttl;
+        cx.timers.arm(self.retain_until, Timer::Retention { job: self.no });
+    }
+
+    /// Lets all results go.
+    pub(crate) fn let_go(&mut self, cx: &mut Shared) {
+        self.is_expired = true;
+        for task in 0..self.cols.len() {
+            if self.cols.state(task) == TaskState::Stored {
+                self.drop_inline(cx, task);
+                self.release(cx, task);
+            }
+        }
+        self.forget_at_workers(cx);
+    }
+
+    /// Tells the workers that hold nothing of this job to forget it.
+    fn forget_at_workers(&mut self, cx: &mut Shared) {
+        let mut holders = vec![false; cx.workers.len()];
+        for task in 0..self.cols.len() {
+            for holder in self.holders(task) {
+                holders[holder.index()] = true;
+            }
+        }
+        for no in cx.workers.numbers() {
+            if !holders[no.index()] && cx.workers[no].tables.remove(&self.no).is_some() {
+                cx.workers[no].outbox.forget(self.id);
+                cx.workers.touch(no);
+            }
+        }
+    }
+
+    /// What a gateway is told of the job. With `deliver`, small results travel along and count as delivered.
+    pub(crate) fn answer(&mut self, deliver: bool) -> JobAnswer {
+        let mut inline = Vec::new();
+        let mut room = ANSWER_INLINE;
+        if deliver && self.is_over() {
+            for named in self.wanted.clone() {
+                let object = self.alias.resolve(named);
+                let Some(value) = self.inline.get(&object) else { continue };
+                if value.len() + 64 > room {
+                    break;
+                }
+                room -= value.len() + 64;
+                inline.push(InlineResult {
+                    task: TaskIdx(named),
+                    key: self.key_of(named),
+                    value: value.clone(),
+                });
+                self.cols.set(object, flag::DELIVERED);
+            }
+        }
+        JobAnswer {
+            meta: self.record(),
+            counts: self.cols.counts,
+            inline,
+            outputs: self.wanted.iter().map(|task| TaskIdx(*task)).collect(),
+        }
+    }
+
+    /// Keeps a small wanted output, if there is room.
+    pub(crate) fn keep_inline(&mut self, cx: &mut Shared, task: u32, value: Bytes) {
+        let len = value.len() as u64;
+        let fits = ByteSize::new(len) <= cx.config.inline_limit
+            && cx.inline_bytes + len <= cx.config.inline_budget.as_u64();
+        if fits && self.cols.has(task, flag::WANTED) {
+            self.drop_inline(cx, task);
+            // A copy of its own: the slice would keep the whole frame it came in.
+            self.inline.insert(task, Bytes::copy_from_slice(&value));
+            cx.inline_bytes += len;
+            self.mark_result(task);
+        }
+    }
+
+    /// Where the object of a wanted task is, if it is anywhere.
+    pub(crate) fn result_entry(&self, cx: &Shared, named: u32) -> Option<ResultEntry> {
+        let object = self.alias.resolve(named);
+        if self.cols.state(object) != TaskState::Stored {
+            return None;
+        }
+        let holders = self.holders(object).filter_map(|no| cx.workers.get(no));
+        Some(ResultEntry {
+            task: TaskIdx(object),
+            attempt: self.cols.attempt(object),
+            bytes: ByteSize::new(self.cols.bytes[object as usize]),
+            holders: holders
+                .map(|worker| (worker.info.worker, worker.info.data_address.clone()))
+                .collect(),
+            inline: self.inline.get(&object).cloned(),
+        })
+    }
+
+    fn arm_progress(&mut self, cx: &mut Shared) {
+        self.is_meta_dirty = true;
+        if self.is_progress_armed || self.is_over() || self.is_raw {
+            return;
+        }
+        self.is_progress_armed = true;
+        let at = (self.progress_at + cx.config.progress_every).max(cx.clock.now);
+        cx.timers.arm(at, Timer::Progress { job: self.no });
+    }
+
+    /// Tells counts, at most every so often.
+    pub(crate) fn tell_progress(&mut self, cx: &mut Shared) {
+        self.is_progress_armed = false;
+        if self.is_over() {
+            return;
+        }
+        self.progress_at = cx.clock.now;
+        cx.tell(
+            self.id,
+            JobEventKind::Progress {
+                counts: self.cols.counts,
+            },
+        );
+    }
+
+    /// Takes the writes that trail this job.
+    pub(crate) fn take_notes(&mut self, cx: &Shared, notes: &mut Vec<Note>) {
+        let pages = self.cols.take_pages();
+        if !pages.is_empty() {
+            notes.push(Note::Pages { job: self.id, pages });
+        }
+        for named in std::mem::take(&mut self.dirty_results) {
+            let task = TaskIdx(named);
+            notes.push(match self.result_entry(cx, named) {
+                Some(entry) => Note::Result {
+                    job: self.id,
+                    task,
+                    entry: Box::new(entry),
+                },
+                None => Note::ResultGone { job: self.id, task },
+            });
+        }
+        if std::mem::take(&mut self.is_meta_dirty) {
+            notes.push(Note::Meta {
+                meta: Box::new(self.record()),
+            });
+        }
+    }
+
+    /// The error that a wanted task's users see.
+    pub(crate) fn result_error(&self, named: u32) -> TaskError {
+        self.error_of(self.alias.resolve(named))
+    }
+}

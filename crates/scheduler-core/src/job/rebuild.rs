@@ -1,0 +1,329 @@
+//! A job that a new leader found: first what the journal says, then what workers say, then the counters anew.
+//!
+//! While `is_raw` only states, holders and assignments are kept; [`Job::rebuild`] makes everything else from them.
+
+use std::time::Duration;
+
+use millstream_protocol::graph::GraphExtension;
+use millstream_protocol::wire::{JobState, StoredTaskState};
+use millstream_types::{Attempt, TaskIdx};
+
+use super::{Ending, Job, TaskState, flag};
+use crate::RecoveredJob;
+use crate::ids::{JobNo, WorkerNo};
+use crate::shared::Shared;
+
+impl Job {
+    /// A job from the journal, not yet settled from inventories.
+    pub(crate) fn recovered(cx: &mut Shared, no: JobNo, seq: u32, found: RecoveredJob) -> Self {
+        let mut job = Self::new(cx, no, seq, found.meta, found.graph);
+        job.is_raw = true;
+        for (task, extension) in found.extensions {
+            job.join_again(cx, task, extension);
+        }
+        for (task, failure) in found.failures {
+            if task.0 < job.cols.len() {
+                job.failures.insert(task.0, failure);
+            }
+        }
+        for (task, byte) in (0..job.cols.len()).zip(found.pages) {
+            job.recover_state(cx, task, StoredTaskState::from_byte(byte));
+        }
+        for task in job.failures.keys().copied().collect::<Vec<_>>() {
+            if job.failures[&task].terminal && !job.cols.state(task).is_done() {
+                job.transition(cx, task, TaskState::Failed);
+            }
+        }
+        for (named, entry) in found.results {
+            job.recover_result(cx, named.0, entry);
+        }
+        job.recover_terminal(cx);
+        let age = cx.clock.unix_ms.saturating_sub(job.meta.accepted_ms);
+        let now = cx.clock.now.as_micros();
+        job.accepted_at =
+            millstream_types::Timestamp::from_micros(now.saturating_sub(age.saturating_mul(1000)));
+        if found.cancel_requested && !job.is_over() {
+            job.meta.state = JobState::Cancelling;
+        }
+        job
+    }
+
+    fn join_again(&mut self, cx: &mut Shared, task: TaskIdx, extension: GraphExtension) {
+        if task.0 >= self.cols.len() {
+            cx.counters.impossible_messages += 1;
+            return;
+        }
+        let replacement = extension.replacement;
+        self.join(cx, task.0, extension);
+        let Some(target) = replacement else { return };
+        self.alias.replace(task.0, target.0);
+        if self.cols.has(task.0, flag::WANTED) {
+            self.cols.clear(task.0, flag::WANTED);
+            self.cols.set(self.alias.resolve(task.0), flag::WANTED);
+        }
+        self.transition(cx, task.0, TaskState::Replaced);
+    }
+
+    fn recover_state(&mut self, cx: &mut Shared, task: u32, state: StoredTaskState) {
+        if self.cols.state(task).is_done() {
+            return;
+        }
+        match state {
+            StoredTaskState::Stored => {
+                self.cols.set(task, flag::TENTATIVE);
+                self.transition(cx, task, TaskState::Stored);
+            }
+            StoredTaskState::Released => self.transition(cx, task, TaskState::Released),
+            // Failures are commits with records of their own; what was cancelled follows from them.
+            StoredTaskState::Pending | StoredTaskState::Failed | StoredTaskState::Cancelled => {}
+        }
+    }
+
+    fn recover_result(&mut self, cx: &mut Shared, named: u32, entry: millstream_protocol::wire::ResultEntry) {
+        if named >= self.cols.len() {
+            return;
+        }
+        let object = self.alias.resolve(named);
+        if matches!(
+            self.cols.state(object),
+            TaskState::Waiting | TaskState::Released
+        ) {
+            self.cols.set(object, flag::TENTATIVE);
+            self.transition(cx, object, TaskState::Stored);
+        }
+        self.cols.set_attempt(object, entry.attempt);
+        self.cols.bytes[object as usize] = entry.bytes.as_u64();
+        if let Some(value) = entry.inline {
+            self.keep_inline(cx, object, value);
+        }
+    }
+
+    /// A job that is over has no unfinished tasks, whatever its pages say.
+    fn recover_terminal(&mut self, cx: &mut Shared) {
+        if !self.is_over() {
+            return;
+        }
+        let has_succeeded = self.meta.state == JobState::Succeeded;
+        for task in 0..self.cols.len() {
+            if self.cols.state(task).is_done() {
+                continue;
+            }
+            if has_succeeded && self.cols.has(task, flag::WANTED) {
+                self.cols.set(task, flag::TENTATIVE);
+                self.transition(cx, task, TaskState::Stored);
+            } else if has_succeeded {
+                self.transition(cx, task, TaskState::Released);
+            } else {
+                self.transition(cx, task, TaskState::Cancelled);
+            }
+        }
+    }
+
+    /// A worker has an object, and the counters are not there yet.
+    pub(crate) fn adopt_raw_object(
+        &mut self,
+        cx: &mut Shared,
+        task: u32,
+        worker: WorkerNo,
+        attempt: Attempt,
+        bytes: u64,
+    ) {
+        match self.cols.state(task) {
+            TaskState::Failed | TaskState::Cancelled | TaskState::Replaced => {
+                self.refuse(cx, task, worker, attempt);
+                return;
+            }
+            TaskState::Stored if self.cols.is_held(task) => {
+                if self.cols.attempt(task) == attempt {
+                    self.add_holder(cx, task, worker);
+                } else {
+                    self.refuse(cx, task, worker, attempt);
+                }
+                return;
+            }
+            TaskState::Stored => {
+                let known = self.cols.attempt(task);
+                let is_other = known != Attempt::default() && known != attempt;
+                if is_other && self.has_indeterminate {
+                    self.refuse(cx, task, worker, attempt);
+                    return;
+                }
+            }
+            TaskState::Assigned => {
+                if let Some(elsewhere) = self.cols.worker(task)
+                    && (elsewhere != worker || self.cols.attempt(task) != attempt)
+                {
+                    cx.workers[elsewhere].outbox.cancel(self.id, task);
+                }
+                self.unbind(cx, task);
+                self.transition(cx, task, TaskState::Stored);
+            }
+            TaskState::Waiting | TaskState::Ready | TaskState::Delayed | TaskState::Released => {
+                self.transition(cx, task, TaskState::Stored);
+            }
+        }
+        self.cols.clear(task, flag::TENTATIVE);
+        self.cols.set_worker(task, Some(worker));
+        self.cols.set_attempt(task, attempt);
+        self.cols.bytes[task as usize] = bytes;
+        let row = &mut cx.workers[worker];
+        row.stored_bytes += bytes;
+        row.objects += 1;
+        self.mark_result(task);
+    }
+
+    /// A worker has a task, and the counters are not there yet. Tells whether it keeps it.
+    pub(crate) fn adopt_raw_given(
+        &mut self,
+        cx: &mut Shared,
+        task: u32,
+        worker: WorkerNo,
+        attempt: Attempt,
+    ) -> bool {
+        let is_free = match self.cols.state(task) {
+            TaskState::Waiting | TaskState::Ready | TaskState::Delayed | TaskState::Released => true,
+            TaskState::Stored => !self.cols.is_held(task) && !self.inline.contains_key(&task),
+            _ => false,
+        };
+        if !is_free || self.is_over() {
+            cx.workers[worker].outbox.cancel(self.id, task);
+            cx.workers.touch(worker);
+            return false;
+        }
+        self.cols.clear(task, flag::TENTATIVE);
+        if self.cols.state(task) != TaskState::Waiting {
+            self.transition(cx, task, TaskState::Waiting);
+        }
+        self.bind(cx, task, worker, attempt);
+        true
+    }
+
+    /// Inventories are in: makes counters and queues from the states, and starts again what must be.
+    pub(crate) fn rebuild(&mut self, cx: &mut Shared) {
+        for task in 0..self.cols.len() {
+            if self.cols.has(task, flag::TENTATIVE) {
+                self.cols.clear(task, flag::TENTATIVE);
+                let is_nowhere = self.cols.state(task) == TaskState::Stored
+                    && !self.cols.is_held(task)
+                    && !self.inline.contains_key(&task);
+                if is_nowhere {
+                    self.transition(cx, task, TaskState::Released);
+                    self.mark_result(task);
+                }
+            }
+        }
+        self.count_edges();
+        self.is_raw = false;
+        self.touch(cx);
+        if !self.is_over() {
+            self.restart(cx);
+        }
+        for task in 0..self.cols.len() {
+            if self.cols.state(task) == TaskState::Stored && !self.is_kept(task) {
+                self.release(cx, task);
+            }
+        }
+        self.arm_deadline(cx);
+        self.keep_results(cx);
+    }
+
+    fn count_edges(&mut self) {
+        for task in 0..self.cols.len() {
+            let is_done = self.cols.state(task).is_done();
+            let mut available = 0;
+            let Self {
+                index,
+                graph,
+                cols,
+                alias,
+                ..
+            } = self;
+            index.for_each_dep(graph, task, |dep| {
+                let input = alias.resolve(dep.task.0);
+                if is_done {
+                    cols.consumed[input as usize] += 1;
+                } else if cols.is_held(input) {
+                    available += 1;
+                }
+            });
+            self.cols.available[task as usize] = available;
+        }
+    }
+
+    fn restart(&mut self, cx: &mut Shared) {
+        if self.meta.state == JobState::Cancelling {
+            self.stop(cx, Ending::Cancel);
+            return;
+        }
+        for task in 0..self.cols.len() {
+            if self.cols.state(task) == TaskState::Failed {
+                self.fail_readers(cx, task);
+            }
+        }
+        let mut needed: Vec<u32> = self.wanted.iter().map(|task| self.alias.resolve(*task)).collect();
+        for task in 0..self.cols.len() {
+            if !self.cols.state(task).is_done() && !self.is_complete(task) {
+                self.for_each_input(task, |input| {
+                    if self.cols.state(input).is_done() && !self.cols.is_held(input) {
+                        needed.push(input);
+                    }
+                });
+            }
+        }
+        for task in needed {
+            let is_inline = self.cols.state(task) == TaskState::Stored && !self.is_read(task);
+            if !is_inline && self.is_needed(task) && self.ending.is_none() {
+                self.require(cx, task);
+            }
+        }
+        if self.ending.is_some() {
+            return;
+        }
+        for task in 0..self.cols.len() {
+            let has_inputs = self.index.dep_count(&self.graph, task) > 0;
+            match self.cols.state(task) {
+                TaskState::Waiting if has_inputs && self.is_complete(task) => self.make_ready(cx, task),
+                TaskState::Assigned if !self.is_complete(task) => self.check_lookahead(cx, task),
+                _ => {}
+            }
+        }
+        self.queue_roots(cx, 0);
+    }
+
+    fn is_read(&self, task: u32) -> bool {
+        self.cols.consumed[task as usize] < self.reader_count(task)
+    }
+
+    /// A task that a worker has must find its missing inputs there, or come back.
+    fn check_lookahead(&mut self, cx: &mut Shared, task: u32) {
+        let Some(worker) = self.cols.worker(task) else { return };
+        let mut is_local = true;
+        self.for_each_input(task, |input| {
+            let comes_here =
+                self.cols.state(input) == TaskState::Assigned && self.cols.worker(input) == Some(worker);
+            is_local &= comes_here || self.cols.is_held(input);
+        });
+        if is_local {
+            self.cols.set(task, flag::LOOKAHEAD);
+            let row = &mut cx.workers[worker];
+            row.queued -= 1;
+            row.ahead += 1;
+            row.queue_us = row
+                .queue_us
+                .saturating_sub(u64::from(self.cols.cost_us[task as usize]));
+        } else {
+            self.ask_cancel(cx, task, true);
+        }
+    }
+
+    /// Arms the job's deadline, if it has one.
+    pub(crate) fn arm_deadline(&self, cx: &mut Shared) {
+        if let Some(deadline) = self.meta.options.deadline_ms
+            && !self.is_over()
+        {
+            let at = self.accepted_at + Duration::from_millis(deadline);
+            cx.timers
+                .arm(at, crate::timers::Timer::Deadline { job: self.no });
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! Failures, answers, executing lists, missing inputs, lost objects, logs.
+
+use millstream_protocol::TaskError;
+use millstream_protocol::wire::{
+    ExecutingMsg, FailedMsg, GoneInput, GoneMsg, JobObjects, ReturnOutcome, ReturnedMsg, TaskLogMsg,
+};
+use millstream_types::Attempt;
+
+use super::finished::forget;
+use crate::Note;
+use crate::core::SchedulerCore;
+use crate::ids::WorkerNo;
+use crate::job::{Job, TaskState, flag};
+use crate::shared::Shared;
+use crate::worker::Given;
+
+/// How often a task may come back because its inputs could not be reached before they are made again.
+const MAX_UNREACHED: u32 = 3;
+
+/// A task failed.
+pub(crate) fn failed(core: &mut SchedulerCore, no: WorkerNo, msg: FailedMsg) {
+    let cx = &mut core.cx;
+    let Some(job) = core.jobs.by_id_mut(msg.job) else {
+        forget(cx, no, msg.job);
+        return;
+    };
+    let task = msg.task.0;
+    if !job.is_given(task, no, msg.attempt) {
+        cx.counters.stale_reports += 1;
+        return;
+    }
+    if job.cols.has(task, flag::CANCELLING) {
+        job.take_back(cx, task);
+        return;
+    }
+    job.unbind(cx, task);
+    let host = Some(cx.workers[no].info.host.clone());
+    let error = TaskError {
+        host: msg.error.host.clone().or(host),
+        ..msg.error
+    };
+    job.on_failure(cx, task, error);
+}
+
+/// Answers to retract and cancel, and tasks given back unasked.
+pub(crate) fn returned(core: &mut SchedulerCore, no: WorkerNo, msg: &ReturnedMsg) {
+    if msg.attempts.len() != msg.tasks.len() || msg.outcomes.len() != msg.tasks.len() {
+        core.cx.counters.impossible_messages += 1;
+        return;
+    }
+    let cx = &mut core.cx;
+    let Some(job) = core.jobs.by_id_mut(msg.job) else {
+        forget(cx, no, msg.job);
+        return;
+    };
+    for ((task, attempt), outcome) in msg.tasks.iter().zip(msg.attempts.iter()).zip(&msg.outcomes) {
+        returned_one(cx, job, no, *task, Attempt::from_packed(*attempt), *outcome);
+    }
+}
+
+fn returned_one(
+    cx: &mut Shared,
+    job: &mut Job,
+    no: WorkerNo,
+    task: u32,
+    attempt: Attempt,
+    outcome: ReturnOutcome,
+) {
+    let is_unknown_there = attempt == Attempt::default() && outcome == ReturnOutcome::Done;
+    let is_asked = task < job.cols.len() && job.cols.has(task, flag::RETRACTING | flag::CANCELLING);
+    let is_here = job.is_given(task, no, attempt)
+        || (is_unknown_there && is_asked && job.is_given(task, no, job.cols.attempt(task)));
+    if !is_here {
+        cx.counters.stale_reports += 1;
+        return;
+    }
+    let is_cancelling = job.cols.has(task, flag::CANCELLING);
+    match outcome {
+        ReturnOutcome::Returned | ReturnOutcome::Stopped => job.take_back(cx, task),
+        ReturnOutcome::Done if is_cancelling || is_unknown_there => job.take_back(cx, task),
+        // It goes on, or its report is on the way.
+        ReturnOutcome::Started | ReturnOutcome::Done => {
+            if job.cols.has(task, flag::RETRACTING) {
+                job.cols.clear(task, flag::RETRACTING);
+                let worker = &mut cx.workers[no];
+                worker.retracting = worker.retracting.saturating_sub(1);
+            }
+        }
+    }
+}
+
+/// What executes on a worker.
+pub(crate) fn executing(core: &mut SchedulerCore, no: WorkerNo, msg: &ExecutingMsg) {
+    let mut list = Vec::new();
+    for tasks in &msg.tasks {
+        let Some(job) = core.jobs.find(tasks.job) else { continue };
+        let rows = tasks.tasks.iter().zip(tasks.attempts.iter());
+        list.extend(rows.map(|(task, attempt)| Given {
+            job,
+            task: *task,
+            attempt: Attempt::from_packed(*attempt),
+        }));
+    }
+    core.cx.workers[no].executing = list;
+}
+
+/// Inputs could not be fetched: the task comes back, and what is really gone is made again.
+pub(crate) fn gone(core: &mut SchedulerCore, no: WorkerNo, msg: GoneMsg) {
+    let cx = &mut core.cx;
+    let Some(job) = core.jobs.by_id_mut(msg.job) else {
+        forget(cx, no, msg.job);
+        return;
+    };
+    let task = msg.task.0;
+    if !job.is_given(task, no, msg.attempt) {
+        cx.counters.stale_reports += 1;
+        return;
+    }
+    job.take_back(cx, task);
+    for input in &msg.inputs {
+        input_gone(cx, job, no, task, input);
+    }
+}
+
+fn input_gone(cx: &mut Shared, job: &mut Job, no: WorkerNo, task: u32, input: &GoneInput) {
+    let object = input.task.0;
+    let is_current = |job: &Job| {
+        object < job.cols.len()
+            && job.cols.state(object) == TaskState::Stored
+            && job.cols.attempt(object) == input.attempt
+    };
+    if !is_current(job) {
+        return;
+    }
+    for holder in &input.gone_at {
+        if let Some(holder) = cx.workers.find(*holder)
+            && is_current(job)
+        {
+            job.drop_holder(cx, object, holder);
+        }
+    }
+    if input.gone_at.is_empty() && input.unreachable.is_empty() && is_current(job) {
+        // It was told to find the object at home, and did not.
+        job.drop_holder(cx, object, no);
+    }
+    for holder in &input.unreachable {
+        let Some(holder) = cx.workers.find(*holder) else { continue };
+        if !is_current(job) {
+            return;
+        }
+        cx.workers[no].unreachable.insert(holder);
+        let tries = job.unreached.entry(task).or_default();
+        *tries += 1;
+        if *tries > MAX_UNREACHED {
+            // Nobody who may run the task reaches it: as good as lost.
+            *tries = 0;
+            job.refuse(cx, object, holder, input.attempt);
+            job.drop_holder(cx, object, holder);
+        }
+    }
+}
+
+/// A worker lost objects that nobody freed.
+pub(crate) fn objects_lost(core: &mut SchedulerCore, no: WorkerNo, msg: &JobObjects) {
+    let cx = &mut core.cx;
+    let Some(job) = core.jobs.by_id_mut(msg.job) else { return };
+    for (task, attempt) in msg.tasks.iter().zip(msg.attempts.iter()) {
+        let is_current = *task < job.cols.len()
+            && job.cols.state(*task) == TaskState::Stored
+            && job.cols.attempt(*task) == Attempt::from_packed(*attempt);
+        if is_current {
+            job.drop_holder(cx, *task, no);
+        }
+    }
+}
+
+/// What a run wrote.
+pub(crate) fn logged(core: &mut SchedulerCore, msg: TaskLogMsg) {
+    let Some(job) = core.jobs.by_id_mut(msg.job) else { return };
+    if msg.task.0 < job.cols.len() {
+        core.cx.notes.push(Note::Log {
+            job: msg.job,
+            task: msg.task,
+            attempt: msg.attempt,
+            log: msg.log,
+        });
+    }
+}
