@@ -9,7 +9,7 @@ use millstream_protocol::graph::{Graph, GraphLimits};
 use millstream_protocol::wire::{GatewayRequest, JobMeta, RequestError, Response};
 use millstream_state::StateStore;
 use millstream_telemetry::Metrics;
-use millstream_transfer::{FetchOptions, Fetcher};
+use millstream_transfer::{FetchError, FetchOptions, Fetcher};
 use millstream_types::{JobId, TaskIdx};
 use parking_lot::Mutex;
 use serde::de::DeserializeOwned;
@@ -52,20 +52,20 @@ impl Context {
         state: Arc<dyn StateStore>,
         leader: Leader,
         metrics: Metrics,
-    ) -> Self {
+    ) -> Result<Self, FetchError> {
         let secret = settings.cluster.secret.as_ref().map_or("", Secret::expose);
-        Self {
+        Ok(Self {
             requests: Arc::new(Semaphore::new(settings.gateway.max_requests as usize)),
             streams: Arc::new(Semaphore::new(MAX_EVENT_STREAMS)),
             settings: settings.gateway.clone(),
             state,
             leader,
-            fetcher: Fetcher::new(FetchOptions::new(secret)),
+            fetcher: Fetcher::new(FetchOptions::new(secret))?,
             metrics,
             graphs: GraphCache::default(),
             recent: Recent::default(),
             active: Mutex::default(),
-        }
+        })
     }
 
     /// The limits on graphs.

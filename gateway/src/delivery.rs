@@ -5,15 +5,15 @@
 
 use std::time::Duration;
 
-use actix_web::HttpResponse;
 use actix_web::body::SizedStream;
-use bytes::Bytes;
-use futures::{StreamExt as _, stream};
+use actix_web::{HttpResponse, HttpResponseBuilder};
+use bytes::{Bytes, BytesMut};
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use millstream_protocol::ErrorKind;
 use millstream_protocol::api::{JOB_HEADER, MSGPACK_CONTENT_TYPE, TASK_HEADER};
 use millstream_protocol::graph::Graph;
 use millstream_protocol::wire::{GatewayRequest, JobState, ObjectLocation, Response, ResultEntry};
-use millstream_transfer::{FetchError, Fetched, ObjectRequest};
+use millstream_transfer::{FetchError, ObjectRequest, ObjectStream};
 use millstream_types::{ByteSize, JobId, ObjectId, TaskIdx, WorkerId};
 use tokio::time::Instant;
 
@@ -27,9 +27,6 @@ const MAX_CONVERTED: ByteSize = ByteSize::from_mib(1);
 
 /// Rounds of asking the leader for other holders before the result counts as unreachable for now.
 const MAX_RELOCATIONS: usize = 3;
-
-/// Bytes written at once: a slow reader holds back no more than this and the socket's buffer.
-const CHUNK: usize = 256 << 10;
 
 /// The result that is asked for.
 #[derive(Debug, Clone)]
@@ -181,7 +178,7 @@ async fn open(
         .as_ref()
         .filter(|_| wanted.part.is_none_or(|part| part == 0))
     {
-        return Some(respond(wanted, wanted.kind.content_type(), vec![inline.clone()]));
+        return Some(respond_whole(wanted, wanted.kind.content_type(), inline.clone()));
     }
     let request = ObjectRequest {
         object: ObjectId::new(wanted.job, entry.task),
@@ -192,13 +189,8 @@ async fn open(
         if failed.contains(worker) {
             continue;
         }
-        match gateway
-            .fetcher
-            .fetch(address, request)
-            .await
-            .and_then(|fetched| parts_of(address, &fetched))
-        {
-            Ok(parts) => return Some(respond(wanted, wanted.kind.content_type(), parts)),
+        match open_at(gateway, wanted, address, request).await {
+            Ok(response) => return Some(response),
             Err(error) => {
                 gateway.metrics.fetch_failures.inc();
                 tracing::info!(%worker, job = %wanted.job, task = %wanted.task, %error, "holder does not deliver");
@@ -209,39 +201,52 @@ async fn open(
     None
 }
 
-fn parts_of(address: &str, fetched: &Fetched) -> Result<Vec<Bytes>, FetchError> {
-    let parts = match fetched {
-        Fetched::Remote(object) => (0..object.parts()).map(|part| object.encode(part)).collect(),
-        Fetched::Local(pinned) => (0..pinned.parts()).map(|part| pinned.encode(part)).collect(),
+async fn open_at(
+    gateway: &Context,
+    wanted: &Wanted,
+    address: &str,
+    request: ObjectRequest,
+) -> Result<HttpResponse, FetchError> {
+    let ObjectStream {
+        format,
+        length,
+        mut chunks,
+        ..
+    } = gateway.fetcher.open(address, request).await?;
+    let own_type = format.content_type();
+    // Rows and a command's output are plain bytes to the store; the operation says what they are.
+    let content_type = if own_type == ValueKind::Raw.content_type() {
+        wanted.kind.content_type()
+    } else {
+        own_type
     };
-    let parts: std::io::Result<Vec<_>> = parts;
-    match parts {
-        Ok(parts) => Ok(parts.into_iter().map(|part| part.bytes).collect()),
-        Err(error) => Err(FetchError::Damaged {
-            address: address.to_owned(),
-            reason: error.to_string(),
-        }),
+    if is_converted(wanted, content_type, length) {
+        let whole = chunks.try_collect::<BytesMut>().await?;
+        return Ok(respond_whole(wanted, content_type, whole.freeze()));
     }
+    // Nothing is promised to the user before the holder has begun to deliver.
+    let first = chunks.try_next().await?;
+    let body = stream::iter(first.map(Ok)).chain(chunks);
+    Ok(head(wanted)
+        .content_type(content_type)
+        .body(SizedStream::new(length, body)))
 }
 
-fn respond(wanted: &Wanted, content_type: &str, parts: Vec<Bytes>) -> HttpResponse {
-    let size: usize = parts.iter().map(Bytes::len).sum();
+fn is_converted(wanted: &Wanted, content_type: &str, length: u64) -> bool {
+    content_type == MSGPACK_CONTENT_TYPE && !wanted.raw && ByteSize::new(length) <= MAX_CONVERTED
+}
+
+fn respond_whole(wanted: &Wanted, content_type: &str, value: Bytes) -> HttpResponse {
+    if is_converted(wanted, content_type, value.len() as u64) {
+        return head(wanted).json(plain(ValueKind::Value.decode(&value)));
+    }
+    head(wanted).content_type(content_type).body(value)
+}
+
+fn head(wanted: &Wanted) -> HttpResponseBuilder {
     let mut response = HttpResponse::Ok();
     response
         .insert_header((JOB_HEADER, wanted.job.to_string()))
         .insert_header((TASK_HEADER, wanted.task.to_string()));
-    if content_type == MSGPACK_CONTENT_TYPE && !wanted.raw && ByteSize::of_len(size) <= MAX_CONVERTED {
-        return response.json(plain(wanted.kind.decode(&parts.concat())));
-    }
-    let chunks = parts.into_iter().flat_map(chunks_of);
-    let body = stream::iter(chunks).map(Ok::<_, std::io::Error>);
     response
-        .content_type(content_type)
-        .body(SizedStream::new(size as u64, body))
-}
-
-/// Cuts a part into slices that share its memory.
-fn chunks_of(part: Bytes) -> impl Iterator<Item = Bytes> {
-    let count = part.len().div_ceil(CHUNK);
-    (0..count).map(move |i| part.slice(i * CHUNK..part.len().min((i + 1) * CHUNK)))
 }

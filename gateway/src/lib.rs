@@ -57,6 +57,9 @@ pub enum StartError {
         /// The system's words.
         source: std::io::Error,
     },
+    /// The data plane's client cannot be made.
+    #[error(transparent)]
+    DataPlane(#[from] millstream_transfer::FetchError),
 }
 
 /// A running gateway. Dropping it leaves it running; [`Gateway::stop`] ends it.
@@ -86,7 +89,7 @@ impl Gateway {
         let metrics = Metrics::new();
         let id = GatewayId::from(Uuid::new_v4());
         let (leader, conversation) = Leader::start(bus, id, settings.gateway.leader_timeout, metrics.clone());
-        let context = Arc::new(Context::new(settings, state, leader, metrics));
+        let context = Arc::new(Context::new(settings, state, leader, metrics)?);
         let server = server::serve(listener, context, access).map_err(failed)?;
         let handle = server.handle();
         tracing::info!(%address, gateway = %id, "gateway listens");

@@ -1,0 +1,202 @@
+//! The shapes of bodies and answers.
+
+use serde_json::{Map, Value, json};
+
+pub(super) fn schemas() -> Value {
+    let mut all = Map::new();
+    for (name, schema) in requests().into_iter().chain(answers()) {
+        all.insert(name.to_owned(), schema);
+    }
+    Value::Object(all)
+}
+
+fn requests() -> [(&'static str, Value); 4] {
+    [
+        (
+            "JobRequest",
+            object(
+                &["tasks"],
+                json!({
+                    "id": {"type": "string", "format": "uuid", "description": "Made by the client, so that a repeat is recognised."},
+                    "name": text("What the job is called in lists."),
+                    "labels": map_of("string"),
+                    "env": {"type": "object", "properties": {"env_vars": map_of("string")}},
+                    "tasks": list_of("TaskRequest"),
+                    "outputs": {"type": "array", "items": {"type": "string"},
+                        "description": "Keys of wanted results; those that no other task reads if absent."},
+                    "options": {"type": "object", "properties": {
+                        "priority": {"type": "integer"}, "deadline": span(), "result_ttl": span(), "tenant": {"type": "string"}
+                    }}
+                }),
+            ),
+        ),
+        (
+            "TaskRequest",
+            object(
+                &["key", "op"],
+                json!({
+                    "key": text("The task's name in the job."),
+                    "op": {"enum": ["command", "native", "sql"]},
+                    "argv": {"type": "array", "items": argument(), "description": "A command's program and arguments; a \
+                        task stands for the path of a file with its output."},
+                    "function": text("A native function's name."),
+                    "args": {"type": "array", "items": argument()},
+                    "stdin": task_reference(),
+                    "files_in": {"type": "object", "additionalProperties": argument()},
+                    "files_out": {"type": "array", "items": {"type": "string"}},
+                    "env": {"type": "object", "properties": {"env_vars": map_of("string")}},
+                    "query": text("A query."),
+                    "tables": tables(),
+                    "deps": {"type": "array", "items": {"type": "string"}},
+                    "resources": map_of("number"),
+                    "retries": {"type": "integer", "minimum": 0},
+                    "backoff": {"type": "object"},
+                    "timeout": span(),
+                    "priority": {"type": "integer"},
+                    "workers": {"type": "array", "items": {"type": "string"}},
+                    "rerun": {"enum": ["always", "never"]}
+                }),
+            ),
+        ),
+        (
+            "SqlRequest",
+            object(
+                &["query"],
+                json!({
+                    "query": text("One statement."),
+                    "tables": tables(),
+                    "params": {"type": "array", "description": "Values of `$1`, `$2`, …"},
+                    "options": {"type": "object", "properties": {
+                        "partitions": {"type": "integer"},
+                        "format": {"enum": ["json", "json_lines", "csv", "table", "arrow", "parquet"]}
+                    }}
+                }),
+            ),
+        ),
+        (
+            "Problem",
+            object(
+                &["type", "title", "status", "code", "detail"],
+                json!({
+                    "type": {"type": "string"}, "title": {"type": "string"}, "status": {"type": "integer"},
+                    "code": text("Stable, for programs."),
+                    "detail": {"type": "string"}, "hint": text("What to do."),
+                    "job": {"type": "string"}, "key": {"type": "string"}, "op": {"type": "string"},
+                    "field": {"type": "string"}, "file": {"type": "string"},
+                    "line": {"type": "integer"}, "column": {"type": "integer"},
+                    "suggestion": text("What was probably meant."),
+                    "keys": {"type": "array", "items": {"type": "string"}},
+                    "task_error": {"type": "object"}
+                }),
+            ),
+        ),
+    ]
+}
+
+fn answers() -> [(&'static str, Value); 6] {
+    [
+        (
+            "Job",
+            object(
+                &["id", "state", "links"],
+                json!({
+                    "id": {"type": "string", "format": "uuid"},
+                    "name": {"type": "string"},
+                    "state": {"enum": ["accepted", "running", "succeeded", "recovering", "failed", "cancelling", "cancelled"]},
+                    "accepted_ms": {"type": "integer"}, "ended_ms": {"type": "integer"},
+                    "tasks": map_of("integer"),
+                    "error": {"type": "object"}, "failed_task": {"type": "string"},
+                    "priority": {"type": "integer"}, "labels": map_of("string"),
+                    "results": {"type": "array", "items": object(&["key", "link"], json!({
+                        "key": {"type": "string"}, "value": {}, "link": {"type": "string"}
+                    }))},
+                    "links": map_of("string")
+                }),
+            ),
+        ),
+        (
+            "JobsPage",
+            object(
+                &["jobs"],
+                json!({"jobs": list_of("Job"), "next": {"type": "string"}}),
+            ),
+        ),
+        (
+            "Task",
+            object(
+                &["key", "state"],
+                json!({
+                    "task": {"type": "integer"}, "key": {"type": "string"}, "op": {"type": "string"},
+                    "state": {"type": "string"}, "attempts": {"type": "integer"}, "failures": {"type": "integer"},
+                    "workers": {"type": "array", "items": {"type": "string"}}, "bytes": {"type": "integer"},
+                    "deps": {"type": "array", "items": {"type": "string"}}, "error": {"type": "object"},
+                    "explain": {"type": "array", "items": {"type": "string"}},
+                    "story": {"type": "array", "items": {"type": "object"}},
+                    "logs": {"type": "array", "items": {"type": "object"}}
+                }),
+            ),
+        ),
+        (
+            "TasksPage",
+            object(
+                &["tasks"],
+                json!({"tasks": list_of("Task"), "next": {"type": "integer"}}),
+            ),
+        ),
+        (
+            "Worker",
+            object(
+                &["id", "name", "state"],
+                json!({
+                    "id": {"type": "string", "format": "uuid"}, "name": {"type": "string"}, "host": {"type": "string"},
+                    "state": {"enum": ["active", "suspect", "paused", "draining"]},
+                    "slots": {"type": "integer"}, "memory_limit": {"type": "integer"}, "resources": map_of("number"),
+                    "version": {"type": "string"}, "data_address": {"type": "string"},
+                    "assigned": {"type": "integer"}, "executing": {"type": "integer"}, "objects": {"type": "integer"},
+                    "silent_ms": {"type": "integer"}, "load": {"type": "object"}
+                }),
+            ),
+        ),
+        (
+            "WorkersPage",
+            object(&["workers"], json!({"workers": list_of("Worker")})),
+        ),
+    ]
+}
+
+fn object(required: &[&str], properties: Value) -> Value {
+    json!({"type": "object", "required": required, "properties": properties})
+}
+
+fn text(description: &str) -> Value {
+    json!({"type": "string", "description": description})
+}
+
+fn map_of(kind: &str) -> Value {
+    json!({"type": "object", "additionalProperties": {"type": kind}})
+}
+
+fn list_of(schema: &str) -> Value {
+    json!({"type": "array", "items": {"$ref": format!("#/components/schemas/{schema}")}})
+}
+
+fn span() -> Value {
+    json!({"type": ["string", "number"], "description": "A duration such as `30s`, or seconds."})
+}
+
+fn task_reference() -> Value {
+    object(
+        &["task"],
+        json!({"task": {"type": "string"}, "file": {"type": "string"}}),
+    )
+}
+
+fn argument() -> Value {
+    json!({"description": "`{\"task\": KEY}` is that task's output; anything else stands for itself, and \
+        `{\"literal\": …}` for what is in it."})
+}
+
+fn tables() -> Value {
+    json!({"type": "object", "additionalProperties": {"description": "A path, a list of paths, or an object with \
+        `paths`, `format` and `csv`."}})
+}

@@ -1,0 +1,13 @@
+//! The gateway over HTTP, against a scripted leader on an in-process bus and an in-memory state store.
+
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is the test's failure")]
+
+mod access;
+mod events;
+mod leader;
+mod mistakes;
+mod openapi;
+mod outages;
+mod results;
+mod submit;
+mod support;
