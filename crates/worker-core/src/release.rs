@@ -104,25 +104,24 @@ impl WorkerCore {
         if is_in_store {
             self.out.push(drop_effect(&self.graph, at));
         }
-        if self.graph.node(at).pins > 0 {
-            let node = self.graph.node(at);
-            let input = GoneInput {
-                task: TaskIdx(node.task),
-                attempt: node.attempt,
-                gone_at: vec![self.info.worker],
-                unreachable: Vec::new(),
-            };
-            for reader in self.graph.queued_readers(at) {
-                // An earlier one may have taken a later one along.
-                if self.graph.node(reader).is_queued() {
-                    self.give_back_gone(reader, vec![input.clone()]);
-                }
-            }
-        }
-        if self.graph.node(at).pins > 0 {
-            self.graph.transition(at, NodeState::Leaving);
-        } else {
+        if self.graph.node(at).pins == 0 {
             self.graph.remove(at);
+            return;
+        }
+        // It goes with its last reader.
+        self.graph.transition(at, NodeState::Leaving);
+        let node = self.graph.node(at);
+        let input = GoneInput {
+            task: TaskIdx(node.task),
+            attempt: node.attempt,
+            gone_at: vec![self.info.worker],
+            unreachable: Vec::new(),
+        };
+        for reader in self.graph.queued_readers(at) {
+            // An earlier one may have taken a later one along.
+            if self.graph.node(reader).is_queued() {
+                self.give_back_gone(reader, vec![input.clone()]);
+            }
         }
     }
 

@@ -44,6 +44,7 @@ fn open(core: &mut WorkerCore, now: Timestamp) {
     let mut items = vec![register];
     items.extend(inventory(&core.graph).into_iter().map(FromWorker::Inventory));
     items.extend(core.reports.repeat());
+    items.extend(core.reports.take());
     items.push(FromWorker::Inventory(InventoryMsg {
         last: true,
         ..InventoryMsg::default()
@@ -52,7 +53,6 @@ fn open(core: &mut WorkerCore, now: Timestamp) {
         items.push(FromWorker::Draining);
     }
     push_all(core, items);
-    core.graph.executing_reported();
     push_executing(core);
     send(core, now);
 }
