@@ -16,7 +16,7 @@ pub use command::{CommandExecutor, CommandSettings};
 pub use executor::{Executor, ExecutorSet};
 pub use log::LogCapture;
 pub use millstream_macros::task;
-pub use native::{NativeExecutor, NativeFunction, NativeRegistry, TaskCtx};
+pub use native::{DuplicateFunction, NativeExecutor, NativeFunction, NativeRegistry, TaskCtx, Variadic};
 pub use slots::{SlotPool, SlotResults, SlotWork};
 pub use task::{Input, TaskContext, TaskFailure, TaskOutput, TaskResult};
 

@@ -65,9 +65,7 @@ fn check(function: &ItemFn) -> Result<()> {
             "a task cannot be unsafe: nobody could uphold its contract",
         );
     }
-    if let Some(token) = &signature.variadic {
-        return refuse(token.span(), "a task cannot be variadic: take a `Vec`");
-    }
+    let last = signature.inputs.len().saturating_sub(1);
     for (i, argument) in signature.inputs.iter().enumerate() {
         match argument {
             FnArg::Receiver(receiver) => {
@@ -75,6 +73,9 @@ fn check(function: &ItemFn) -> Result<()> {
             }
             FnArg::Typed(typed) if is_ctx(typed) && i > 0 => {
                 return refuse(typed.span(), "`TaskCtx` must be the first parameter");
+            }
+            FnArg::Typed(typed) if is_variadic(typed) && i < last => {
+                return refuse(typed.span(), "`Variadic` must be the last parameter");
             }
             FnArg::Typed(typed) if !is_ctx(typed) && matches!(&*typed.ty, Type::Reference(_)) => {
                 return refuse(
@@ -94,6 +95,11 @@ fn is_ctx(argument: &PatType) -> bool {
         Type::Reference(reference) => last_segment(&reference.elem).is_some_and(|name| name == "TaskCtx"),
         _ => false,
     }
+}
+
+/// `Variadic<T>`: takes all arguments that are left.
+fn is_variadic(argument: &PatType) -> bool {
+    last_segment(&argument.ty).is_some_and(|name| name == "Variadic")
 }
 
 fn last_segment(ty: &Type) -> Option<String> {
@@ -129,7 +135,24 @@ fn registration(function: &ItemFn, options: &Options) -> TokenStream {
     let idents: Vec<_> = (0..values.len())
         .map(|i| quote::format_ident!("__argument_{i}"))
         .collect();
-    let numbers = 0..values.len();
+    let variadic = values.last().is_some_and(|argument| is_variadic(argument));
+    let expect = if variadic {
+        quote!(expect_at_least)
+    } else {
+        quote!(expect_arity)
+    };
+    let reads = values
+        .iter()
+        .zip(&spelled)
+        .enumerate()
+        .map(|(i, (argument, spelled))| {
+            let read = if is_variadic(argument) {
+                quote!(rest)
+            } else {
+                quote!(argument)
+            };
+            quote!(#read(#i, #spelled))
+        });
     let ctx = with_ctx.then(|| quote!(__call.ctx(),));
     let call = quote!(#name(#ctx #(#idents),*));
     let call = if returns_result(&signature.output) {
@@ -155,8 +178,8 @@ fn registration(function: &ItemFn, options: &Options) -> TokenStream {
             fn __run(
                 __call: &mut ::millstream::__private::NativeCall<'_, '_>,
             ) -> ::millstream::__private::NativeResult {
-                __call.expect_arity(&[#(#spelled),*])?;
-                #(let #idents: #types = __call.argument(#numbers, #spelled)?;)*
+                __call.#expect(&[#(#spelled),*])?;
+                #(let #idents: #types = __call.#reads?;)*
                 let __value = #call;
                 ::millstream::__private::encode_value(&__value)
             }

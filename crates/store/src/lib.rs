@@ -9,6 +9,7 @@ mod ledger;
 mod object;
 mod pinned;
 mod policy;
+mod pressure;
 pub mod probe;
 mod spill;
 mod store;

@@ -66,6 +66,10 @@ pub trait SharedObject: Any + Send + Sync {
     fn part_rows(&self, part: usize) -> Option<u64>;
     /// One part as bytes of [`SharedObject::format`].
     fn encode_part(&self, part: usize) -> io::Result<Bytes>;
+    /// One part as an object of its own that shares the data, where that is possible.
+    fn select(self: Arc<Self>, _part: usize) -> Option<Arc<dyn SharedObject>> {
+        None
+    }
     /// For downcasting to the concrete type.
     fn as_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync>;
     /// What [`SharedObject::encode_part`] writes.

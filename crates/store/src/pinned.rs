@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use crate::ledger::{Account, Charge, Ledger};
 use crate::object::{EncodedObject, EncodedPart, Format, Object, Payload, SharedObject};
-use crate::store::Pressure;
+use crate::pressure::Pressure;
 
 /// An object in memory, counted as long as anybody holds it.
 pub(crate) struct Resident {
@@ -43,46 +43,54 @@ impl Resident {
     }
 }
 
-/// Counts the first pin of an object and gives it back with the last.
-struct PinGuard {
-    resident: Arc<Resident>,
-    pressure: Arc<Pressure>,
-}
+/// One pin of an object: the first is counted, the last gives the count back.
+struct Pin(Arc<Resident>);
 
-impl PinGuard {
-    fn new(resident: Arc<Resident>, pressure: Arc<Pressure>) -> Self {
+impl Pin {
+    fn new(resident: Arc<Resident>) -> Self {
         if resident.pins.fetch_add(1, Ordering::AcqRel) == 0 {
             resident.ledger.add(Account::Pinned, resident.bytes());
         }
-        Self { resident, pressure }
+        Self(resident)
     }
 }
 
-impl Drop for PinGuard {
+impl Drop for Pin {
     fn drop(&mut self) {
-        if self.resident.pins.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.resident.ledger.sub(Account::Pinned, self.resident.bytes());
-            self.pressure.relieved();
+        if self.0.pins.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.0.ledger.sub(Account::Pinned, self.0.bytes());
         }
+    }
+}
+
+/// Tells, when dropped, that something may have been unpinned.
+struct Waker(Arc<Pressure>);
+
+impl Drop for Waker {
+    fn drop(&mut self) {
+        self.0.unpinned();
     }
 }
 
 /// A stored object, or one part of it, held in memory while this lives.
 pub struct Pinned {
-    guard: PinGuard,
+    pin: Pin,
     part: Option<u32>,
+    /// Dropped after `pin`, which may have been the last to hold the bytes.
+    waker: Waker,
 }
 
 impl Pinned {
     pub(crate) fn new(resident: Arc<Resident>, part: Option<u32>, pressure: Arc<Pressure>) -> Self {
         Self {
-            guard: PinGuard::new(resident, pressure),
+            pin: Pin::new(resident),
             part,
+            waker: Waker(pressure),
         }
     }
 
     fn object(&self) -> &Object {
-        self.guard.resident.object()
+        self.pin.0.object()
     }
 
     /// The whole object this is of, and the selected part of it; all parts if none.
@@ -131,6 +139,20 @@ impl Pinned {
         })
     }
 
+    /// Everything seen through this as an object of its own, sharing the bytes. One part of typed data that cannot be
+    /// divided is encoded.
+    pub fn to_object(&self) -> io::Result<Object> {
+        let Some(part) = self.part else {
+            return Ok(self.object().clone());
+        };
+        if let Payload::Shared(object) = self.object().payload()
+            && let Some(part) = Arc::clone(object).select(part as usize)
+        {
+            return Ok(Object::new(Payload::Shared(part), self.format()));
+        }
+        self.encode_all().map(Object::from)
+    }
+
     /// The first part as bytes: the value of an opaque object. Empty for an object without parts.
     pub fn value(&self) -> io::Result<Bytes> {
         if self.parts() == 0 {
@@ -146,12 +168,7 @@ impl Pinned {
 
 impl Clone for Pinned {
     fn clone(&self) -> Self {
-        let guard = &self.guard;
-        Self::new(
-            Arc::clone(&guard.resident),
-            self.part,
-            Arc::clone(&guard.pressure),
-        )
+        Self::new(Arc::clone(&self.pin.0), self.part, Arc::clone(&self.waker.0))
     }
 }
 

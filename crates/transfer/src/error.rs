@@ -59,4 +59,7 @@ pub enum ServeError {
         /// The system's words.
         source: io::Error,
     },
+    /// The server's thread cannot be started.
+    #[error("cannot start the data plane's thread: {0}")]
+    Thread(#[source] io::Error),
 }

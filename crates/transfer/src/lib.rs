@@ -11,7 +11,7 @@ mod server;
 mod wire;
 
 pub use error::{FetchError, ServeError};
-pub use fetch::{FetchOptions, Fetched, Fetcher};
-pub use local::LocalStores;
+pub use fetch::{FetchOptions, Fetched, Fetcher, ObjectStream};
+pub use local::Registration;
 pub use server::{DataServer, DataServerOptions};
 pub use wire::ObjectRequest;

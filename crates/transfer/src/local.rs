@@ -1,30 +1,40 @@
 //! Stores of this process, by data address: they are read without a copy.
 
 use std::collections::HashMap;
-use std::sync::{LazyLock, PoisonError, RwLock};
+use std::sync::{LazyLock, PoisonError, RwLock, RwLockWriteGuard};
 
 use millstream_store::Store;
 
 static STORES: LazyLock<RwLock<HashMap<String, Store>>> = LazyLock::new(RwLock::default);
 
-/// The stores of this process.
-pub struct LocalStores;
+/// A store that fetches within this process find under its data address, until this is dropped.
+#[derive(Debug)]
+pub struct Registration {
+    address: String,
+}
 
-impl LocalStores {
-    /// Makes a store known under the data address that peers use for it.
-    pub fn register(address: &str, store: Store) {
-        let mut stores = STORES.write().unwrap_or_else(PoisonError::into_inner);
-        stores.insert(address.to_owned(), store);
+impl Registration {
+    /// Makes `store` known. A [`crate::DataServer`] does so for its own; a worker without one may, too.
+    pub fn new(address: &str, store: Store) -> Self {
+        stores().insert(address.to_owned(), store);
+        Self {
+            address: address.to_owned(),
+        }
     }
+}
 
-    /// Forgets a store. Fetches under way finish.
-    pub fn unregister(address: &str) {
-        let mut stores = STORES.write().unwrap_or_else(PoisonError::into_inner);
-        stores.remove(address);
+impl Drop for Registration {
+    fn drop(&mut self) {
+        stores().remove(&self.address);
     }
+}
 
-    pub(crate) fn find(address: &str) -> Option<Store> {
-        let stores = STORES.read().unwrap_or_else(PoisonError::into_inner);
-        stores.get(address).cloned()
-    }
+fn stores() -> RwLockWriteGuard<'static, HashMap<String, Store>> {
+    STORES.write().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The store of this process with this address.
+pub(crate) fn find(address: &str) -> Option<Store> {
+    let stores = STORES.read().unwrap_or_else(PoisonError::into_inner);
+    stores.get(address).cloned()
 }

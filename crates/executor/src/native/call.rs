@@ -6,7 +6,7 @@ use bytes::Bytes;
 use millstream_protocol::args::{Arg, NativeArgs};
 use millstream_protocol::codec;
 use millstream_protocol::{ErrorKind, TaskError};
-use millstream_store::{Format, Payload};
+use millstream_store::Format;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -58,6 +58,27 @@ impl<'c, 't> NativeCall<'c, 't> {
             .ok_or_else(|| wrong("it is missing".to_owned()))?;
         let bytes = self.bytes(arg).map_err(&wrong)?;
         T::decode(&bytes).map_err(wrong)
+    }
+
+    /// Refuses a call with fewer arguments than `expected`, of which the last takes the rest.
+    pub fn expect_at_least(&self, expected: &[&str]) -> Result<(), TaskError> {
+        let needed = expected.len().saturating_sub(1);
+        if self.args.len() >= needed {
+            return Ok(());
+        }
+        Err(bad_input(format!(
+            "`{}` takes at least {needed} arguments ({}), {} were given",
+            self.task.op.name,
+            expected.join(", "),
+            self.args.len()
+        )))
+    }
+
+    /// Decodes argument number `i`, which counts from 0, and all after it.
+    pub fn rest<T: TaskArg>(&self, i: usize, expected: &str) -> Result<Variadic<T>, TaskError> {
+        let rest = i..self.args.len();
+        let values: Result<_, TaskError> = rest.map(|i| self.argument(i, expected)).collect();
+        Ok(Variadic(values?))
     }
 
     /// What the function may ask about its task.
@@ -135,6 +156,10 @@ fn list(inputs: &[Input]) -> Result<Bytes, String> {
     Ok(bytes.into())
 }
 
+/// The type of a last parameter that takes any number of arguments.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Variadic<T>(pub Vec<T>);
+
 /// A type that can be a parameter: anything serde can read.
 pub trait TaskArg: Sized {
     /// Reads an argument; the error says what was found instead.
@@ -159,9 +184,6 @@ pub fn encode_value<T: Serialize>(value: &T) -> NativeResult {
 
 /// Turns a function's error into its task's.
 pub fn user_error(error: impl Display) -> TaskError {
-    TaskError::new(ErrorKind::User, error.to_string())
-}
-
-pub(crate) fn payload(bytes: Bytes) -> (Payload, Format) {
-    (Payload::single(bytes), Format::MsgPack)
+    // The alternate form names the causes, too, where an error type knows them.
+    TaskError::new(ErrorKind::User, format!("{error:#}"))
 }

@@ -1,9 +1,11 @@
 //! Calls native functions on the current thread.
 
-use millstream_protocol::ErrorKind;
+use millstream_protocol::{ErrorKind, TaskError};
+use millstream_store::{Format, Payload};
 
-use super::call::{NativeCall, payload};
+use super::call::NativeCall;
 use super::ctx::TaskCtx;
+use super::panics::{self, Panicked};
 use super::registry::{DuplicateFunction, NativeFunction, NativeRegistry};
 use crate::task::{TaskContext, TaskFailure, TaskOutput, TaskResult};
 
@@ -30,11 +32,24 @@ impl NativeExecutor {
         let function = self.find(&task.op.name)?;
         let mut ctx = TaskCtx::new(task);
         let mut call = NativeCall::new(&mut ctx, task)?;
-        let (payload, format) = payload(function.call(&mut call)?);
-        let mut output = TaskOutput::new(payload, format);
-        output.extension = ctx.into_extension();
-        output.log = task.log.finish();
-        Ok(output)
+        let result = match panics::catch(|| function.call(&mut call)) {
+            Ok(result) => result,
+            Err(panicked) => Err(panic_error(&task.op.name, panicked)),
+        };
+        match result {
+            Ok(value) => {
+                let mut output = TaskOutput::new(Payload::single(value), Format::MsgPack);
+                output.extension = ctx.into_extension();
+                output.log = task.log.finish();
+                Ok(output)
+            }
+            Err(mut error) => {
+                error.host = Some(task.host.to_string());
+                let log = task.log.finish();
+                let error = Box::new(error);
+                Err(TaskFailure { error, log })
+            }
+        }
     }
 
     fn find(&self, name: &str) -> Result<&'static NativeFunction, TaskFailure> {
@@ -49,4 +64,13 @@ impl NativeExecutor {
             )
         })
     }
+}
+
+fn panic_error(name: &str, panicked: Panicked) -> TaskError {
+    let Panicked { message, location } = panicked;
+    let place = location.map(|place| format!(" at {place}")).unwrap_or_default();
+    TaskError::new(
+        ErrorKind::Panicked,
+        format!("`{name}` panicked{place}: {message}"),
+    )
 }
