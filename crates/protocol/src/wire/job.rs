@@ -249,6 +249,13 @@ pub enum JobEventKind {
         /// Why.
         error: TaskError,
     },
+    /// A task waits that no registered worker can ever run.
+    Unschedulable {
+        /// Its key.
+        key: String,
+        /// What no worker has.
+        reason: String,
+    },
     /// A worker was lost, and work goes back.
     WorkerLost {
         /// Its name.
