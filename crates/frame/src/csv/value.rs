@@ -169,9 +169,7 @@ pub(super) fn parse_timestamp(text: &str) -> Option<i64> {
     if !has_date_shape(text) || zone_start(text).is_some() || !has_time_or_nothing(text) {
         return None;
     }
-    string_to_timestamp_nanos(text)
-        .ok()
-        .map(|nanos| nanos.div_euclid(1000))
+    parse_micros(text)
 }
 
 /// Microseconds since 1970 of an ISO date and time with a zone.
@@ -179,9 +177,18 @@ pub(super) fn parse_timestamp_utc(text: &str) -> Option<i64> {
     if !has_date_shape(text) || zone_start(text).is_none() || !has_time_or_nothing(text) {
         return None;
     }
-    string_to_timestamp_nanos(text)
-        .ok()
-        .map(|nanos| nanos.div_euclid(1000))
+    parse_micros(text)
+}
+
+fn parse_micros(text: &str) -> Option<i64> {
+    // The engine's parser wants seconds, and people leave them out.
+    let with_seconds = if text.len() == 16 {
+        &format!("{text}:00")
+    } else {
+        text
+    };
+    let nanos = string_to_timestamp_nanos(with_seconds).ok()?;
+    Some(nanos.div_euclid(1000))
 }
 
 fn has_date_shape(text: &str) -> bool {
