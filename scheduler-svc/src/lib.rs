@@ -99,6 +99,7 @@ impl SchedulerService {
             allowed_failures: settings.allowed_failures,
             result_ttl: settings.result_ttl,
             record_ttl: settings.history_ttl,
+            max_ended_jobs: settings.history_jobs as usize,
             ..CoreConfig::default()
         }
     }

@@ -1,5 +1,7 @@
 //! Checks that need more than one value: secrets in files, and numbers that only make sense together.
 
+use std::fs;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -26,15 +28,11 @@ pub(crate) fn complete(settings: &mut Settings, problems: &mut Vec<Problem>) {
     ] {
         fill_secret(key, secret, file.as_ref(), problems);
     }
+    name_worker(&mut settings.worker);
     check_scheme("broker.url", &settings.broker.url, ["amqp", "amqps"], problems);
     check_scheme("redis.url", &settings.redis.url, ["redis", "rediss"], problems);
     check_scheduler(&settings.scheduler, problems);
     check_worker(&settings.worker, problems);
-    check_at_most(
-        ("broker.reconnect_min", settings.broker.reconnect_min),
-        ("broker.reconnect_max", settings.broker.reconnect_max),
-        problems,
-    );
 }
 
 fn fill_secret(
@@ -50,6 +48,20 @@ fn fill_secret(
             Ok(text) => *secret = Some(text),
             Err(source) => problems.push(Problem::SecretFile { key, source }),
         },
+    }
+}
+
+/// Peers cannot connect to a wildcard address, but within a private network they can to a machine's name.
+fn name_worker(worker: &mut WorkerSettings) {
+    let is_wildcard = worker
+        .data_host
+        .parse::<IpAddr>()
+        .is_ok_and(|address| address.is_unspecified());
+    if is_wildcard && worker.advertise_address.is_none() {
+        worker.advertise_address = fs::read_to_string("/proc/sys/kernel/hostname")
+            .ok()
+            .map(|name| name.trim().to_owned())
+            .filter(|name| !name.is_empty());
     }
 }
 
@@ -82,14 +94,6 @@ fn check_scheduler(scheduler: &SchedulerSettings, problems: &mut Vec<Problem>) {
         ("scheduler.lost", scheduler.lost),
         problems,
     );
-    if scheduler.queue_factor == 0 {
-        let reason = "it must be 1 or more, or no worker is ever sent a task".to_owned();
-        problems.push(inconsistent(
-            "scheduler.queue_factor",
-            &scheduler.queue_factor,
-            reason,
-        ));
-    }
 }
 
 fn check_worker(worker: &WorkerSettings, problems: &mut Vec<Problem>) {
@@ -109,14 +113,6 @@ fn check_worker(worker: &WorkerSettings, problems: &mut Vec<Problem>) {
                 format!("it must be at most `{upper}` ({above})"),
             ));
         }
-    }
-    if worker.fetch_connections == 0 {
-        let reason = "it must be 1 or more, or no input is ever fetched".to_owned();
-        problems.push(inconsistent(
-            "worker.fetch_connections",
-            &worker.fetch_connections,
-            reason,
-        ));
     }
 }
 

@@ -39,12 +39,6 @@ sections! {
         password: Option<Secret> = None,
         /// File that holds `password`.
         password_file: Option<PathBuf> = None,
-        /// AMQP heartbeat: a dead connection is noticed after two of them.
-        heartbeat: Duration = secs(5),
-        /// First pause before reconnecting; doubled, with jitter, up to `reconnect_max`.
-        reconnect_min: Duration = Duration::from_millis(100),
-        /// Longest pause between two attempts to reconnect, which never end.
-        reconnect_max: Duration = secs(1),
     }
 
     /// Redis, which holds task state so that any service can be restarted.
@@ -57,8 +51,6 @@ sections! {
         password: Option<Secret> = None,
         /// File that holds `password`.
         password_file: Option<PathBuf> = None,
-        /// How long one command may take before its connection counts as broken.
-        timeout: Duration = secs(2),
     }
 
     /// The gateway: the only door for users.
@@ -111,18 +103,12 @@ sections! {
         recovery_window: Duration = secs(3),
         /// Longest delay before stored and released states are journaled.
         note_delay: Duration = Duration::from_millis(50),
-        /// Tasks sent to a worker ahead of time, as a multiple of its slots.
-        queue_factor: u32 = 2,
         /// How long outputs of detached jobs are kept after they were last read.
         result_ttl: Duration = hours(24),
-        /// How long a client session's references last without being renewed.
-        session_ttl: Duration = secs(60),
         /// How long the records of finished jobs are kept.
         history_ttl: Duration = hours(7 * 24),
         /// Most finished jobs whose records are kept.
         history_jobs: u32 = 10_000,
-        /// Most events kept for one job; older ones are dropped.
-        events_per_job: u32 = 10_000,
     }
 
     /// The worker: computes and stores.
@@ -163,10 +149,6 @@ sections! {
         command_env: Vec<String> = ["PATH", "HOME", "LANG", "LC_ALL", "TZ"].map(str::to_owned).to_vec(),
         /// Output kept for each attempt of a task: this much of its head and this much of its tail.
         log_limit: ByteSize = ByteSize::new(64 << 10),
-        /// How often an idle worker sends a heartbeat.
-        heartbeat: Duration = secs(1),
-        /// Peers fetched from at once.
-        fetch_connections: u32 = 16,
         /// How long a stopping worker lets running tasks finish and hands over its results.
         drain_timeout: Duration = secs(30),
     }
@@ -175,8 +157,6 @@ sections! {
     data: DataSettings {
         /// Folders that tasks may read (`/data:ro`) or read and write (`/out:rw`); none are accessible if not set.
         roots: Vec<DataRoot> = Vec::new(),
-        /// Whether http and https sources may be read. Loopback, link-local and metadata addresses never are.
-        allow_http: bool = false,
     }
 
     /// Log lines, on standard error.

@@ -270,3 +270,23 @@ fn broken_toml_names_file_and_line() {
         "{error}"
     );
 }
+
+#[test]
+fn a_worker_on_every_address_advertises_a_name_instead() {
+    let load = |variables: &[(&str, &str)]| {
+        Loader::new()
+            .environment(variables.to_vec())
+            .load()
+            .unwrap()
+            .worker
+    };
+    let host = ("MILLSTREAM__WORKER__DATA_HOST", "0.0.0.0");
+    let advertised = load(&[host]).advertise_address.unwrap();
+    assert!(!advertised.is_empty() && advertised != "0.0.0.0");
+    let named = load(&[host, ("MILLSTREAM__WORKER__ADVERTISE_ADDRESS", "worker-7:9000")]);
+    assert_eq!(named.advertise_address.as_deref(), Some("worker-7:9000"));
+    assert_eq!(
+        load(&[("MILLSTREAM__WORKER__DATA_HOST", "10.0.0.7")]).advertise_address,
+        None
+    );
+}

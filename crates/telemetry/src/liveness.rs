@@ -44,7 +44,7 @@ impl Liveness {
     ///
     /// # Errors
     /// When the file cannot be written.
-    pub fn beat(&self) -> io::Result<()> {
+    pub fn touch(&self) -> io::Result<()> {
         // A byte, because truncating an empty file need not touch its time.
         fs::write(&self.path, b"\n")
     }
@@ -97,7 +97,7 @@ mod tests {
             Err(LivenessError::Missing { .. })
         ));
         let liveness = Liveness::new(&path);
-        liveness.beat().unwrap();
+        liveness.touch().unwrap();
         assert!(check_liveness(&path, LIMIT).is_ok());
         drop(liveness);
         assert!(matches!(
@@ -111,7 +111,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("alive");
         let liveness = Liveness::new(&path);
-        liveness.beat().unwrap();
+        liveness.touch().unwrap();
         let old = SystemTime::now() - Duration::from_secs(60);
         fs::File::options()
             .write(true)
