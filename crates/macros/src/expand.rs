@@ -201,3 +201,49 @@ fn spelled(ty: &Type) -> String {
         .replace(" >", ">")
         .replace(" ,", ",")
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a failed unwrap is the test's failure")]
+mod tests {
+    use super::*;
+
+    fn refusal(attributes: &str, function: &str) -> String {
+        let expanded = task(attributes.parse().unwrap(), function.parse().unwrap());
+        expanded.map(|_| ()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn functions_that_cannot_be_tasks_are_refused_with_the_reason() {
+        let cases = [
+            ("async fn f() {}", "cannot be async"),
+            ("fn f<T>(x: T) {}", "cannot be generic"),
+            ("unsafe fn f() {}", "cannot be unsafe"),
+            ("fn f(&self) {}", "without `self`"),
+            ("fn f(x: &str) {}", "take `String` for `&str`"),
+            (
+                "fn f(x: i64, ctx: &mut TaskCtx) {}",
+                "must be the first parameter",
+            ),
+            ("fn f(x: Variadic<i64>, y: i64) {}", "must be the last parameter"),
+        ];
+        for (function, reason) in cases {
+            let refusal = refusal("", function);
+            assert!(refusal.contains(reason), "{function}: {refusal}");
+        }
+    }
+
+    #[test]
+    fn unknown_options_are_refused() {
+        assert!(refusal("names = \"x\"", "fn f() {}").contains("expected `name"));
+        assert!(refusal("name = \"\"", "fn f() {}").contains("not empty"));
+    }
+
+    #[test]
+    fn types_are_spelled_as_people_write_them() {
+        let ty: Type = syn::parse_str("std::collections::BTreeMap<String, Vec<Option<i64>>>").unwrap();
+        assert_eq!(
+            spelled(&ty),
+            "std::collections::BTreeMap<String, Vec<Option<i64>>>"
+        );
+    }
+}

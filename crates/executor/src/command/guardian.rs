@@ -37,7 +37,7 @@ static GUARDIAN: LazyLock<Mutex<Option<Guardian>>> = LazyLock::new(|| {
 
 struct Guardian {
     pipe: ChildStdin,
-    _process: Child,
+    process: Child,
 }
 
 impl Guardian {
@@ -53,10 +53,14 @@ impl Guardian {
             .process_group(0)
             .spawn()?;
         let pipe = process.stdin.take().ok_or(io::ErrorKind::BrokenPipe)?;
-        Ok(Self {
-            pipe,
-            _process: process,
-        })
+        Ok(Self { pipe, process })
+    }
+
+    fn tell(&mut self, sign: char, group: u32) -> io::Result<()> {
+        // One short line never blocks: the guardian does nothing but read.
+        let told = self.pipe.write_all(format!("{sign} {group}\n").as_bytes());
+        // Reaped here if it died; nobody else waits for it.
+        told.inspect_err(|_| drop(self.process.try_wait()))
     }
 }
 
@@ -78,12 +82,46 @@ impl Drop for Guarded {
 
 fn tell(sign: char, group: u32) {
     let mut guardian = GUARDIAN.lock().unwrap_or_else(PoisonError::into_inner);
-    // One short line never blocks: the guardian does nothing but read.
-    let told = guardian
-        .as_mut()
-        .map(|it| it.pipe.write_all(format!("{sign} {group}\n").as_bytes()));
+    let told = guardian.as_mut().map(|guardian| guardian.tell(sign, group));
     if let Some(Err(error)) = told {
         warn!(%error, "commands may outlive this worker if it is killed: the guardian process is gone");
         *guardian = None;
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a failed unwrap is the test's failure")]
+mod tests {
+    use std::os::unix::process::ExitStatusExt;
+
+    use super::*;
+
+    fn sleeper() -> Child {
+        Command::new("sleep")
+            .arg("1000")
+            .process_group(0)
+            .spawn()
+            .unwrap()
+    }
+
+    #[test]
+    fn groups_under_guard_die_with_the_worker_and_others_do_not() {
+        let (mut guarded, mut ended, mut kept) = (sleeper(), sleeper(), sleeper());
+        let mut guardian = Guardian::start().unwrap();
+        guardian.tell('+', guarded.id()).unwrap();
+        guardian.tell('+', kept.id()).unwrap();
+        guardian.tell('+', ended.id()).unwrap();
+        guardian.tell('-', kept.id()).unwrap();
+        ended.kill().unwrap();
+        ended.wait().unwrap();
+
+        // What happens to the pipe when the worker is killed.
+        let Guardian { pipe, mut process } = guardian;
+        drop(pipe);
+        assert!(process.wait().is_ok());
+        assert_eq!(guarded.wait().unwrap().signal(), Some(9));
+        assert!(kept.try_wait().unwrap().is_none());
+        kept.kill().unwrap();
+        kept.wait().unwrap();
     }
 }
