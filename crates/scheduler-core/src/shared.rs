@@ -72,6 +72,7 @@ pub(crate) struct Shared {
     pub(crate) recovery: Option<RecoveryWindow>,
     pub(crate) broker_up: Option<Timestamp>,
     pub(crate) first_hello: Option<Timestamp>,
+    pub(crate) next_hello: Option<Timestamp>,
     pub(crate) is_lease_sure: bool,
     pub(crate) has_stepped_down: bool,
     /// Where the next search for a worker begins.
@@ -99,6 +100,7 @@ impl Shared {
             recovery: None,
             broker_up: None,
             first_hello: None,
+            next_hello: None,
             is_lease_sure: true,
             has_stepped_down: false,
             rotation: 0,

@@ -10,10 +10,6 @@ pub(crate) struct Aliases {
 }
 
 impl Aliases {
-    pub(crate) fn is_empty(&self) -> bool {
-        self.target.is_empty()
-    }
-
     /// The task whose object is read where `task` is named.
     pub(crate) fn resolve(&self, task: u32) -> u32 {
         if self.target.is_empty() {

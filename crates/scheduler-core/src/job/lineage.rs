@@ -241,7 +241,7 @@ impl Job {
         self.cols.set_worker(task, None);
         self.transition(cx, task, TaskState::Released);
         self.mark_result(task);
-        let is_needed = self.is_needed(task);
+        let is_needed = self.is_needed(task) && self.ending.is_none();
         if is_needed {
             self.require(cx, task);
         }
@@ -266,6 +266,9 @@ impl Job {
 
     /// Makes sure that a task's object is made, and everything that it needs, down to what is stored.
     pub(crate) fn require(&mut self, cx: &mut Shared, task: u32) {
+        if self.ending.is_some() {
+            return;
+        }
         let mut stack = vec![task];
         // Tasks that were rolled back already, with their producer.
         let mut rolled_back = BTreeSet::new();

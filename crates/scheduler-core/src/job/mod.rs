@@ -84,6 +84,7 @@ pub(crate) struct Job {
     pub(crate) retain_until: Timestamp,
     /// Results were let go.
     pub(crate) is_expired: bool,
+    is_retention_armed: bool,
     pub(crate) accepted_at: Timestamp,
     /// Some operation may give another output when it runs again.
     pub(crate) has_indeterminate: bool,
@@ -124,6 +125,7 @@ impl Job {
             is_raw: false,
             retain_until: Timestamp::ZERO,
             is_expired: false,
+            is_retention_armed: false,
             accepted_at: cx.clock.now,
             has_indeterminate: false,
             unschedulable: BTreeMap::new(),
@@ -196,8 +198,8 @@ impl Job {
         for (class, tasks) in listed {
             self.ready.push_roots(class, tasks);
         }
-        for class in self.ready.classes() {
-            cx.list_ready(self.no, self.seq, class);
+        for class in self.ready.classes().collect::<Vec<_>>() {
+            self.list(cx, class);
         }
     }
 
@@ -329,12 +331,17 @@ impl Job {
         self.requeue_ready(cx, task);
     }
 
+    /// Puts a class of tasks into the cluster-wide ready list.
+    fn list(&mut self, cx: &mut Shared, class: ReadyClass) {
+        if self.ready.mark_listed(class) {
+            cx.list_ready(self.no, self.seq, class);
+        }
+    }
+
     /// Lists a ready task again.
     pub(crate) fn requeue_ready(&mut self, cx: &mut Shared, task: u32) {
         let class = self.class_of(task);
-        if !self.ready.has(class) {
-            cx.list_ready(self.no, self.seq, class);
-        }
+        self.list(cx, class);
         let order = self.index.order(&self.graph, task);
         self.ready.push(class, order, task);
     }

@@ -16,6 +16,8 @@ use crate::{Commit, Effect, Note};
 
 /// Inlined outputs in one answer; the rest is fetched.
 const ANSWER_INLINE: usize = 256 << 10;
+/// How long the tasks of an ended job without results can still be asked about.
+const LINGER: Duration = Duration::from_secs(600);
 
 impl Job {
     /// Looks whether a job that changed has come to its end, and says so.
@@ -98,8 +100,21 @@ impl Job {
             Some(seconds) => Duration::from_secs(seconds),
             None => cx.config.result_ttl,
         };
+        let ttl = if self.holds_results() { ttl } else { ttl.min(LINGER) };
         self.retain_until = cx.clock.now + ttl;
-        cx.timers.arm(self.retain_until, Timer::Retention { job: self.no });
+        if !std::mem::replace(&mut self.is_retention_armed, true) {
+            cx.timers.arm(self.retain_until, Timer::Retention { job: self.no });
+        }
+    }
+
+    /// A retention timer fired. Tells whether the time is really over; a read since has moved the end.
+    pub(crate) fn is_retention_over(&mut self, cx: &mut Shared) -> bool {
+        if cx.clock.now < self.retain_until {
+            cx.timers.arm(self.retain_until, Timer::Retention { job: self.no });
+            return false;
+        }
+        self.is_retention_armed = false;
+        true
     }
 
     /// Lets all results go.
@@ -191,7 +206,6 @@ impl Job {
     }
 
     fn arm_progress(&mut self, cx: &mut Shared) {
-        self.is_meta_dirty = true;
         if self.is_progress_armed || self.is_over() || self.is_raw {
             return;
         }
@@ -207,6 +221,7 @@ impl Job {
             return;
         }
         self.progress_at = cx.clock.now;
+        self.is_meta_dirty = true;
         cx.tell(
             self.id,
             JobEventKind::Progress {

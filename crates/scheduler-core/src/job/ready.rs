@@ -22,6 +22,8 @@ enum Roots {
 
 #[derive(Debug, Default)]
 struct Lane {
+    /// Whether the cluster-wide list names the class.
+    is_listed: bool,
     roots: VecDeque<Roots>,
     /// `order << 32 | !task`: lower order first, and of equals the later task, which is nearer the end.
     heap: BinaryHeap<Reverse<u64>>,
@@ -118,6 +120,16 @@ impl ReadyQueue {
     /// The classes that have entries.
     pub(crate) fn classes(&self) -> impl Iterator<Item = ReadyClass> + '_ {
         self.lanes.keys().copied().filter(|class| self.has(*class))
+    }
+
+    /// Notes that a class is to be in the cluster-wide list. Tells whether it was not.
+    pub(crate) fn mark_listed(&mut self, class: ReadyClass) -> bool {
+        !std::mem::replace(&mut self.lane(class).is_listed, true)
+    }
+
+    /// Notes that a class was taken off the cluster-wide list.
+    pub(crate) fn mark_unlisted(&mut self, class: ReadyClass) {
+        self.lane(class).is_listed = false;
     }
 
     /// Forgets everything.

@@ -180,6 +180,10 @@ impl Job {
         worker: WorkerNo,
         attempt: Attempt,
     ) -> bool {
+        if self.is_given(task, worker, attempt) {
+            // It said so in an earlier session of this window.
+            return true;
+        }
         let is_free = match self.cols.state(task) {
             TaskState::Waiting | TaskState::Ready | TaskState::Delayed | TaskState::Released => true,
             TaskState::Stored => !self.cols.is_held(task) && !self.inline.contains_key(&task),

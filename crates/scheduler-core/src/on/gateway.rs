@@ -166,5 +166,12 @@ fn recover_result(cx: &mut Shared, job: &mut Job, object: u32) {
     }
     job.set_state(cx, JobState::Recovering);
     job.require(cx, object);
+    // A job that runs again owes all its outputs.
+    for named in job.wanted.clone() {
+        let other = job.alias.resolve(named);
+        if job.cols.state(other) == TaskState::Released {
+            job.require(cx, other);
+        }
+    }
     job.touch(cx);
 }

@@ -171,8 +171,10 @@ pub(crate) fn settle(core: &mut SchedulerCore, no: WorkerNo) {
     let worker = &mut core.cx.workers[no];
     worker.outbox.settled = true;
     let deferred = std::mem::take(&mut worker.deferred);
-    if matches!(worker.state, WorkerState::Draining) {
-        drain::drain(core, no);
+    match worker.state {
+        WorkerState::Draining => drain::drain(core, no),
+        WorkerState::Leaving => worker.outbox.shutdown = true,
+        WorkerState::Active | WorkerState::Suspect | WorkerState::Lost => {}
     }
     core.cx.workers.touch(no);
     frame::handle_all(core, no, deferred);

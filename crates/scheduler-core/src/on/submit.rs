@@ -66,7 +66,7 @@ fn accept(
     let no = core.jobs.next_no();
     let mut job = Job::new(&mut core.cx, no, no.0, meta, graph);
     job.arm_deadline(&mut core.cx);
-    job.start_tasks(&mut core.cx, 0, 0);
+    job.queue_roots(&mut core.cx, 0);
     job.touch(&mut core.cx);
     if msg.watch {
         job.watchers.push(msg.reply_to);
@@ -160,8 +160,8 @@ pub(crate) fn client_ended(core: &mut SchedulerCore, session: &str) {
 
 /// The results of a job may have outlived their retention.
 pub(crate) fn retention_over(core: &mut SchedulerCore, no: JobNo) {
-    let now = core.cx.clock.now;
-    if core.jobs.get(no).is_some_and(|job| now >= job.retain_until) {
+    let Some(job) = core.jobs.get_mut(no) else { return };
+    if job.is_retention_over(&mut core.cx) {
         expire(core, no);
     }
 }

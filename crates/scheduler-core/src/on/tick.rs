@@ -12,7 +12,7 @@ use crate::ids::{JobNo, WorkerNo};
 use crate::shared::Shared;
 use crate::timers::Timer;
 use crate::worker::WorkerState;
-use crate::{Effect};
+use crate::Effect;
 
 /// How often silence is looked at.
 const LIVENESS_EVERY: std::time::Duration = std::time::Duration::from_millis(500);
@@ -28,6 +28,7 @@ pub(crate) fn start(cx: &mut Shared) {
 pub(crate) fn broker_up(core: &mut SchedulerCore) {
     let now = core.cx.clock.now;
     core.cx.broker_up = Some(now);
+    core.cx.next_hello = None;
     core.cx.timers.arm(now, Timer::Hello);
 }
 
@@ -63,6 +64,10 @@ fn hello(core: &mut SchedulerCore) {
         return;
     }
     let now = cx.clock.now;
+    if cx.next_hello.is_some_and(|next| now < next) {
+        // A timer from before the connection was lost.
+        return;
+    }
     cx.first_hello.get_or_insert(now);
     let hello = Hello {
         term: cx.identity.term,
@@ -71,6 +76,7 @@ fn hello(core: &mut SchedulerCore) {
     };
     cx.effects.push(Effect::SayHello(hello));
     let next = now + cx.config.hello_every;
+    cx.next_hello = Some(next);
     cx.timers.arm(next, Timer::Hello);
 }
 

@@ -58,30 +58,38 @@ pub(crate) fn worker_for(
         return root_worker(cx, job, task, class, &need, open);
     }
     let inputs = Inputs::of(cx, job, task);
-    let mut best: Option<(u64, WorkerNo)> = None;
-    let mut consider = |cx: &Shared, no: WorkerNo| {
-        let worker = &cx.workers[no];
-        if !need.fits_now(worker) || inputs.is_cut_off(worker) {
-            return;
-        }
-        let score = worker.wait_us() + inputs.fetch_us(cx, no);
-        if best.is_none_or(|(least, _)| score < least) {
-            best = Some((score, no));
-        }
-    };
-    for (no, _) in &inputs.local {
-        if cx.workers[*no].takes_work() && has_room(cx, *no) {
-            consider(cx, *no);
-        }
-    }
-    for at in 0..open.list.len().min(scan_width(&need, open)) {
-        consider(cx, open.list[(cx.rotation + at) % open.list.len()]);
-    }
     cx.rotation = cx.rotation.wrapping_add(1);
+    // Where every worker is cut off from some input, one must try: in the end the input is made again nearer.
+    let best = best_of(cx, &need, &inputs, open, false).or_else(|| best_of(cx, &need, &inputs, open, true));
     match best {
-        Some((_, no)) => Choice::Worker(no),
+        Some(no) => Choice::Worker(no),
         None => need.why_none(cx),
     }
+}
+
+fn best_of(
+    cx: &Shared,
+    need: &Need<'_>,
+    inputs: &Inputs,
+    open: &OpenWorkers,
+    even_cut_off: bool,
+) -> Option<WorkerNo> {
+    let holders = inputs
+        .local
+        .iter()
+        .map(|(no, _)| *no)
+        .filter(|no| cx.workers[*no].takes_work() && has_room(cx, *no));
+    let width = open.list.len().min(scan_width(need, open));
+    let others = (0..width).map(|at| open.list[cx.rotation.wrapping_add(at) % open.list.len()]);
+    holders
+        .chain(others)
+        .filter(|no| {
+            let worker = &cx.workers[*no];
+            need.fits_now(worker) && (even_cut_off || !inputs.is_cut_off(worker))
+        })
+        .map(|no| (cx.workers[no].wait_us() + inputs.fetch_us(cx, no), no))
+        .min_by_key(|(score, _)| *score)
+        .map(|(_, no)| no)
 }
 
 /// Restricted tasks look everywhere: the one worker that fits may be anywhere.
@@ -114,7 +122,7 @@ fn root_worker(
     let (mut best, mut total_room, mut is_short) = (None, 0_u64, false);
     let width = open.list.len().min(scan_width(need, open));
     for at in 0..width {
-        let no = open.list[(cx.rotation + at) % open.list.len()];
+        let no = open.list[cx.rotation.wrapping_add(at) % open.list.len()];
         let worker = &cx.workers[no];
         if !need.fits_now(worker) {
             continue;
@@ -147,8 +155,8 @@ fn root_worker(
 /// otherwise stand still.
 fn has_memory(cx: &Shared, worker: &Worker, expected: u64) -> bool {
     let limit = worker.info.memory_limit.fraction(cx.config.admission).as_u64();
-    let reported = worker.load.map_or(0, |load| load.stored.as_u64());
-    let held = worker.stored_bytes.max(reported.min(limit));
+    let spilled = worker.load.map_or(0, |load| load.spilled.as_u64());
+    let held = worker.stored_bytes.saturating_sub(spilled);
     limit == 0 || worker.assigned() == 0 || held + worker.expected_bytes + expected <= limit
 }
 

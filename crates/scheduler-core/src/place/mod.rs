@@ -54,6 +54,7 @@ impl SchedulerCore {
         let cx = &mut self.cx;
         if !job.runs() {
             cx.ready.remove(&entry);
+            job.ready.mark_unlisted(class);
             return;
         }
         let mut allow_roots = true;
@@ -61,6 +62,7 @@ impl SchedulerCore {
             let Some(taken) = job.ready.take(class, allow_roots) else {
                 if !job.ready.has(class) {
                     cx.ready.remove(&entry);
+                    job.ready.mark_unlisted(class);
                 }
                 return;
             };
@@ -89,8 +91,9 @@ impl SchedulerCore {
                 }
                 Choice::Never => {
                     put_back(cx, job, taken);
-                    note_unschedulable(cx, job, class, taken.task);
-                    return;
+                    if !note_unschedulable(cx, job, class, taken.task) {
+                        return;
+                    }
                 }
             }
         }
@@ -131,33 +134,35 @@ fn put_back(cx: &mut Shared, job: &mut Job, taken: Taken) {
     }
 }
 
-/// No registered worker can ever run this class: say so once, and fail the task when that lasts.
-fn note_unschedulable(cx: &mut Shared, job: &mut Job, class: ReadyClass, task: u32) {
+/// No registered worker can ever run this class: say so once, and fail the task when that lasts. Tells whether it failed.
+fn note_unschedulable(cx: &mut Shared, job: &mut Job, class: ReadyClass, task: u32) -> bool {
     use millstream_protocol::wire::JobEventKind;
     use millstream_protocol::{ErrorKind, TaskError};
 
     use crate::timers::Timer;
 
     let now = cx.clock.now;
-    let message = choose::why_never(cx, job, task);
+    let message = why_never(cx, job, task);
     let error = TaskError::new(ErrorKind::Unschedulable, message);
     let since = match job.unschedulable.get(&class) {
         Some(since) => *since,
         None => {
             job.unschedulable.insert(class, now);
-            let kind = JobEventKind::Retried {
+            let kind = JobEventKind::Unschedulable {
                 key: job.key_of(task),
-                error: error.clone(),
-                delay_ms: 0,
+                reason: error.message.clone(),
             };
             cx.tell(job.id, kind);
             now
         }
     };
-    let Some(grace) = cx.config.unschedulable_after else { return };
+    let Some(grace) = cx.config.unschedulable_after else {
+        return false;
+    };
     if now.since(since) >= grace {
         job.fail_with(cx, task, error);
-    } else {
-        cx.timers.arm(since + grace, Timer::Unschedulable);
+        return true;
     }
+    cx.timers.arm(since + grace, Timer::Unschedulable);
+    false
 }

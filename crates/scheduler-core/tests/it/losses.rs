@@ -1,0 +1,256 @@
+//! Lost objects: lineage, generations, rollback, unreachable peers.
+
+use std::time::Duration;
+
+use millstream_protocol::ErrorKind;
+use millstream_protocol::graph::*;
+use millstream_protocol::wire::*;
+use millstream_scheduler_core::*;
+use millstream_types::*;
+
+use crate::bench::{Bench, chain, chain_of, dice, map};
+
+fn no_lookahead() -> CoreConfig {
+    CoreConfig {
+        max_lookahead: 0,
+        ..CoreConfig::default()
+    }
+}
+
+/// A bench with one worker that has done the first `done` tasks of a job, and then an idle second worker.
+fn half_done(graph: &Graph, done: u32) -> (Bench, JobId) {
+    let mut bench = Bench::with(no_lookahead());
+    bench.add_worker(1);
+    let job = bench.submit(graph);
+    for task in 0..done {
+        bench.finish(0, job, &[task]);
+    }
+    bench.add_worker(1);
+    (bench, job)
+}
+
+#[test]
+fn a_lost_object_is_made_again_with_the_released_inputs_below_it() {
+    let (mut bench, job) = half_done(&chain(5), 3);
+    assert_eq!(bench.job(job).counts.released, 2);
+    bench.kill(0);
+    assert_eq!(bench.core.counters().recomputed, 3);
+    let counts = bench.job(job).counts;
+    assert_eq!((counts.stored, counts.released), (0, 0));
+    bench.run();
+    assert_eq!(bench.state(job), JobState::Succeeded);
+    let tasks: Vec<u32> = bench.workers[1].executed.iter().map(|(_, task)| *task).collect();
+    assert_eq!(tasks, [0, 1, 2, 3, 4]);
+    assert!(
+        bench
+            .events(job)
+            .iter()
+            .any(|event| matches!(event, JobEventKind::WorkerLost { requeued: 1, recomputed: 1, .. }))
+    );
+}
+
+#[test]
+fn an_object_that_nobody_needs_is_not_made_again() {
+    let mut bench = Bench::with(no_lookahead());
+    bench.add_worker(1);
+    let job = bench.submit(&map(1));
+    bench.run();
+    bench.add_worker(1);
+    bench.kill(0);
+    assert_eq!(bench.core.counters().recomputed, 0);
+    assert_eq!(bench.state(job), JobState::Succeeded);
+}
+
+#[test]
+fn a_lost_result_of_an_ended_job_is_recovered_when_it_is_asked_for() {
+    let mut bench = Bench::with(no_lookahead());
+    bench.add_worker(1);
+    let job = bench.submit(&chain(3));
+    bench.run();
+    bench.add_worker(1);
+    bench.kill(0);
+    let locate = |bench: &mut Bench| {
+        bench.ask(GatewayRequest::Locate {
+            job,
+            task: TaskIdx(2),
+            failed: vec![],
+        })
+    };
+    assert!(matches!(
+        locate(&mut bench),
+        Ok(Response::Location(ObjectLocation::Pending { state: JobState::Recovering }))
+    ));
+    bench.run();
+    assert_eq!(bench.state(job), JobState::Succeeded);
+    assert!(matches!(locate(&mut bench), Ok(Response::Location(ObjectLocation::Held(_)))));
+}
+
+#[test]
+fn a_new_run_is_a_new_generation() {
+    let (mut bench, job) = half_done(&chain(2), 1);
+    let first = bench.workers[0].objects[&(job, 0)].0;
+    bench.kill(0);
+    bench.finish(1, job, &[0]);
+    let second = bench.workers[1].objects[&(job, 0)].0;
+    assert!(second > first);
+    assert_eq!(bench.workers[1].tasks[&(job, 1)].inputs[0].1, second);
+}
+
+#[test]
+fn what_was_made_from_a_lost_indeterminate_output_is_made_again_too() {
+    // One throw of the dice, read by two tasks, whose outputs are read by a last one.
+    let mut graph = GraphBuilder::new();
+    let dice = graph.op(dice());
+    let f = graph.op(OpSpec::native("f"));
+    let options = graph.options(TaskOptions::default());
+    let throw = graph.task(dice, options, b"", &[]);
+    let a = graph.task(f, options, b"", &[Dep::whole(throw)]);
+    let b = graph.task(f, options, b"", &[Dep::whole(throw)]);
+    let sum = graph.task(f, options, b"", &[Dep::whole(a), Dep::whole(b)]);
+    graph.want(sum);
+    let mut bench = Bench::with(no_lookahead());
+    bench.add_worker(1);
+    let job = bench.submit(&graph.finish());
+    bench.finish(0, job, &[throw.0]);
+    bench.add_worker(1);
+    // `a` is done; the dice are lost before `b` has read them.
+    assert_eq!(bench.holder_of(job, a.0), Some(0));
+    bench.finish(0, job, &[a.0]);
+    bench.workers[0].objects.remove(&(job, throw.0));
+    let lost = crate::bench::objects(job, throw.0, Attempt::new(Term(1), 1), 1);
+    bench.workers[0].say(FromWorker::Lost(lost));
+    bench.deliver_from(0);
+    bench.step();
+    assert!(!bench.workers[0].objects.contains_key(&(job, a.0)), "the old throw's reader is dropped");
+    bench.run();
+    assert_eq!(bench.state(job), JobState::Succeeded);
+    let runs = bench
+        .workers
+        .iter()
+        .flat_map(|worker| &worker.executed)
+        .filter(|(_, task)| *task == a.0)
+        .count();
+    assert_eq!(runs, 2);
+}
+
+#[test]
+fn a_delivered_output_that_cannot_be_made_the_same_way_fails_the_job() {
+    let mut graph = chain_of(2, &dice());
+    graph.outputs.push(0);
+    let (mut bench, job) = half_done(&graph, 1);
+    let located = bench.ask(GatewayRequest::Locate {
+        job,
+        task: TaskIdx(0),
+        failed: vec![],
+    });
+    assert!(matches!(located, Ok(Response::Location(ObjectLocation::Held(_)))));
+    bench.kill(0);
+    let ended = bench.ended(job).unwrap();
+    assert_eq!(ended.meta.error.as_ref().unwrap().kind, ErrorKind::IndeterminateLoss);
+}
+
+#[test]
+fn an_input_that_its_holder_does_not_have_is_made_again() {
+    let (mut bench, job) = half_done(&chain(2), 1);
+    let holder = bench.workers[0].info.worker;
+    bench.workers[0].objects.clear();
+    let attempt = Attempt::new(Term(1), 1);
+    bench.workers[0].gone(
+        job,
+        1,
+        GoneInput {
+            task: TaskIdx(0),
+            attempt,
+            gone_at: vec![holder],
+            unreachable: vec![],
+        },
+    );
+    bench.deliver_from(0);
+    bench.step();
+    assert_eq!(bench.core.counters().recomputed, 1);
+    bench.run();
+    assert_eq!(bench.state(job), JobState::Succeeded);
+}
+
+#[test]
+fn workers_that_cannot_reach_each_other_do_not_stop_a_job() {
+    let mut bench = Bench::with(no_lookahead());
+    bench.add_worker(1);
+    bench.add_worker(1);
+    // Two inputs on two workers that cannot reach each other: one of them is given up in the end.
+    let mut graph = GraphBuilder::new();
+    let op = graph.op(OpSpec::native("f"));
+    let options = graph.options(TaskOptions::default());
+    let roots: Vec<_> = (0..2).map(|_| graph.task(op, options, b"", &[])).collect();
+    let join = graph.task(op, options, b"", &[Dep::whole(roots[0]), Dep::whole(roots[1])]);
+    graph.want(join);
+    let job = bench.submit(&graph.finish());
+    let homes = [bench.holder_of(job, 0).unwrap(), bench.holder_of(job, 1).unwrap()];
+    assert_ne!(homes[0], homes[1]);
+    for (task, home) in homes.into_iter().enumerate() {
+        bench.finish(home, job, &[task as u32]);
+    }
+    for _ in 0..20 {
+        let Some(at) = bench.holder_of(job, join.0) else { break };
+        let row = bench.workers[at].tasks[&(job, join.0)].clone();
+        let far = row.inputs.iter().find(|(_, _, holders)| !holders.is_empty()).cloned();
+        let Some((input, attempt, holders)) = far else { break };
+        let holder = bench.workers[at].peers[&holders[0]];
+        bench.workers[at].gone(
+            job,
+            join.0,
+            GoneInput {
+                task: TaskIdx(input),
+                attempt,
+                gone_at: vec![],
+                unreachable: vec![holder],
+            },
+        );
+        bench.deliver_from(at);
+        bench.step();
+        for at in 0..2 {
+            for root in 0..2 {
+                if bench.workers[at].tasks.contains_key(&(job, root)) {
+                    bench.finish(at, job, &[root]);
+                }
+            }
+        }
+    }
+    bench.run();
+    assert_eq!(bench.state(job), JobState::Succeeded);
+}
+
+#[test]
+fn a_replica_saves_the_recomputation() {
+    let mut bench = Bench::with(no_lookahead());
+    bench.add_worker(1);
+    let job = bench.submit(&map(1));
+    bench.run();
+    bench.add_worker(1);
+    let (attempt, bytes) = bench.workers[0].objects[&(job, 0)];
+    bench.workers[1].objects.insert((job, 0), (attempt, bytes));
+    bench.connect(1);
+    assert_eq!(bench.task(job, 0).workers.len(), 2);
+    bench.kill(0);
+    assert_eq!(bench.task(job, 0).workers, [bench.workers[1].info.worker]);
+    bench.ask(GatewayRequest::Remove { job }).unwrap();
+    bench.nothing_left();
+}
+
+#[test]
+fn a_retried_task_waits_again_when_its_input_is_lost_meanwhile() {
+    let mut graph = chain(2);
+    graph.options[0].retries = 3;
+    let (mut bench, job) = half_done(&graph, 1);
+    bench.workers[0].fail(job, 1, ErrorKind::User);
+    bench.deliver_from(0);
+    bench.step();
+    bench.workers[0].objects.clear();
+    let lost = crate::bench::objects(job, 0, Attempt::new(Term(1), 1), 1);
+    bench.workers[0].say(FromWorker::Lost(lost));
+    bench.deliver_from(0);
+    bench.step();
+    bench.pass_with(Duration::from_secs(1), &[0, 1]);
+    bench.run();
+    assert_eq!(bench.state(job), JobState::Succeeded);
+}

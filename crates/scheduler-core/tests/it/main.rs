@@ -1,0 +1,12 @@
+//! The scheduler core against workers played by hand.
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is the test's failure")]
+
+mod bench;
+mod extension;
+mod lifecycle;
+mod liveness;
+mod losses;
+mod placement;
+mod random;
+mod recovery;
+mod sessions;

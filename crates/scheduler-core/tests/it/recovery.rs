@@ -1,0 +1,221 @@
+//! A new leader, and a state store that lost its data.
+
+use std::time::Duration;
+
+use millstream_protocol::ErrorKind;
+use millstream_protocol::graph::*;
+use millstream_protocol::wire::*;
+use millstream_scheduler_core::*;
+use millstream_types::*;
+
+use crate::bench::{Bench, chain, map};
+
+/// The next leader, with what the journal has, and the old one's workers not yet connected.
+fn next_leader(mut old: Bench) -> Bench {
+    let jobs = old.journal();
+    let registered = old.workers.iter().map(|worker| worker.info.worker).collect();
+    let mut bench = Bench::of_term(CoreConfig::default(), 2);
+    bench.workers = std::mem::take(&mut old.workers);
+    for worker in &mut bench.workers {
+        worker.queue = "old".to_owned();
+    }
+    bench.core.recover(bench.clock, jobs, registered);
+    bench.check();
+    bench.step();
+    bench
+}
+
+#[test]
+fn a_new_leader_waits_for_inventories_and_keeps_what_runs() {
+    let mut old = Bench::with_workers(&[2, 2]);
+    let job = old.submit(&map(12));
+    let tasks = old.workers[0].task_list();
+    old.finish(0, job, &tasks[..2]);
+    let mut bench = next_leader(old);
+    let kept = bench.workers[0].tasks.clone();
+    bench.connect(0);
+    assert_eq!(bench.workers[0].settled, 1, "not yet settled by the new leader");
+    assert!(bench.core.is_recovering());
+    bench.connect(1);
+    assert!(!bench.core.is_recovering());
+    assert_eq!(bench.workers[0].settled, 2);
+    for (key, row) in &kept {
+        assert_eq!(bench.workers[0].tasks[key].attempt, row.attempt);
+    }
+    bench.run();
+    assert_eq!(bench.state(job), JobState::Succeeded);
+    let executed: usize = bench.workers.iter().map(|worker| worker.executed.len()).sum();
+    assert_eq!(executed, 12, "nothing ran twice");
+}
+
+#[test]
+fn the_window_ends_after_three_seconds_without_the_missing_worker() {
+    let mut old = Bench::with_workers(&[2, 2]);
+    let job = old.submit(&chain(6));
+    let at = old.holder_of(job, 0).unwrap();
+    old.finish(at, job, &[0]);
+    let mut bench = next_leader(old);
+    bench.workers[at].is_dead = true;
+    let other = 1 - at;
+    bench.connect(other);
+    assert!(bench.workers[other].tasks.is_empty());
+    bench.pass_with(Duration::from_secs(3), &[other]);
+    assert!(!bench.core.is_recovering());
+    bench.run();
+    assert_eq!(bench.state(job), JobState::Succeeded);
+}
+
+#[test]
+fn what_was_noted_as_stored_and_is_nowhere_is_made_again() {
+    let mut old = Bench::with_workers(&[1]);
+    let job = old.submit(&chain(4));
+    old.finish(0, job, &[0]);
+    old.finish(0, job, &[1]);
+    old.workers[0].objects.clear();
+    old.workers[0].tasks.clear();
+    let mut bench = next_leader(old);
+    bench.connect(0);
+    bench.run();
+    assert_eq!(bench.state(job), JobState::Succeeded);
+    assert_eq!(bench.workers[0].executed.len(), 6);
+}
+
+#[test]
+fn an_object_that_was_never_noted_is_adopted() {
+    let mut old = Bench::with_workers(&[1]);
+    let job = old.submit(&chain(4));
+    old.workers[0].finish(job, &[0, 1], 1, 10);
+    let mut bench = next_leader(old);
+    bench.connect(0);
+    bench.run();
+    assert_eq!(bench.state(job), JobState::Succeeded);
+    assert_eq!(bench.workers[0].executed.len(), 4);
+    bench.ask(GatewayRequest::Remove { job }).unwrap();
+    bench.nothing_left();
+}
+
+#[test]
+fn a_committed_extension_is_not_planned_again() {
+    let mut old = Bench::with_workers(&[1]);
+    let job = old.submit(&chain(2));
+    let mut graph = GraphBuilder::fragment();
+    let op = graph.op(OpSpec::native("g"));
+    let options = graph.options(TaskOptions::default());
+    let task = graph.task(op, options, b"", &[]);
+    let extension = GraphExtension {
+        fragment: graph.finish(),
+        replacement: Some(task),
+    };
+    old.workers[0].extend(job, 0, extension);
+    old.deliver_from(0);
+    old.step();
+    let mut bench = next_leader(old);
+    bench.connect(0);
+    bench.run();
+    assert_eq!(bench.state(job), JobState::Succeeded);
+    let executed: Vec<u32> = bench.workers[0].executed.iter().map(|(_, task)| *task).collect();
+    assert_eq!(executed, [0, 2, 1]);
+}
+
+#[test]
+fn a_committed_cancel_is_carried_out_by_the_next_leader() {
+    let mut old = Bench::with_workers(&[1]);
+    let job = old.submit(&map(3));
+    old.workers[0].answers = false;
+    old.ask(GatewayRequest::Cancel { job }).unwrap();
+    old.workers[0].unanswered.clear();
+    old.workers[0].answers = true;
+    let mut bench = next_leader(old);
+    bench.connect(0);
+    bench.step();
+    assert_eq!(bench.state(job), JobState::Cancelled);
+    bench.nothing_left();
+}
+
+#[test]
+fn counted_failures_survive_the_leader() {
+    let mut old = Bench::with_workers(&[1]);
+    let mut graph = map(1);
+    graph.options[0].retries = 1;
+    let job = old.submit(&graph);
+    old.workers[0].fail(job, 0, ErrorKind::User);
+    old.deliver_from(0);
+    old.step();
+    let mut bench = next_leader(old);
+    bench.connect(0);
+    bench.workers[0].fail(job, 0, ErrorKind::User);
+    bench.deliver_from(0);
+    bench.step();
+    assert_eq!(bench.ended(job).is_some(), false, "its watcher was the old leader's");
+    assert_eq!(bench.state(job), JobState::Failed);
+}
+
+#[test]
+fn results_of_ended_jobs_are_found_and_kept() {
+    let mut old = Bench::with_workers(&[1]);
+    let job = old.submit(&chain(2));
+    old.run();
+    let mut bench = next_leader(old);
+    bench.connect(0);
+    assert_eq!(bench.state(job), JobState::Succeeded);
+    let located = bench.ask(GatewayRequest::Locate {
+        job,
+        task: TaskIdx(1),
+        failed: vec![],
+    });
+    assert!(matches!(located, Ok(Response::Location(ObjectLocation::Held(_)))));
+    bench.ask(GatewayRequest::Remove { job }).unwrap();
+    bench.nothing_left();
+}
+
+#[test]
+fn a_submission_is_taken_but_not_started_while_inventories_are_missing() {
+    let old = Bench::with_workers(&[1, 1]);
+    let mut bench = next_leader(old);
+    bench.connect(0);
+    let job = bench.submit(&map(1));
+    assert_eq!(bench.commits.len(), 1);
+    assert!(bench.workers[0].tasks.is_empty());
+    bench.pass_with(Duration::from_secs(3), &[0]);
+    bench.run();
+    assert_eq!(bench.state(job), JobState::Succeeded);
+}
+
+#[test]
+fn a_lost_journal_is_written_again_as_it_stands() {
+    let mut bench = Bench::with_workers(&[1]);
+    let mut graph = chain(4);
+    graph.options[0].retries = 2;
+    let job = bench.submit(&graph);
+    bench.finish(0, job, &[0]);
+    let mut fragment = GraphBuilder::fragment();
+    let op = fragment.op(OpSpec::native("g"));
+    let options = fragment.options(TaskOptions::default());
+    let task = fragment.task(op, options, b"", &[]);
+    let extension = GraphExtension {
+        fragment: fragment.finish(),
+        replacement: Some(task),
+    };
+    bench.workers[0].extend(job, 1, extension);
+    bench.deliver_from(0);
+    bench.step();
+    bench.finish(0, job, &[4]);
+    bench.workers[0].fail(job, 2, ErrorKind::User);
+    bench.deliver_from(0);
+    bench.step();
+    let before = bench.journal();
+    bench.commits.clear();
+    bench.notes.clear();
+    bench.apply(SchedulerEvent::JournalLost);
+    bench.step();
+    let after = bench.journal();
+    assert_eq!(after.len(), 1);
+    assert_eq!(after[0].graph, before[0].graph);
+    assert_eq!(after[0].extensions, before[0].extensions);
+    assert_eq!(after[0].pages, before[0].pages);
+    assert_eq!(after[0].failures, before[0].failures);
+    let mut bench = next_leader(bench);
+    bench.connect(0);
+    bench.run();
+    assert_eq!(bench.state(job), JobState::Succeeded);
+}
