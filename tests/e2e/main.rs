@@ -1,0 +1,19 @@
+//! End-to-end tests: the real program, as separate processes on a real RabbitMQ and Redis, or in one process.
+//!
+//! Modules follow what a user cares about; those called after a part of the cluster break that part and expect the
+//! same answer as without. A test starts everything it needs, so all may run at once.
+
+mod cancel;
+mod cli;
+mod gateway;
+mod leader;
+mod local;
+mod memory;
+mod readme;
+mod refusals;
+mod scale;
+mod servers;
+mod sql;
+mod support;
+mod tasks;
+mod worker;

@@ -1,0 +1,126 @@
+//! RabbitMQ and Redis that die, vanish or lose their data, and messages that nobody can read.
+
+use std::time::Duration;
+
+use anyhow::ensure;
+use millstream_bus::{Address, AmqpBus, Bus, Names, QueueSpec};
+use millstream_testkit::wait_until;
+use millstream_tests::jobs::{TOTAL, new_id, script};
+use millstream_tests::{Cluster, ClusterOptions, ServerChoice};
+use millstream_types::ClusterName;
+
+use crate::support::{LIMIT, SOON, WORK, check_fan_in, events_named, lasts};
+
+async fn cluster_with(servers: ServerChoice) -> anyhow::Result<Cluster> {
+    Cluster::start(ClusterOptions {
+        servers,
+        ..ClusterOptions::default()
+    })
+    .await
+}
+
+#[tokio::test]
+async fn job_survives_a_restart_of_rabbitmq() -> anyhow::Result<()> {
+    let mut cluster = cluster_with(ServerChoice::PrivateBroker).await?;
+    let job = cluster.api.submit(&WORK.body(&new_id())).await?;
+    cluster.api.progressed(&job, 8, LIMIT).await?;
+    let broker = cluster.servers.broker()?;
+    broker.kill()?;
+    broker.restart().await?;
+    check_fan_in(&cluster.api, &job, WORK).await?;
+    cluster.wait_for_workers(2).await
+}
+
+#[tokio::test]
+async fn nobody_is_blamed_while_the_broker_is_away() -> anyhow::Result<()> {
+    let mut cluster = cluster_with(ServerChoice::PrivateBroker).await?;
+    let job = cluster.api.submit(&WORK.body(&new_id())).await?;
+    cluster.api.progressed(&job, 8, LIMIT).await?;
+    cluster.servers.broker()?.kill()?;
+    lasts(Duration::from_secs(20)).await;
+    cluster.servers.broker()?.restart().await?;
+    check_fan_in(&cluster.api, &job, WORK).await?;
+    let lost = events_named(&cluster.api, &job, "worker_lost").await?;
+    ensure!(lost.is_empty(), "{lost:?}");
+    cluster.check_running([0, 1])
+}
+
+#[tokio::test]
+async fn job_survives_a_restart_of_redis() -> anyhow::Result<()> {
+    let mut cluster = cluster_with(ServerChoice::PrivateRedis).await?;
+    let job = cluster.api.submit(&WORK.body(&new_id())).await?;
+    cluster.api.progressed(&job, 8, LIMIT).await?;
+    let redis = cluster.servers.redis()?;
+    redis.kill()?;
+    lasts(Duration::from_secs(1)).await;
+    redis.restart().await?;
+    check_fan_in(&cluster.api, &job, WORK).await
+}
+
+#[tokio::test]
+async fn leader_writes_its_jobs_back_when_redis_lost_everything() -> anyhow::Result<()> {
+    let mut cluster = cluster_with(ServerChoice::PrivateRedis).await?;
+    let job = cluster.api.submit(&WORK.body(&new_id())).await?;
+    cluster.api.progressed(&job, 8, LIMIT).await?;
+    cluster.servers.redis()?.restart_empty().await?;
+    check_fan_in(&cluster.api, &job, WORK).await?;
+    // Not only the leader knows it: another one finds it in Redis.
+    cluster.kill_leader().await?;
+    cluster.start_scheduler()?;
+    check_fan_in(&cluster.api, &job, WORK).await
+}
+
+#[tokio::test]
+async fn accepted_job_outlives_a_redis_killed_at_once() -> anyhow::Result<()> {
+    let mut cluster = cluster_with(ServerChoice::PrivateRedis).await?;
+    let job = cluster.api.submit(&WORK.body(&new_id())).await?;
+    let redis = cluster.servers.redis()?;
+    redis.kill()?;
+    redis.restart().await?;
+    check_fan_in(&cluster.api, &job, WORK).await
+}
+
+#[tokio::test]
+async fn accepted_job_outlives_its_leader_and_all_that_redis_had_within_two_seconds() -> anyhow::Result<()> {
+    let mut cluster = Cluster::start(ClusterOptions {
+        schedulers: 2,
+        servers: ServerChoice::PrivateRedis,
+        ..ClusterOptions::default()
+    })
+    .await?;
+    let leader = cluster.leader().await?;
+    let job = cluster.api.submit(&WORK.body(&new_id())).await?;
+    cluster
+        .api
+        .task_in(&job, "chain-0-0", &["assigned", "running", "stored"], SOON)
+        .await?;
+    cluster.schedulers[leader].kill()?;
+    cluster.servers.redis()?.restart_empty().await?;
+    wait_until("the job to be known again", LIMIT, async || {
+        cluster.api.job(&job).await.is_ok()
+    })
+    .await?;
+    check_fan_in(&cluster.api, &job, WORK).await
+}
+
+#[tokio::test]
+async fn poison_in_the_intake_is_put_aside() -> anyhow::Result<()> {
+    let cluster = cluster_with(ServerChoice::Shared).await?;
+    let names = Names::new(cluster.name().parse::<ClusterName>()?);
+    let bus = AmqpBus::new(cluster.servers.broker_url(), names.clone())?;
+    let link = bus.connect("test").await;
+    let poison = bytes::Bytes::from_static(b"\xc1 no message of ours");
+    link.publish_confirmed(&Address::Queue(names.intake()), poison.clone())
+        .await?;
+
+    let job = cluster.api.submit(&script(&new_id(), "echo still here")).await?;
+    cluster.api.succeeded(&job, LIMIT).await?;
+    ensure!(cluster.api.text(&job, TOTAL, SOON).await? == "still here");
+    let mut dead = link.consume(QueueSpec::dead(&names, 1)).await?;
+    let letter = tokio::time::timeout(SOON, dead.next()).await?;
+    ensure!(
+        letter.is_some_and(|letter| letter.frame == poison),
+        "the message is not in the dead-letter queue"
+    );
+    Ok(())
+}

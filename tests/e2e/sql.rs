@@ -1,0 +1,166 @@
+//! Queries on several workers.
+
+use std::fmt::Write as _;
+
+use anyhow::{Context, ensure};
+use millstream_testkit::wait_until;
+use millstream_tests::{Cluster, ClusterOptions};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::support::{LIMIT, SOON};
+
+const CARRIERS: [&str; 3] = ["LH", "UA", "DL"];
+const ROWS: u64 = 60_000;
+
+/// Flights as people really have them: `NA` and nothing are missing values, and a column of whole numbers has
+/// fractions further down.
+fn flights() -> String {
+    let mut text = String::from("id,carrier,delay,distance\n");
+    for id in 0..ROWS {
+        let carrier = CARRIERS[(id % 3) as usize];
+        let delay = match id % 10 {
+            0 => "NA".to_owned(),
+            5 => String::new(),
+            _ => (id % 7).to_string(),
+        };
+        let distance = if id + 1 == ROWS {
+            "0.5".to_owned()
+        } else {
+            (id % 100).to_string()
+        };
+        // Writing to a text cannot fail.
+        let _ = writeln!(text, "{id},{carrier},{delay},{distance}");
+    }
+    text
+}
+
+/// Rows and known delays of each carrier, counted without the product.
+fn expected() -> Vec<Value> {
+    let mut rows: Vec<Value> = (0..3)
+        .map(|carrier| {
+            let ids = (0..ROWS).filter(|id| id % 3 == carrier);
+            let known = ids.clone().filter(|id| id % 10 != 0 && id % 10 != 5);
+            json!({
+                "carrier": CARRIERS[carrier as usize],
+                "name": format!("{} Airlines", CARRIERS[carrier as usize]),
+                "flights": ids.count(),
+                "known": known.clone().count(),
+                "total": known.map(|id| id % 7).sum::<u64>(),
+            })
+        })
+        .collect();
+    rows.sort_by_key(|row| row["carrier"].to_string());
+    rows
+}
+
+const QUERY: &str = "SELECT f.carrier, c.name, count(*) AS flights, count(f.delay) AS known, sum(f.delay) AS total \
+                     FROM flights f JOIN carriers c ON f.carrier = c.code GROUP BY f.carrier, c.name ORDER BY 1";
+
+async fn cluster() -> anyhow::Result<(Cluster, Value)> {
+    let cluster = Cluster::start(ClusterOptions::default()).await?;
+    let mut carriers = String::from("code,name\n");
+    for carrier in CARRIERS {
+        let _ = writeln!(carriers, "{carrier},{carrier} Airlines");
+    }
+    let tables = json!({
+        "flights": cluster.write("flights.csv", &flights())?,
+        "carriers": cluster.write("carriers.csv", &carriers)?,
+    });
+    let request = json!({"query": QUERY, "tables": tables, "options": {"partitions": 4}});
+    Ok((cluster, request))
+}
+
+#[tokio::test]
+async fn query_runs_on_several_workers_that_exchange_rows() -> anyhow::Result<()> {
+    let (cluster, request) = cluster().await?;
+    let answer = cluster.api.post("/v1/sql", &request).await?;
+    ensure!(answer.ok()? == Value::Array(expected()), "{}", answer.text());
+    ensure!(
+        !answer.header("millstream-job").is_empty(),
+        "the answer names no job"
+    );
+    // Heartbeats tell the traffic about once a second.
+    wait_until("bytes to have crossed between workers", SOON, async || {
+        cluster.api.workers().await.is_ok_and(|workers| {
+            let moved = |field: &str| {
+                workers
+                    .iter()
+                    .any(|worker| worker["load"][field].as_u64().is_some_and(|bytes| bytes > 0))
+            };
+            moved("fetched") && moved("served")
+        })
+    })
+    .await
+}
+
+#[tokio::test]
+async fn query_survives_a_worker_killed_in_its_middle() -> anyhow::Result<()> {
+    let (mut cluster, request) = cluster().await?;
+    let job = millstream_tests::jobs::new_id();
+    let path = format!("/v1/sql?id={job}&wait=1ms");
+    let accepted = cluster.api.post(&path, &request).await?;
+    ensure!(accepted.status.is_success(), "{}", accepted.text());
+    cluster.workers[1].kill()?;
+    cluster.api.succeeded(&job, LIMIT).await?;
+    let rows: Value = serde_json::from_slice(&cluster.api.result(&job, "result", LIMIT).await?)?;
+    ensure!(rows == Value::Array(expected()), "{rows}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn rows_come_in_the_format_that_is_asked_for() -> anyhow::Result<()> {
+    let cluster = Cluster::start(ClusterOptions {
+        workers: 1,
+        ..ClusterOptions::default()
+    })
+    .await?;
+    let ask = async |accept: &str| {
+        let request = cluster
+            .api
+            .request(Method::POST, "/v1/sql")
+            .header("accept", accept)
+            .json(&json!({"query": "SELECT 1 + $1 AS n, 'a,b' AS t, NULL AS z", "params": [41]}));
+        let answer = cluster.api.send(request).await?;
+        ensure!(answer.status == 200, "{accept}: {}", answer.text());
+        ensure!(
+            answer.header("content-type").starts_with(accept),
+            "{accept}: {:?}",
+            answer.headers
+        );
+        Ok(answer)
+    };
+    ensure!(ask("application/json").await?.json()? == json!([{"n": 42, "t": "a,b", "z": null}]));
+    let csv = ask("text/csv").await?.text();
+    ensure!(
+        csv.lines().collect::<Vec<_>>() == ["n,t,z", "42,\"a,b\","],
+        "{csv}"
+    );
+    let lines = ask("application/x-ndjson").await?.text();
+    ensure!(serde_json::from_str::<Value>(lines.trim())?["n"] == 42, "{lines}");
+    ensure!(ask("text/plain").await?.text().contains("42"));
+    let parquet = ask("application/vnd.apache.parquet").await?.body;
+    ensure!(
+        parquet.starts_with(b"PAR1") && parquet.ends_with(b"PAR1"),
+        "no Parquet"
+    );
+    let arrow = ask("application/vnd.apache.arrow.stream").await?.body;
+    ensure!(arrow.starts_with(&[0xff; 4]), "no Arrow stream");
+    Ok(())
+}
+
+#[tokio::test]
+async fn query_is_a_task_among_others() -> anyhow::Result<()> {
+    let cluster = Cluster::start(ClusterOptions::default()).await?;
+    let path = cluster.write("numbers.csv", "n\n1\n2\nNA\n39\n")?;
+    let body = json!({"tasks": [
+        {"key": "rows", "op": "sql", "query": "SELECT sum(n) AS total FROM numbers", "tables": {"numbers": path}},
+        {"key": "text", "op": "command", "argv": ["cat"], "stdin": {"task": "rows"}},
+    ]});
+    let job = cluster.api.submit(&body).await?;
+    cluster.api.succeeded(&job, LIMIT).await?;
+    let text = cluster.api.text(&job, "text", SOON).await?;
+    let rows: Value = serde_json::from_str(&text).with_context(|| text.clone())?;
+    ensure!(rows == json!([{"total": 42}]), "{rows}");
+    Ok(())
+}
