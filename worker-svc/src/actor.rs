@@ -72,10 +72,16 @@ impl WorkerActor {
                 WorkerEffect::KillTask(run) => self.runner.kill(run),
                 WorkerEffect::Fetch(fetch) => self.fetches.start(fetch),
                 WorkerEffect::CancelFetch { id } => self.fetches.cancel(id),
-                // The store forgets a generation with all its parts; a fetched part is named by its generation too.
-                WorkerEffect::DropObject { object, attempt, part } => {
-                    self.store.drop_part(object, attempt, part);
-                }
+                WorkerEffect::DropObject {
+                    object,
+                    attempt,
+                    part: Some(part),
+                } => self.store.drop_part(object, attempt, part),
+                WorkerEffect::DropObject {
+                    object,
+                    attempt,
+                    part: None,
+                } => self.store.drop_object(object, attempt),
                 WorkerEffect::RelievePressure => relieve_pressure(),
                 WorkerEffect::Exit => {
                     let _ = self.exit.try_send(());

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use actix::Addr;
-use millstream_store::{Object, Payload, Pinned, Store};
+use millstream_store::Store;
 use millstream_transfer::{FetchError, Fetched, Fetcher, ObjectRequest};
 use millstream_worker_core::{Fetch, FetchId, FetchObject, FetchOutcome, WorkerEvent};
 use tokio_util::sync::CancellationToken;
@@ -35,7 +35,12 @@ impl Fetches {
             };
             // Marks the entry as done for the next sweep.
             cancel.cancel();
-            let _ = worker.send(Happened(vec![WorkerEvent::FetchEnded { id: fetch.id, outcomes }])).await;
+            let _ = worker
+                .send(Happened(vec![WorkerEvent::FetchEnded {
+                    id: fetch.id,
+                    outcomes,
+                }]))
+                .await;
         });
     }
 
@@ -48,8 +53,11 @@ impl Fetches {
 }
 
 async fn copy(fetcher: &Fetcher, store: &Store, fetch: &Fetch) -> Vec<FetchOutcome> {
-    let request =
-        |object: &FetchObject| ObjectRequest { object: object.object, attempt: object.attempt, part: object.part };
+    let request = |object: &FetchObject| ObjectRequest {
+        object: object.object,
+        attempt: object.attempt,
+        part: object.part,
+    };
     let requests: Vec<ObjectRequest> = fetch.objects.iter().map(request).collect();
     let answers = fetcher.fetch_batch(&fetch.from.data_address, &requests).await;
     answers
@@ -66,15 +74,12 @@ async fn copy(fetcher: &Fetcher, store: &Store, fetch: &Fetch) -> Vec<FetchOutco
 }
 
 fn keep(store: &Store, object: &FetchObject, fetched: Fetched) -> FetchOutcome {
-    let fetched: Object = match fetched {
-        Fetched::Remote(object) => object,
-        Fetched::Local(pinned) => match object_of(&pinned) {
-            Ok(object) => object,
-            Err(error) => {
-                warn!(%error, object = %object.object, "an object of this process cannot be read");
-                return FetchOutcome::Damaged;
-            }
-        },
+    let fetched = match fetched.into_object() {
+        Ok(object) => object,
+        Err(error) => {
+            warn!(%error, object = %object.object, "an object of this process cannot be read");
+            return FetchOutcome::Damaged;
+        }
     };
     match store.put_fetched(object.object, object.attempt, object.part, fetched) {
         Ok(bytes) => FetchOutcome::Fetched { bytes },
@@ -90,13 +95,5 @@ const fn outcome_of(error: &FetchError) -> FetchOutcome {
         FetchError::Gone { .. } => FetchOutcome::Gone,
         FetchError::Damaged { .. } => FetchOutcome::Damaged,
         _ => FetchOutcome::Unreachable,
-    }
-}
-
-/// What a store of this process holds, for this worker's store: by reference where it is typed and whole.
-fn object_of(pinned: &Pinned) -> std::io::Result<Object> {
-    match pinned.source() {
-        (Payload::Shared(shared), None) => Ok(Object::new(Payload::Shared(shared.clone()), pinned.format())),
-        _ => pinned.encode_all().map(Object::from),
     }
 }

@@ -16,8 +16,8 @@ use millstream_executor::{Executor, Input, TaskContext, TaskFailure, TaskOutput,
 use millstream_frame::arrow::array::RecordBatch;
 use millstream_frame::arrow::datatypes::SchemaRef;
 use millstream_frame::{
-    FrameError, Part, PlannedQuery, PlannerOptions, ResultFormat, SqlRequest, StageData, StageEnv, decode_ipc,
-    encode_ipc, plan_sql, render, run_stage,
+    FrameError, Part, PlannedQuery, PlannerOptions, ResultFormat, SqlRequest, StageData, StageEnv,
+    decode_ipc, encode_ipc, plan_sql, render, run_stage,
 };
 use millstream_protocol::graph::{
     Dep, GraphBuilder, GraphExtension, OpKind, OpSpec, TaskOptions, TaskRange, fragment_task,
@@ -57,7 +57,9 @@ impl Executor for FrameExecutor {
                 RENDER => render_result(&task),
                 other => Err(TaskFailure::new(
                     ErrorKind::UnknownOp,
-                    format!("there is no query operation `{other}`; there are `{PLAN}`, `{STAGE}` and `{RENDER}`"),
+                    format!(
+                        "there is no query operation `{other}`; there are `{PLAN}`, `{STAGE}` and `{RENDER}`"
+                    ),
                 )),
             }
         };
@@ -70,11 +72,20 @@ impl Executor for FrameExecutor {
 
 impl FrameExecutor {
     async fn plan(&self, task: &TaskContext) -> TaskResult {
-        let params = if task.params.is_empty() { &task.op.params } else { &task.params };
+        let params = if task.params.is_empty() {
+            &task.op.params
+        } else {
+            &task.params
+        };
         let request: SqlRequest = codec::decode(params).map_err(|error| {
-            TaskFailure::new(ErrorKind::InvalidQuery, format!("the query request cannot be read: {error}"))
+            TaskFailure::new(
+                ErrorKind::InvalidQuery,
+                format!("the query request cannot be read: {error}"),
+            )
         })?;
-        let planned = Box::pin(plan_sql(&request, &self.planner)).await.map_err(|error| failure(&error))?;
+        let planned = Box::pin(plan_sql(&request, &self.planner))
+            .await
+            .map_err(|error| failure(&error))?;
         let format = request.options.format.unwrap_or(ResultFormat::Json);
         let extension = extension_of(&planned, format, task)
             .map_err(|error| TaskFailure::new(ErrorKind::Internal, error.to_string()))?;
@@ -84,11 +95,23 @@ impl FrameExecutor {
     }
 
     async fn stage(&self, task: &TaskContext) -> TaskResult {
-        let inputs =
-            task.inputs.iter().map(stage_data).collect::<Result<_, _>>().map_err(|error| failure(&error))?;
-        let output = Box::pin(run_stage(&task.params, inputs, &self.env)).await.map_err(|error| failure(&error))?;
-        let batches = Batches { schema: output.schema, parts: output.parts };
-        Ok(TaskOutput::new(Payload::Shared(Arc::new(batches)), Format::ArrowIpc))
+        let inputs = task
+            .inputs
+            .iter()
+            .map(stage_data)
+            .collect::<Result<_, _>>()
+            .map_err(|error| failure(&error))?;
+        let output = Box::pin(run_stage(&task.params, inputs, &self.env))
+            .await
+            .map_err(|error| failure(&error))?;
+        let batches = Batches {
+            schema: output.schema,
+            parts: output.parts,
+        };
+        Ok(TaskOutput::new(
+            Payload::Shared(Arc::new(batches)),
+            Format::ArrowIpc,
+        ))
     }
 }
 
@@ -99,7 +122,10 @@ fn extension_of(
     task: &TaskContext,
 ) -> Result<GraphExtension, codec::EncodeError> {
     let mut builder = GraphBuilder::fragment();
-    let options = builder.options(TaskOptions { timeout_ms: None, ..(*task.options).clone() });
+    let options = builder.options(TaskOptions {
+        timeout_ms: None,
+        ..(*task.options).clone()
+    });
     let mut firsts: Vec<u32> = Vec::with_capacity(planned.stages.len());
     for (number, stage) in planned.stages.iter().enumerate() {
         let name = if stage.volatile { VOLATILE_STAGE } else { STAGE };
@@ -111,25 +137,48 @@ fn extension_of(
                 .iter()
                 .filter_map(|input| {
                     let first = firsts.get(input.stage as usize)?;
-                    Some(Dep { task: fragment_task(first + input.task), part: input.part })
+                    Some(Dep {
+                        task: fragment_task(first + input.task),
+                        part: input.part,
+                    })
                 })
                 .collect();
             builder.task(op, options, &planned_task.plan, &deps);
         }
         firsts.push(first);
-        let range = TaskRange { first: fragment_task(first), count: builder.task_count() - first };
+        let range = TaskRange {
+            first: fragment_task(first),
+            count: builder.task_count() - first,
+        };
         builder.number_keys(range, format!("{}.stage-{number}", task.task));
     }
     let result = firsts.last().copied().unwrap_or_default();
-    let deps: Vec<Dep> = (result..builder.task_count()).map(|i| Dep::whole(fragment_task(i))).collect();
+    let deps: Vec<Dep> = (result..builder.task_count())
+        .map(|i| Dep::whole(fragment_task(i)))
+        .collect();
     let op = builder.op(frame_op(RENDER, true));
     let rendered = builder.task(op, options, &codec::encode(&format)?, &deps);
-    builder.number_keys(TaskRange { first: rendered, count: 1 }, format!("{}.result", task.task));
-    Ok(GraphExtension { fragment: builder.finish(), replacement: Some(TaskIdx(rendered.0)) })
+    builder.number_keys(
+        TaskRange {
+            first: rendered,
+            count: 1,
+        },
+        format!("{}.result", task.task),
+    );
+    Ok(GraphExtension {
+        fragment: builder.finish(),
+        replacement: Some(TaskIdx(rendered.0)),
+    })
 }
 
 fn frame_op(name: &str, determinate: bool) -> OpSpec {
-    OpSpec { kind: OpKind::Frame, name: name.to_owned(), params: Bytes::new(), code: None, determinate }
+    OpSpec {
+        kind: OpKind::Frame,
+        name: name.to_owned(),
+        params: Bytes::new(),
+        code: None,
+        determinate,
+    }
 }
 
 fn render_result(task: &TaskContext) -> TaskResult {
@@ -142,10 +191,13 @@ fn render_result(task: &TaskContext) -> TaskResult {
         schema.get_or_insert(part_schema);
         batches.extend(more);
     }
-    let schema =
-        schema.ok_or_else(|| TaskFailure::new(ErrorKind::Internal, "a result of no partitions"))?;
+    let schema = schema.ok_or_else(|| TaskFailure::new(ErrorKind::Internal, "a result of no partitions"))?;
     let bytes = render(&schema, &batches, format).map_err(|error| failure(&error))?;
-    let stored = if format == ResultFormat::Arrow { Format::ArrowIpc } else { Format::Raw };
+    let stored = if format == ResultFormat::Arrow {
+        Format::ArrowIpc
+    } else {
+        Format::Raw
+    };
     Ok(TaskOutput::new(Payload::single(bytes), stored))
 }
 
@@ -165,7 +217,9 @@ fn stage_data(input: &Input) -> Result<StageData, FrameError> {
     let object = input.object();
     if object.parts() == 1 {
         let part = object.encode(0).map_err(|error| malformed(error.to_string()))?;
-        let rows = part.rows.ok_or_else(|| malformed("its rows were not counted".to_owned()))?;
+        let rows = part
+            .rows
+            .ok_or_else(|| malformed("its rows were not counted".to_owned()))?;
         return Ok(StageData::from_ipc(part.bytes, rows));
     }
     let (_, batches) = batches_of(input)?;
@@ -190,7 +244,9 @@ fn batches_of(input: &Input) -> Result<(SchemaRef, Vec<RecordBatch>), FrameError
         schema.get_or_insert(part_schema);
         all.extend(batches);
     }
-    schema.map(|schema| (schema, all)).ok_or_else(|| malformed("it has no parts".to_owned()))
+    schema
+        .map(|schema| (schema, all))
+        .ok_or_else(|| malformed("it has no parts".to_owned()))
 }
 
 fn malformed(message: String) -> FrameError {
@@ -205,7 +261,10 @@ struct Batches {
 
 impl Batches {
     fn all(&self) -> Vec<RecordBatch> {
-        self.parts.iter().flat_map(|part| part.batches.iter().cloned()).collect()
+        self.parts
+            .iter()
+            .flat_map(|part| part.batches.iter().cloned())
+            .collect()
     }
 }
 

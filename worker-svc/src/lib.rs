@@ -31,7 +31,7 @@ use millstream_frame::{PlannerOptions, StageEnv, StageLimits};
 use millstream_protocol::wire::WorkerInfo;
 use millstream_store::probe::MemoryProbe;
 use millstream_store::{SpillConfig, SpillPolicy, Store, StoreConfig, StoreEvents};
-use millstream_transfer::{DataServer, DataServerOptions, FetchOptions, Fetcher, LocalStores};
+use millstream_transfer::{DataServer, DataServerOptions, FetchOptions, Fetcher};
 use millstream_types::{Amount, ByteSize, WorkerId};
 use millstream_worker_core::{WorkerConfig, WorkerCore, WorkerEvent};
 use tokio::sync::mpsc;
@@ -79,8 +79,6 @@ impl WorkerService {
         let server = DataServer::start(store.clone(), self.data_server_options())
             .context("cannot serve the data plane")?;
         let address = server.address().to_owned();
-        LocalStores::register(&address, store.clone());
-        let registered = Unregister(address.clone());
 
         let info = self.info(worker, address, slots, limit);
         let name = info.name.clone();
@@ -88,11 +86,16 @@ impl WorkerService {
         let config = WorkerConfig::for_memory(limit);
         let env = Arc::new(self.task_env(&store, &info, limit, slots, config.inline_limit)?);
         let (runner, mut results, mut ends) = Runner::start(env, slots)?;
-        let fetcher = Fetcher::new(FetchOptions::new(self.secret.clone()));
+        let fetcher = Fetcher::new(FetchOptions::new(self.secret.clone()))?;
         let (outgoing, frames) = mpsc::unbounded_channel();
         let (exit, mut exited) = mpsc::channel(1);
         let names = self.bus.names().clone();
-        let core = WorkerCore::new(config, info, names.cluster().clone(), millstream_types::Timestamp::ZERO);
+        let core = WorkerCore::new(
+            config,
+            info,
+            names.cluster().clone(),
+            millstream_types::Timestamp::ZERO,
+        );
         let actor = WorkerActor::create(|ctx| WorkerActor {
             core,
             origin: Instant::now(),
@@ -119,7 +122,10 @@ impl WorkerService {
         let server = Arc::new(server);
         let traffic = {
             let (server, fetcher) = (server.clone(), fetcher.clone());
-            move || Traffic { fetched: fetcher.fetched(), served: server.served() }
+            move || Traffic {
+                fetched: fetcher.fetched(),
+                served: server.served(),
+            }
         };
         let memory = MemoryWatch {
             store: store.clone(),
@@ -167,14 +173,17 @@ impl WorkerService {
             () = shutdown => self.drain(&actor, &mut exited).await,
         }
         info!(name, "the worker stops");
-        drop((tasks, registered));
+        drop(tasks);
         Ok(())
     }
 
     /// Asks to be drained, and waits for it as long as the settings say.
     async fn drain(&self, actor: &actix::Addr<WorkerActor>, exited: &mut mpsc::Receiver<()>) {
         let _ = actor.send(Happened(vec![WorkerEvent::DrainAsked])).await;
-        if tokio::time::timeout(self.settings.drain_timeout, exited.recv()).await.is_err() {
+        if tokio::time::timeout(self.settings.drain_timeout, exited.recv())
+            .await
+            .is_err()
+        {
             warn!(timeout = ?self.settings.drain_timeout, "not drained in time; leaving what is not done to others");
         }
     }
@@ -182,7 +191,7 @@ impl WorkerService {
     fn memory_limit(&self) -> ByteSize {
         match self.settings.memory_limit {
             MemoryLimit::Bytes(bytes) => bytes,
-            MemoryLimit::Auto => MemoryProbe::new().limit(),
+            MemoryLimit::Auto => machine_memory(),
         }
     }
 
@@ -203,7 +212,10 @@ impl WorkerService {
                 pause: settings.pause.get(),
                 terminate: settings.terminate.get(),
             },
-            spill: Some(SpillConfig { dir: settings.spill_dir.clone(), quota: settings.spill_quota }),
+            spill: Some(SpillConfig {
+                dir: settings.spill_dir.clone(),
+                quota: settings.spill_quota,
+            }),
         };
         Store::open(config).context("cannot use worker.spill_dir")
     }
@@ -249,8 +261,12 @@ impl WorkerService {
         inline_limit: ByteSize,
     ) -> anyhow::Result<TaskEnv> {
         let settings = &self.settings;
-        std::fs::create_dir_all(&settings.scratch_dir)
-            .with_context(|| format!("cannot make worker.scratch_dir {}", settings.scratch_dir.display()))?;
+        std::fs::create_dir_all(&settings.scratch_dir).with_context(|| {
+            format!(
+                "cannot make worker.scratch_dir {}",
+                settings.scratch_dir.display()
+            )
+        })?;
         let command = CommandExecutor::new(CommandSettings {
             allowed: settings.allow_command,
             inherit_env: settings.command_env.clone(),
@@ -283,13 +299,16 @@ impl WorkerService {
 
 /// The memory that this process may use: its control group's limit, else the machine's.
 pub fn machine_memory() -> ByteSize {
-    MemoryProbe::new().limit()
+    // A machine that does not tell its memory is assumed to be small.
+    MemoryProbe::new().limit().unwrap_or(ByteSize::from_mib(1024))
 }
 
 /// The session's number is appended by the core; the name must be the one that the bus would give.
 fn queue_base(names: &millstream_bus::Names, worker: WorkerId) -> String {
     let first = names.worker(worker, millstream_types::SessionNo(0)).to_string();
-    first.strip_suffix(".0").map_or_else(|| first.clone(), str::to_owned)
+    first
+        .strip_suffix(".0")
+        .map_or_else(|| first.clone(), str::to_owned)
 }
 
 fn host_name() -> String {
@@ -302,13 +321,4 @@ fn host_name() -> String {
 
 fn spawn(task: impl Future<Output = ()> + 'static) -> AbortOnDropHandle<()> {
     AbortOnDropHandle::new(actix_rt::spawn(task))
-}
-
-/// Takes the store out of the process's registry when the worker ends.
-struct Unregister(String);
-
-impl Drop for Unregister {
-    fn drop(&mut self) {
-        LocalStores::unregister(&self.0);
-    }
 }

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use actix::Addr;
 use millstream_store::probe::MemoryProbe;
-use millstream_store::{MemoryLevel as StoreLevel, MemoryReport as StoreReport, Store, StoreEvent, StoreEvents};
+use millstream_store::{
+    MemoryLevel as StoreLevel, MemoryReport as StoreReport, Store, StoreEvent, StoreEvents,
+};
 use millstream_types::ByteSize;
 use millstream_worker_core::{MemoryLevel, MemoryReport, WorkerEvent};
 use tracing::{error, warn};

@@ -55,7 +55,10 @@ impl Broker {
             match link.consume(QueueSpec::private_with_hello(hello)).await {
                 Ok(consumer) => {
                     info!("connected to the broker");
-                    self.tell(WorkerEvent::LinkUp { queue_base: self.queue_base.clone() }).await;
+                    self.tell(WorkerEvent::LinkUp {
+                        queue_base: self.queue_base.clone(),
+                    })
+                    .await;
                     tokio::select! {
                         () = self.hear(consumer) => {}
                         () = self.carry(&link, &mut outgoing) => {}
@@ -103,8 +106,10 @@ impl Broker {
 
     async fn hear_returns(&self, link: &Arc<dyn Link>) {
         let mut returns = link.returns();
-        while returns.next().await.is_some() {
-            self.tell(WorkerEvent::LeaderUnroutable).await;
+        while let Some(address) = returns.next().await {
+            if let Address::Queue(queue) = address {
+                self.tell(WorkerEvent::LeaderUnroutable { queue: queue.to_string() }).await;
+            }
         }
     }
 }
@@ -113,7 +118,9 @@ async fn hear(mut consumer: Consumer, worker: Addr<WorkerActor>) {
     while let Some(delivery) = consumer.next().await {
         let mut events = vec![WorkerEvent::LeaderFrame(delivery.frame)];
         while events.len() < MERGE {
-            let Some(Some(more)) = consumer.next().now_or_never() else { break };
+            let Some(Some(more)) = consumer.next().now_or_never() else {
+                break;
+            };
             events.push(WorkerEvent::LeaderFrame(more.frame));
         }
         let _ = worker.send(Happened(events)).await;

@@ -68,7 +68,14 @@ impl Runner {
             .build()?;
         let (ended, ends) = mpsc::unbounded_channel();
         let running = HashMap::new();
-        let runner = Self { env, slots: pool, waiting: Some(waiting), ended, running, batch: Vec::new() };
+        let runner = Self {
+            env,
+            slots: pool,
+            waiting: Some(waiting),
+            ended,
+            running,
+            batch: Vec::new(),
+        };
         Ok((runner, results, ends))
     }
 
@@ -157,7 +164,11 @@ impl Started {
                 Ok(None) => futures::executor::block_on(store.get(input.object, input.attempt, input.part)),
                 Err(missing) => Err(missing),
             };
-            inputs.push(pinned.map(Input::from).map_err(|missing| missing_input(&missing))?);
+            inputs.push(
+                pinned
+                    .map(Input::from)
+                    .map_err(|missing| missing_input(&missing))?,
+            );
         }
         Ok(inputs)
     }
@@ -166,7 +177,11 @@ impl Started {
         let mut inputs = Vec::with_capacity(self.task.inputs.len());
         for input in &self.task.inputs {
             let pinned = self.env.store.get(input.object, input.attempt, input.part).await;
-            inputs.push(pinned.map(Input::from).map_err(|missing| missing_input(&missing))?);
+            inputs.push(
+                pinned
+                    .map(Input::from)
+                    .map_err(|missing| missing_input(&missing))?,
+            );
         }
         Ok(inputs)
     }
@@ -195,21 +210,40 @@ impl Started {
         let run = self.task.run;
         let duration_us = u32::try_from(began.elapsed().as_micros()).unwrap_or(u32::MAX);
         let event = match result.and_then(|output| self.keep(output)) {
-            Ok((output, None, log)) => WorkerEvent::TaskFinished { run, output, duration_us, log },
+            Ok((output, None, log)) => WorkerEvent::TaskFinished {
+                run,
+                output,
+                duration_us,
+                log,
+            },
             Ok((output, Some(extension), log)) => {
                 let output = extension.replacement.is_none().then_some(output);
-                WorkerEvent::TaskExtended { run, output, extension, duration_us, log }
+                WorkerEvent::TaskExtended {
+                    run,
+                    output,
+                    extension,
+                    duration_us,
+                    log,
+                }
             }
             Err(failure) => {
                 let mut error = failure.error;
                 error.host.get_or_insert_with(|| self.env.host.to_string());
-                WorkerEvent::TaskFailed { run, error, duration_us, log: failure.log.map(|log| *log) }
+                WorkerEvent::TaskFailed {
+                    run,
+                    error,
+                    duration_us,
+                    log: failure.log.map(|log| *log),
+                }
             }
         };
         Ended { run, event }
     }
 
-    #[expect(clippy::type_complexity, reason = "the three parts of an output, taken apart at once")]
+    #[expect(
+        clippy::type_complexity,
+        reason = "the three parts of an output, taken apart at once"
+    )]
     fn keep(
         &self,
         output: millstream_executor::TaskOutput,
@@ -222,7 +256,10 @@ impl Started {
         TaskFailure,
     > {
         let log = output.log.map(|log| *log);
-        let replaced = output.extension.as_ref().is_some_and(|extension| extension.replacement.is_some());
+        let replaced = output
+            .extension
+            .as_ref()
+            .is_some_and(|extension| extension.replacement.is_some());
         if replaced {
             return Ok((TaskOutput::default(), output.extension, log));
         }
@@ -240,7 +277,9 @@ impl Started {
     fn inline(&self, payload: &millstream_store::Payload) -> Option<Bytes> {
         match payload {
             millstream_store::Payload::Bytes(parts)
-                if self.task.inline && parts.len() == 1 && parts[0].len() as u64 <= self.env.inline_limit.as_u64() =>
+                if self.task.inline
+                    && parts.len() == 1
+                    && parts[0].len() as u64 <= self.env.inline_limit.as_u64() =>
             {
                 parts.first().cloned()
             }
@@ -250,9 +289,16 @@ impl Started {
 }
 
 fn missing_input(missing: &Missing) -> TaskFailure {
-    TaskFailure::new(ErrorKind::Internal, format!("an input went away before the task read it: {missing}"))
+    TaskFailure::new(
+        ErrorKind::Internal,
+        format!("an input went away before the task read it: {missing}"),
+    )
 }
 
 fn unstored(error: &PutError) -> TaskFailure {
-    TaskFailure::new(ErrorKind::SpillFailed, format!("the output cannot be stored: {error}"))
+    let kind = match error {
+        PutError::SpillFailed { .. } => ErrorKind::SpillFailed,
+        PutError::TooLarge { .. } | PutError::Full { .. } => ErrorKind::OutOfMemory,
+    };
+    TaskFailure::new(kind, format!("the output cannot be stored: {error}"))
 }

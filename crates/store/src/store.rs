@@ -7,8 +7,8 @@ use std::thread::{self, JoinHandle};
 
 use millstream_types::{Attempt, ByteSize, JobId, ObjectId};
 use parking_lot::Mutex;
-use tokio::sync::mpsc;
-use tokio::task;
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, oneshot};
 use tracing::warn;
 
 use crate::error::{Missing, PutError, SpillError};
@@ -81,10 +81,10 @@ pub struct Stored {
 /// A worker's objects. Clones share them; the last one to go removes the spill folder.
 #[derive(Clone)]
 pub struct Store {
-    handle: Arc<Handle>,
+    owner: Arc<Owner>,
 }
 
-struct Handle {
+struct Owner {
     shared: Arc<Shared>,
     spiller: Option<JoinHandle<()>>,
 }
@@ -122,11 +122,11 @@ impl Store {
             config,
         });
         let spiller = start_spiller(&shared)?;
-        let handle = Arc::new(Handle {
+        let owner = Arc::new(Owner {
             shared,
             spiller: Some(spiller),
         });
-        Ok((Self { handle }, receiver))
+        Ok((Self { owner }, receiver))
     }
 
     /// Stores the output of a task and returns its size. A second put of the same generation changes nothing.
@@ -158,7 +158,7 @@ impl Store {
     }
 
     /// Pins an object or one part of it, reading it back from disk if it was spilled. One part of a spilled object
-    /// of many is read alone.
+    /// of many is read alone. Needs no runtime: outside of one, the calling thread reads.
     pub async fn get(
         &self,
         object: ObjectId,
@@ -174,14 +174,17 @@ impl Store {
         let shared = Arc::clone(self.shared());
         let loaded = match found {
             Found::Resident(pinned) => return Ok(pinned),
-            Found::Part(key, file, part) => {
-                return task::spawn_blocking(move || shared.read_part(key, &file, part))
-                    .await
-                    .unwrap_or(Err(Missing::Gone));
-            }
             Found::Wait(loaded) => loaded,
+            Found::Part(key, file, part) => {
+                let (sender, loaded) = oneshot::channel();
+                read_aside(move || {
+                    // A reader that has gone away unpins by the failed send.
+                    let _ = sender.send(shared.read_part(key, &file, part));
+                });
+                loaded
+            }
             Found::Load(key, file, loaded) => {
-                task::spawn_blocking(move || shared.load(key, &file));
+                read_aside(move || shared.load(key, &file));
                 loaded
             }
         };
@@ -267,7 +270,17 @@ impl Store {
     }
 
     fn shared(&self) -> &Arc<Shared> {
-        &self.handle.shared
+        &self.owner.shared
+    }
+}
+
+/// Reads from disk where waiting hurts nobody: on a thread for that, or, outside of any runtime, on the caller's own.
+fn read_aside(read: impl FnOnce() + Send + 'static) {
+    match Handle::try_current() {
+        Ok(runtime) => {
+            runtime.spawn_blocking(read);
+        }
+        Err(_) => read(),
     }
 }
 
@@ -283,7 +296,7 @@ fn start_spiller(shared: &Arc<Shared>) -> Result<JoinHandle<()>, SpillError> {
         })
 }
 
-impl Drop for Handle {
+impl Drop for Owner {
     fn drop(&mut self) {
         self.shared.pressure.close();
         if let Some(spiller) = self.spiller.take() {

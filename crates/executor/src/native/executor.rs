@@ -29,6 +29,12 @@ impl NativeExecutor {
 
     /// Calls the task's function. A panic within it becomes a failure.
     pub fn run_native(&self, task: &TaskContext) -> TaskResult {
+        if task.cancel.is_cancelled() {
+            return Err(TaskFailure::new(
+                ErrorKind::Cancelled,
+                "the task was cancelled before it began",
+            ));
+        }
         let function = self.find(&task.op.name)?;
         let mut ctx = TaskCtx::new(task);
         let mut call = NativeCall::new(&mut ctx, task)?;

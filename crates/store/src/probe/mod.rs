@@ -56,7 +56,7 @@ impl MemoryProbe {
     }
 
     /// Memory in use: anonymous and shared pages.
-    pub fn usage(&self) -> Option<ByteSize> {
+    pub fn used(&self) -> Option<ByteSize> {
         let in_group = self.limited.as_ref().and_then(Limited::usage);
         in_group.or_else(|| self.process()).map(ByteSize::new)
     }
@@ -101,7 +101,7 @@ mod tests {
         let (_root, probe) = machine(&[]);
         assert!(!probe.is_limited());
         assert_eq!(probe.limit(), Some(ByteSize::new(16_000_000 * 1024)));
-        assert_eq!(probe.usage(), Some(ByteSize::new(312 * 1024)));
+        assert_eq!(probe.used(), Some(ByteSize::new(312 * 1024)));
     }
 
     #[test]
@@ -121,7 +121,7 @@ mod tests {
             ("sys/fs/cgroup/a/b/memory.stat", "anon 1\nfile 2\nshmem 3\n"),
         ]);
         assert_eq!(probe.limit(), Some(ByteSize::new(1 << 20)));
-        assert_eq!(probe.usage(), Some(ByteSize::new(5024)));
+        assert_eq!(probe.used(), Some(ByteSize::new(5024)));
     }
 
     #[test]
@@ -138,7 +138,7 @@ mod tests {
             ("sys/fs/cgroup/memory/memory.stat", stat),
         ]);
         assert_eq!(limited.limit(), Some(ByteSize::new(2 << 20)));
-        assert_eq!(limited.usage(), Some(ByteSize::new(4100)));
+        assert_eq!(limited.used(), Some(ByteSize::new(4100)));
 
         let (_root, free) = machine(&[
             ("proc/self/cgroup", "4:memory:/docker/x\n"),
@@ -155,7 +155,7 @@ mod tests {
     #[test]
     fn this_process_uses_memory() {
         let probe = MemoryProbe::new();
-        assert!(probe.usage().unwrap() > ByteSize::ZERO);
-        assert!(probe.limit().unwrap() > probe.usage().unwrap());
+        assert!(probe.used().unwrap() > ByteSize::ZERO);
+        assert!(probe.limit().unwrap() > probe.used().unwrap());
     }
 }

@@ -44,6 +44,16 @@ async fn least_recently_used_objects_spill_and_come_back_whole() {
     }
 }
 
+#[test]
+fn a_thread_without_a_runtime_reads_spilled_objects_itself() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _events) = spilling_to(dir.path(), NO_QUOTA);
+    fill(&store, 0..5);
+    eventually("spilled", || store.inventory()[0].spilled);
+    let got = futures::executor::block_on(store.get(object(0), attempt(1), None)).unwrap();
+    assert_eq!(got.value().unwrap(), data(0, 20 << 10));
+}
+
 #[tokio::test]
 async fn dropping_everything_leaves_no_byte_and_no_file() {
     let dir = tempfile::tempdir().unwrap();
