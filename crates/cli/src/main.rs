@@ -1,1 +1,7 @@
-fn main() {}
+//! The `millstream` binary.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    millstream_cli::main()
+}

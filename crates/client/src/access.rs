@@ -46,10 +46,15 @@ impl Access {
 }
 
 fn checked_url(url: &str) -> Result<String, Error> {
-    let invalid = |hint: &str| Error::InvalidUrl { url: url.to_owned(), hint: hint.to_owned() };
+    let invalid = |hint: &str| Error::InvalidUrl {
+        url: url.to_owned(),
+        hint: hint.to_owned(),
+    };
     if let Some(address) = url.strip_prefix("tcp://") {
         let host = address.split(':').next().unwrap_or("127.0.0.1");
-        return Err(invalid(&format!("clients speak HTTP to the gateway; write http://{host}:8787")));
+        return Err(invalid(&format!(
+            "clients speak HTTP to the gateway; write http://{host}:8787"
+        )));
     }
     if !url.starts_with("http://") && !url.starts_with("https://") {
         return Err(invalid("write it as http://HOST:8787"));
@@ -59,7 +64,11 @@ fn checked_url(url: &str) -> Result<String, Error> {
 
 /// The folder of this user's settings and token.
 pub fn config_folder() -> PathBuf {
-    let from = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let from = |name: &str| {
+        std::env::var_os(name)
+            .filter(|value| !value.is_empty())
+            .map(PathBuf::from)
+    };
     from("XDG_CONFIG_HOME")
         .or_else(|| from("HOME").map(|home| home.join(".config")))
         .unwrap_or_else(std::env::temp_dir)
@@ -94,7 +103,10 @@ fn read_token(path: &Path) -> Result<Option<String>, Error> {
     match std::fs::read_to_string(path) {
         Ok(text) => Ok(Some(text.trim().to_owned()).filter(|token| !token.is_empty())),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(source) => Err(Error::TokenFile { path: path.to_owned(), source }),
+        Err(source) => Err(Error::TokenFile {
+            path: path.to_owned(),
+            source,
+        }),
     }
 }
 
@@ -104,7 +116,11 @@ fn write_token(path: &Path, token: &str) -> std::io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     std::fs::create_dir_all(folder)?;
     let draft = folder.join(format!(".token-{}", Uuid::new_v4().simple()));
-    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
+    let mut file = std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&draft)?;
     let linked = writeln!(file, "{token}")
         .and_then(|()| file.sync_all())
         .and_then(|()| std::fs::hard_link(&draft, path));
@@ -136,8 +152,14 @@ mod tests {
         let path = folder.join("token");
         write_token(&path, "secret").unwrap();
         assert_eq!(read_token(&path).unwrap().as_deref(), Some("secret"));
-        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        assert_eq!(write_token(&path, "other").unwrap_err().kind(), std::io::ErrorKind::AlreadyExists);
+        assert_eq!(
+            std::fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
+        assert_eq!(
+            write_token(&path, "other").unwrap_err().kind(),
+            std::io::ErrorKind::AlreadyExists
+        );
         std::fs::remove_dir_all(folder).unwrap();
     }
 }

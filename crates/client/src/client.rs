@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use millstream_protocol::api::{
-    GRAPH_CONTENT_TYPE, GraphRequest, JobRequest, JobView, JobsPage, MSGPACK_CONTENT_TYPE, Problem, SqlRequest,
-    TaskView, TasksPage, WorkerView,
+    GRAPH_CONTENT_TYPE, GraphRequest, JobRequest, JobView, JobsPage, MSGPACK_CONTENT_TYPE, Problem,
+    SqlRequest, TaskView, TasksPage, WorkerView, WorkersPage,
 };
 use millstream_protocol::codec;
 use millstream_protocol::graph::Graph;
@@ -56,7 +56,10 @@ impl Client {
     /// # Errors
     /// An address that is none, or no token anywhere. Nothing is sent yet.
     pub fn connect(options: &ClientOptions) -> Result<Self, Error> {
-        Ok(Self::with_access(Access::find(options.url.as_deref(), options.token.as_deref())?))
+        Ok(Self::with_access(Access::find(
+            options.url.as_deref(),
+            options.token.as_deref(),
+        )?))
     }
 
     /// A client with a known address and token.
@@ -87,8 +90,17 @@ impl Client {
     #[cfg(feature = "local")]
     pub async fn local_with(options: millstream_local::LocalOptions) -> Result<Self, Error> {
         let cluster = millstream_local::LocalCluster::start(options).await?;
-        let access = Access { url: cluster.url().to_owned(), token: cluster.token().to_owned() };
-        Ok(Self { inner: Arc::new(Inner { access, http: reqwest::Client::new(), local: Some(cluster) }) })
+        let access = Access {
+            url: cluster.url().to_owned(),
+            token: cluster.token().to_owned(),
+        };
+        Ok(Self {
+            inner: Arc::new(Inner {
+                access,
+                http: reqwest::Client::new(),
+                local: Some(cluster),
+            }),
+        })
     }
 
     /// The cluster inside this process, if this is its client.
@@ -135,12 +147,25 @@ impl Client {
     ) -> Result<(Running, JobView), Error> {
         let encoded = codec::encode(graph).map_err(|error| Error::Encode(error.to_string()))?;
         let id = JobId::from(Uuid::now_v7());
-        let request = GraphRequest { id, name: name.to_owned(), options, graph: encoded.into() };
-        let body = Bytes::from(codec::encode_named(&request).map_err(|error| Error::Encode(error.to_string()))?);
-        let path = if wait.is_zero() { "/v1/jobs".to_owned() } else { format!("/v1/jobs?wait={}ms", wait.as_millis()) };
+        let request = GraphRequest {
+            id,
+            name: name.to_owned(),
+            options,
+            graph: encoded.into(),
+        };
+        let body =
+            Bytes::from(codec::encode_named(&request).map_err(|error| Error::Encode(error.to_string()))?);
+        let path = if wait.is_zero() {
+            "/v1/jobs".to_owned()
+        } else {
+            format!("/v1/jobs?wait={}ms", wait.as_millis())
+        };
         let response = self
             .send(Method::POST, &path, |request| {
-                request.header(CONTENT_TYPE, GRAPH_CONTENT_TYPE).header(ACCEPT, MSGPACK_CONTENT_TYPE).body(body.clone())
+                request
+                    .header(CONTENT_TYPE, GRAPH_CONTENT_TYPE)
+                    .header(ACCEPT, MSGPACK_CONTENT_TYPE)
+                    .body(body.clone())
             })
             .await?;
         let view: JobView = self.read(response).await?;
@@ -152,10 +177,19 @@ impl Client {
     /// # Errors
     /// A query that cannot be planned or run; no gateway.
     pub async fn sql(&self, request: &SqlRequest) -> Result<Bytes, Error> {
+        self.sql_as(JobId::from(Uuid::now_v7()), request).await
+    }
+
+    /// As [`Client::sql`], as the job of this id, which can be followed and cancelled meanwhile.
+    ///
+    /// # Errors
+    /// As [`Client::sql`].
+    pub async fn sql_as(&self, id: JobId, request: &SqlRequest) -> Result<Bytes, Error> {
         let format = request.options.format.unwrap_or_default();
         let body = encode(request)?;
+        // The id keeps a repeated request from running the query twice.
         let response = self
-            .send(Method::POST, "/v1/sql", |builder| {
+            .send(Method::POST, &format!("/v1/sql?id={id}"), |builder| {
                 builder
                     .header(CONTENT_TYPE, MSGPACK_CONTENT_TYPE)
                     .header(ACCEPT, format.content_type())
@@ -163,8 +197,7 @@ impl Client {
             })
             .await?;
         if response.status() == StatusCode::ACCEPTED {
-            let view: JobView = self.read(response).await?;
-            let finished = Running::new(self.clone(), view.id).wait().await?;
+            let finished = Running::new(self.clone(), id).wait().await?;
             return finished.only_bytes().await;
         }
         self.body(response).await
@@ -188,7 +221,9 @@ impl Client {
     /// # Errors
     /// No gateway.
     pub async fn jobs(&self, limit: usize, before: Option<&str>) -> Result<JobsPage, Error> {
-        let before = before.map(|cursor| format!("&before={cursor}")).unwrap_or_default();
+        let before = before
+            .map(|cursor| format!("&before={cursor}"))
+            .unwrap_or_default();
         self.get(&format!("/v1/jobs?limit={limit}{before}")).await
     }
 
@@ -196,9 +231,16 @@ impl Client {
     ///
     /// # Errors
     /// An unknown job or state; no gateway.
-    pub async fn tasks(&self, id: JobId, state: Option<&str>, from: u32, limit: u32) -> Result<TasksPage, Error> {
+    pub async fn tasks(
+        &self,
+        id: JobId,
+        state: Option<&str>,
+        from: u32,
+        limit: u32,
+    ) -> Result<TasksPage, Error> {
         let state = state.map(|state| format!("&state={state}")).unwrap_or_default();
-        self.get(&format!("/v1/jobs/{id}/tasks?from={from}&limit={limit}{state}")).await
+        self.get(&format!("/v1/jobs/{id}/tasks?from={from}&limit={limit}{state}"))
+            .await
     }
 
     /// One task, with its story, its logs and why it is where it is.
@@ -206,7 +248,8 @@ impl Client {
     /// # Errors
     /// An unknown job or task; no gateway.
     pub async fn task(&self, id: JobId, key: &str) -> Result<TaskView, Error> {
-        self.get(&format!("/v1/jobs/{id}/tasks/{}", path_segment(key))).await
+        self.get(&format!("/v1/jobs/{id}/tasks/{}", path_segment(key)))
+            .await
     }
 
     /// Asks a job to stop, and returns where it stands then.
@@ -214,7 +257,9 @@ impl Client {
     /// # Errors
     /// An unknown job; no gateway.
     pub async fn cancel(&self, id: JobId) -> Result<JobView, Error> {
-        let response = self.send(Method::DELETE, &format!("/v1/jobs/{id}"), accept_msgpack).await?;
+        let response = self
+            .send(Method::DELETE, &format!("/v1/jobs/{id}"), accept_msgpack)
+            .await?;
         self.read(response).await
     }
 
@@ -223,7 +268,12 @@ impl Client {
     /// # Errors
     /// A job that has not ended, or is unknown; no gateway.
     pub async fn remove(&self, id: JobId) -> Result<(), Error> {
-        self.send(Method::DELETE, &format!("/v1/jobs/{id}?remove=true"), accept_msgpack).await?;
+        self.send(
+            Method::DELETE,
+            &format!("/v1/jobs/{id}?remove=true"),
+            accept_msgpack,
+        )
+        .await?;
         Ok(())
     }
 
@@ -232,7 +282,8 @@ impl Client {
     /// # Errors
     /// No gateway, or no leader behind it.
     pub async fn workers(&self) -> Result<Vec<WorkerView>, Error> {
-        self.get("/v1/workers").await
+        let page: WorkersPage = self.get("/v1/workers").await?;
+        Ok(page.workers)
     }
 
     /// Lets a worker finish what it runs and leave.
@@ -240,7 +291,12 @@ impl Client {
     /// # Errors
     /// An unknown worker; no gateway.
     pub async fn drain(&self, worker: WorkerId) -> Result<(), Error> {
-        self.send(Method::POST, &format!("/v1/workers/{worker}/drain"), accept_msgpack).await?;
+        self.send(
+            Method::POST,
+            &format!("/v1/workers/{worker}/drain"),
+            accept_msgpack,
+        )
+        .await?;
         Ok(())
     }
 
@@ -253,7 +309,9 @@ impl Client {
         let body = encode(body)?;
         let response = self
             .send(Method::POST, path, |request| {
-                accept_msgpack(request).header(CONTENT_TYPE, MSGPACK_CONTENT_TYPE).body(body.clone())
+                accept_msgpack(request)
+                    .header(CONTENT_TYPE, MSGPACK_CONTENT_TYPE)
+                    .body(body.clone())
             })
             .await?;
         self.read(response).await
@@ -269,7 +327,11 @@ impl Client {
         let url = format!("{}{path}", self.inner.access.url);
         let mut pause = FIRST_PAUSE;
         for tries in 1.. {
-            let request = self.inner.http.request(method.clone(), &url).bearer_auth(&self.inner.access.token);
+            let request = self
+                .inner
+                .http
+                .request(method.clone(), &url)
+                .bearer_auth(&self.inner.access.token);
             let (error, wait) = match prepare(request).send().await {
                 Ok(response) if response.status().is_success() => return Ok(response),
                 Ok(response) => {
@@ -278,7 +340,13 @@ impl Client {
                 }
                 Err(error) => {
                     let reason = innermost(&error);
-                    (Error::Unreachable { url: self.inner.access.url.clone(), reason }, None)
+                    (
+                        Error::Unreachable {
+                            url: self.inner.access.url.clone(),
+                            reason,
+                        },
+                        None,
+                    )
                 }
             };
             if !error.is_retryable() || tries >= TRIES {
@@ -292,7 +360,10 @@ impl Client {
 
     pub(crate) async fn body(&self, response: Response) -> Result<Bytes, Error> {
         let url = response.url().to_string();
-        response.bytes().await.map_err(|error| Error::BadAnswer { url, reason: innermost(&error) })
+        response.bytes().await.map_err(|error| Error::BadAnswer {
+            url,
+            reason: innermost(&error),
+        })
     }
 
     async fn read<T: DeserializeOwned>(&self, response: Response) -> Result<T, Error> {
@@ -312,12 +383,15 @@ impl Client {
     }
 }
 
-fn accept_msgpack(request: RequestBuilder) -> RequestBuilder {
+/// Asks for MessagePack: values as they are stored, and answers that need no number's text read.
+pub(crate) fn accept_msgpack(request: RequestBuilder) -> RequestBuilder {
     request.header(ACCEPT, MSGPACK_CONTENT_TYPE)
 }
 
 fn encode<T: Serialize>(value: &T) -> Result<Bytes, Error> {
-    codec::encode_named(value).map(Bytes::from).map_err(|error| Error::Encode(error.to_string()))
+    codec::encode_named(value)
+        .map(Bytes::from)
+        .map_err(|error| Error::Encode(error.to_string()))
 }
 
 fn retry_after(response: &Response) -> Option<Duration> {

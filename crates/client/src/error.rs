@@ -9,7 +9,9 @@ use millstream_types::JobId;
 #[non_exhaustive]
 pub enum Error {
     /// No gateway answers.
-    #[error("no gateway answers at {url}: {reason}; start one with `millstream up`, or name another in MILLSTREAM_GATEWAY")]
+    #[error(
+        "no gateway answers at {url}: {reason}; start one with `millstream up`, or name another in MILLSTREAM_GATEWAY"
+    )]
     Unreachable {
         /// Its address.
         url: String,

@@ -31,7 +31,14 @@ pub struct EventStream {
 
 impl EventStream {
     pub(crate) fn new(client: Client, job: JobId) -> Self {
-        Self { client, job, last_id: None, body: None, buffer: BytesMut::new(), over: false }
+        Self {
+            client,
+            job,
+            last_id: None,
+            body: None,
+            buffer: BytesMut::new(),
+            over: false,
+        }
     }
 
     /// The next event; `None` after the job's end.
@@ -46,7 +53,9 @@ impl EventStream {
             }
             let body = match &mut self.body {
                 Some(body) => body,
-                None => self.body.insert(open(&self.client, self.job, self.last_id.as_deref()).await?),
+                None => self
+                    .body
+                    .insert(open(&self.client, self.job, self.last_id.as_deref()).await?),
             };
             match body.next().await {
                 Some(Ok(chunk)) => self.buffer.extend_from_slice(&chunk),
@@ -67,14 +76,18 @@ impl EventStream {
             let block = self.buffer.split_to(end + 2);
             let text = String::from_utf8_lossy(&block);
             let field = |name: &str| {
-                text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)
+                text.lines()
+                    .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
+                    .map(str::trim)
             };
             if let Some(id) = field("id") {
                 self.last_id = Some(id.to_owned());
             }
             let Some(data) = field("data") else { continue };
             let event = if field("event") == Some("snapshot") {
-                serde_json::from_str(data).ok().map(|view| Event::Snapshot(Box::new(view)))
+                serde_json::from_str(data)
+                    .ok()
+                    .map(|view| Event::Snapshot(Box::new(view)))
             } else {
                 serde_json::from_str(data).ok().map(Event::Job)
             };
@@ -91,10 +104,14 @@ async fn open(
     last_id: Option<&str>,
 ) -> Result<BoxStream<'static, reqwest::Result<Bytes>>, Error> {
     let response = client
-        .send(Method::GET, &format!("/v1/jobs/{job}/events"), |request| match last_id {
-            Some(id) => request.header("last-event-id", id),
-            None => request,
-        })
+        .send(
+            Method::GET,
+            &format!("/v1/jobs/{job}/events"),
+            |request| match last_id {
+                Some(id) => request.header("last-event-id", id),
+                None => request,
+            },
+        )
         .await?;
     Ok(response.bytes_stream().boxed())
 }
@@ -102,7 +119,10 @@ async fn open(
 fn is_last(event: &Event) -> bool {
     use millstream_protocol::wire::JobEventKind;
     match event {
-        Event::Job(JobEvent { kind: JobEventKind::State { state, .. }, .. }) => state.is_terminal(),
+        Event::Job(JobEvent {
+            kind: JobEventKind::State { state, .. },
+            ..
+        }) => state.is_terminal(),
         Event::Job(_) => false,
         Event::Snapshot(view) => view.state.is_terminal(),
     }
@@ -110,6 +130,9 @@ fn is_last(event: &Event) -> bool {
 
 impl std::fmt::Debug for EventStream {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("EventStream").field("job", &self.job).field("last_id", &self.last_id).finish_non_exhaustive()
+        f.debug_struct("EventStream")
+            .field("job", &self.job)
+            .field("last_id", &self.last_id)
+            .finish_non_exhaustive()
     }
 }

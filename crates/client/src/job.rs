@@ -38,7 +38,10 @@ pub struct TaskBuilder<'j> {
 impl Job {
     /// A job without tasks, called `name` in lists.
     pub fn new(name: impl Into<String>) -> Self {
-        let request = JobRequest { name: Some(name.into()), ..JobRequest::default() };
+        let request = JobRequest {
+            name: Some(name.into()),
+            ..JobRequest::default()
+        };
         Self { request, fault: None }
     }
 
@@ -61,20 +64,35 @@ impl Job {
 
     /// A task that runs a program; its value is what it writes to standard output.
     pub fn command<A: Into<String>>(&mut self, argv: impl IntoIterator<Item = A>) -> TaskBuilder<'_> {
-        let argv = argv.into_iter().map(|word| Arg::Literal(word.into().into())).collect();
-        self.begin(TaskRequest { op: "command".to_owned(), argv, ..TaskRequest::default() })
+        let argv = argv
+            .into_iter()
+            .map(|word| Arg::Literal(word.into().into()))
+            .collect();
+        self.begin(TaskRequest {
+            op: "command".to_owned(),
+            argv,
+            ..TaskRequest::default()
+        })
     }
 
     /// A task that calls a native function, such as `demo:add`.
     pub fn call(&mut self, function: impl Into<String>) -> TaskBuilder<'_> {
         let function = Some(function.into());
-        self.begin(TaskRequest { op: "native".to_owned(), function, ..TaskRequest::default() })
+        self.begin(TaskRequest {
+            op: "native".to_owned(),
+            function,
+            ..TaskRequest::default()
+        })
     }
 
     /// A task that runs a query.
     pub fn sql(&mut self, query: impl Into<String>) -> TaskBuilder<'_> {
         let query = Some(query.into());
-        self.begin(TaskRequest { op: "sql".to_owned(), query, ..TaskRequest::default() })
+        self.begin(TaskRequest {
+            op: "sql".to_owned(),
+            query,
+            ..TaskRequest::default()
+        })
     }
 
     /// Wants the result of a task. Without any, the results that no other task reads are wanted.
@@ -122,9 +140,23 @@ impl TaskBuilder<'_> {
         self
     }
 
+    /// Adds the path of a file with another task's output as the next argument of a command.
+    pub fn file_arg(mut self, task: &TaskHandle) -> Self {
+        self.task.argv.push(Arg::Task(TaskRef::new(&task.0)));
+        self
+    }
+
     /// Feeds another task's output to a command's standard input.
     pub fn stdin(mut self, task: &TaskHandle) -> Self {
         self.task.stdin = Some(TaskRef::new(&task.0));
+        self
+    }
+
+    /// Puts another task's output into a command's scratch folder under this name.
+    pub fn file(mut self, name: impl Into<String>, task: &TaskHandle) -> Self {
+        self.task
+            .files_in
+            .insert(name.into(), Arg::Task(TaskRef::new(&task.0)));
         self
     }
 
@@ -136,7 +168,9 @@ impl TaskBuilder<'_> {
 
     /// Adds a table to a query.
     pub fn table(mut self, name: impl Into<String>, path: impl Into<String>) -> Self {
-        self.task.tables.insert(name.into(), TableSource::Path(path.into()));
+        self.task
+            .tables
+            .insert(name.into(), TableSource::Path(path.into()));
         self
     }
 

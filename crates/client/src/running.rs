@@ -9,7 +9,7 @@ use millstream_types::JobId;
 use reqwest::{Method, StatusCode};
 use serde::de::DeserializeOwned;
 
-use crate::client::path_segment;
+use crate::client::{accept_msgpack, path_segment};
 use crate::{Client, Error, EventStream};
 
 /// How long one request waits for the job's end before it asks again.
@@ -59,9 +59,17 @@ impl Running {
     /// [`Error::JobFailed`] if it did not succeed; no gateway.
     pub async fn wait(&self) -> Result<Finished, Error> {
         loop {
-            let view: JobView = self.client.get(&format!("/v1/jobs/{}?wait={WAIT_SECONDS}s", self.id)).await?;
+            let view: JobView = self
+                .client
+                .get(&format!("/v1/jobs/{}?wait={WAIT_SECONDS}s", self.id))
+                .await?;
             match view.state {
-                JobState::Succeeded => return Ok(Finished { running: self.clone(), view }),
+                JobState::Succeeded => {
+                    return Ok(Finished {
+                        running: self.clone(),
+                        view,
+                    });
+                }
                 JobState::Failed | JobState::Cancelled => {
                     return Err(Error::JobFailed {
                         job: self.id,
@@ -102,16 +110,16 @@ impl Finished {
     ///
     /// # Errors
     /// No such result, or one that was let go; no gateway.
-    pub async fn stream(
-        &self,
-        key: &str,
-    ) -> Result<impl Stream<Item = Result<Bytes, Error>> + use<>, Error> {
+    pub async fn stream(&self, key: &str) -> Result<impl Stream<Item = Result<Bytes, Error>> + use<>, Error> {
         use futures::StreamExt as _;
         let response = self.open(key).await?;
         let url = response.url().to_string();
-        Ok(response
-            .bytes_stream()
-            .map(move |chunk| chunk.map_err(|error| Error::BadAnswer { url: url.clone(), reason: error.to_string() })))
+        Ok(response.bytes_stream().map(move |chunk| {
+            chunk.map_err(|error| Error::BadAnswer {
+                url: url.clone(),
+                reason: error.to_string(),
+            })
+        }))
     }
 
     /// A native function's value.
@@ -120,19 +128,30 @@ impl Finished {
     /// As [`Finished::bytes`], or a value of another type.
     pub async fn value<T: DeserializeOwned>(&self, key: &str) -> Result<T, Error> {
         let bytes = self.bytes(key).await?;
-        codec::decode(&bytes).map_err(|error| Error::Decode { key: key.to_owned(), reason: error.to_string() })
+        codec::decode(&bytes).map_err(|error| Error::Decode {
+            key: key.to_owned(),
+            reason: error.to_string(),
+        })
     }
 
     /// The bytes of a job's only result.
     pub(crate) async fn only_bytes(&self) -> Result<Bytes, Error> {
-        let key = self.view.results.first().map_or_else(|| "0".to_owned(), |result| result.key.clone());
+        let key = self
+            .view
+            .results
+            .first()
+            .map_or_else(|| "0".to_owned(), |result| result.key.clone());
         self.bytes(&key).await
     }
 
     async fn open(&self, key: &str) -> Result<reqwest::Response, Error> {
         let path = format!("/v1/jobs/{}/results/{}", self.running.id, path_segment(key));
         loop {
-            let response = self.running.client.send(Method::GET, &path, |request| request).await?;
+            let response = self
+                .running
+                .client
+                .send(Method::GET, &path, accept_msgpack)
+                .await?;
             // Lost since its job's end, and being made again.
             if response.status() == StatusCode::ACCEPTED {
                 self.running.wait_again().await?;

@@ -41,11 +41,19 @@ fn run() -> anyhow::Result<()> {
         loader = loader.flag(key, key, value);
     }
     let settings = loader.load()?;
-    millstream_telemetry::init(&LogOptions { level: settings.log.level.clone(), ..LogOptions::default() })?;
+    millstream_telemetry::init(&LogOptions {
+        level: settings.log.level.clone(),
+        ..LogOptions::default()
+    })?;
     let names = Names::new(settings.cluster.name.clone());
     let bus = AmqpBus::new(settings.broker.connection_url().expose(), names)?;
     let service = WorkerService {
-        secret: settings.cluster.secret.as_ref().map(|secret| secret.expose().to_owned()).unwrap_or_default(),
+        secret: settings
+            .cluster
+            .secret
+            .as_ref()
+            .map(|secret| secret.expose().to_owned())
+            .unwrap_or_default(),
         data: settings.data.clone(),
         all_files: false,
         shares_process: false,
