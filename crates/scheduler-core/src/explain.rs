@@ -17,6 +17,7 @@ pub(crate) fn sentences(cx: &Shared, job: &Job, task: u32) -> Vec<String> {
         told.push("The job is being stopped; workers are answering.".to_owned());
     }
     told.push(match job.cols.state(task) {
+        TaskState::Waiting if job.index.dep_count(&job.graph, task) == 0 => ready(cx, job, task),
         TaskState::Waiting => waiting(job, task),
         TaskState::Ready => ready(cx, job, task),
         TaskState::Delayed => delayed(job, task),
@@ -43,9 +44,6 @@ fn waiting(job: &Job, task: u32) -> String {
             }
         }
     });
-    if missing == 0 {
-        return "It has no inputs to wait for; tasks before it in the job's order are started first.".to_owned();
-    }
     let more = if missing > names.len() { ", …" } else { "" };
     format!("It waits for {missing} input(s): {}{more}.", names.join(", "))
 }

@@ -112,6 +112,7 @@ impl Job {
         self.cols.consumed[target as usize] += consumed;
         let mut moved = self.alias.sources(task).to_vec();
         moved.push(task);
+        self.recall_readers(cx, &moved);
         self.alias.replace(task, target);
         self.transition(cx, task, TaskState::Replaced);
         if is_wanted {
@@ -127,6 +128,20 @@ impl Job {
                 self.require(cx, target);
             }
             _ => {}
+        }
+    }
+
+    /// Readers that were sent ahead wait for an object that will never be: they come back.
+    fn recall_readers(&mut self, cx: &mut Shared, replaced: &[u32]) {
+        let mut readers = Vec::new();
+        for task in replaced {
+            self.index
+                .for_each_reader(&self.graph, *task, |reader| readers.push(reader));
+        }
+        for reader in readers {
+            if self.cols.state(reader) == TaskState::Assigned {
+                self.ask_cancel(cx, reader, true);
+            }
         }
     }
 

@@ -47,7 +47,7 @@ impl ReadyQueue {
     /// Adds a contiguous range of roots.
     pub(crate) fn push_root_range(&mut self, class: ReadyClass, first: u32, end: u32) {
         if first < end {
-            self.lane(class).roots.push_back(Roots::Range { next: first, end });
+            self.lane(class).insert(Roots::Range { next: first, end });
         }
     }
 
@@ -61,7 +61,7 @@ impl ReadyQueue {
         if natural && (last.1 - first.1) as usize == tasks.len() - 1 {
             self.push_root_range(class, first.1, last.1 + 1);
         } else {
-            self.lane(class).roots.push_back(Roots::List { tasks, at: 0 });
+            self.lane(class).insert(Roots::List { tasks, at: 0 });
         }
     }
 
@@ -95,7 +95,7 @@ impl ReadyQueue {
         match lane.roots.front_mut() {
             Some(Roots::Range { next, .. }) if *next == task + 1 => *next = task,
             Some(Roots::List { tasks, at }) if *at > 0 && tasks[*at - 1].1 == task => *at -= 1,
-            _ => lane.roots.push_front(Roots::Range {
+            _ => lane.insert(Roots::Range {
                 next: task,
                 end: task + 1,
             }),
@@ -152,10 +152,14 @@ impl ReadyQueue {
 
 impl Lane {
     fn peek_root(&self) -> Option<(u32, u32)> {
-        self.roots.front().map(|roots| match roots {
-            Roots::Range { next, .. } => (*next, *next),
-            Roots::List { tasks, at } => tasks[*at],
-        })
+        self.roots.front().map(Roots::first)
+    }
+
+    /// Keeps the runs of roots sorted by their first.
+    fn insert(&mut self, roots: Roots) {
+        let place = roots.first().0;
+        let at = self.roots.partition_point(|other| other.first().0 < place);
+        self.roots.insert(at, roots);
     }
 
     fn advance_root(&mut self) {
@@ -164,13 +168,27 @@ impl Lane {
             Roots::Range { next, .. } => *next += 1,
             Roots::List { at, .. } => *at += 1,
         }
-        if front.len() == 0 {
-            self.roots.pop_front();
+        let is_done = front.len() == 0;
+        let place = if is_done { u32::MAX } else { front.first().0 };
+        let is_first = self.roots.get(1).is_none_or(|second| place < second.first().0);
+        if (is_done || !is_first)
+            && let Some(front) = self.roots.pop_front()
+            && !is_done
+        {
+            self.insert(front);
         }
     }
 }
 
 impl Roots {
+    /// Order and task of the first. A run without tasks is never kept.
+    fn first(&self) -> (u32, u32) {
+        match self {
+            Self::Range { next, .. } => (*next, *next),
+            Self::List { tasks, at } => tasks[*at],
+        }
+    }
+
     fn len(&self) -> usize {
         match self {
             Self::Range { next, end } => (end - next) as usize,

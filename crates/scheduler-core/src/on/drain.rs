@@ -55,6 +55,14 @@ pub(crate) fn replicated(core: &mut SchedulerCore, no: WorkerNo, msg: &JobObject
     }
 }
 
+/// Goes on with a drain when the last task is off the worker.
+pub(crate) fn advance_if_idle(core: &mut SchedulerCore, no: WorkerNo) {
+    let worker = &core.cx.workers[no];
+    if worker.state == WorkerState::Draining && worker.assigned() == 0 {
+        advance(core, no);
+    }
+}
+
 /// Copies what only this worker holds; lets it go when there is nothing left.
 pub(crate) fn advance(core: &mut SchedulerCore, no: WorkerNo) {
     if core.cx.workers[no].assigned() > 0 || copies_under_way(core) > 0 {

@@ -1,6 +1,7 @@
 //! Outputs and extensions.
 
 use millstream_protocol::wire::{ExtendedMsg, FinishedMsg};
+use millstream_protocol::{ErrorKind, TaskError};
 use millstream_types::Attempt;
 
 use crate::core::SchedulerCore;
@@ -31,6 +32,7 @@ pub(crate) fn finished(core: &mut SchedulerCore, no: WorkerNo, msg: FinishedMsg)
             }
         }
     }
+    super::drain::advance_if_idle(core, no);
 }
 
 /// Tells whether the report was current and its output is held.
@@ -98,17 +100,24 @@ pub(crate) fn extended(core: &mut SchedulerCore, no: WorkerNo, msg: ExtendedMsg)
         return;
     }
     job.unbind(cx, task);
-    let counts = if job.cols.has(task, flag::EXTENDED) {
-        // A later run of it: the first extension stands.
-        Ok(true)
-    } else {
-        job.extend(cx, task, msg.extension)
+    // A worker keeps no output of a task that another one stands in for.
+    let has_output = msg.extension.replacement.is_none();
+    let counts = match job.cols.has(task, flag::EXTENDED) {
+        // A later run of it: the first extension stands, and that left it its own output.
+        true if has_output => Ok(true),
+        true => Err(TaskError::new(
+            ErrorKind::Internal,
+            "a later run wants another task in its place, and the first did not",
+        )),
+        false => job.extend(cx, task, msg.extension),
     };
     match counts {
         Ok(true) => job.store(cx, task, no, msg.attempt, msg.bytes.as_u64()),
-        Ok(false) => job.refuse(cx, task, no, msg.attempt),
+        Ok(false) => {}
         Err(error) => {
-            job.refuse(cx, task, no, msg.attempt);
+            if has_output {
+                job.refuse(cx, task, no, msg.attempt);
+            }
             job.on_failure(cx, task, error);
         }
     }

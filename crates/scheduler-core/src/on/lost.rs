@@ -21,7 +21,6 @@ pub(crate) fn worker_lost(core: &mut SchedulerCore, no: WorkerNo) {
     let unsent = worker.outbox.unsent();
     worker.end_session();
     worker.state = WorkerState::Lost;
-    worker.load = None;
     worker.retracting = 0;
     let (id, name) = (worker.info.worker, worker.info.name.clone());
     core.cx.notes.push(Note::WorkerGone { worker: id });
@@ -53,6 +52,7 @@ pub(crate) fn worker_lost(core: &mut SchedulerCore, no: WorkerNo) {
         }
     }
     let worker = &mut core.cx.workers[no];
+    worker.load = None;
     worker.stored_bytes = 0;
     worker.objects = 0;
 }

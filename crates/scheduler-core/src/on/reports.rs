@@ -6,6 +6,7 @@ use millstream_protocol::wire::{
 };
 use millstream_types::Attempt;
 
+use super::drain;
 use super::finished::forget;
 use crate::Note;
 use crate::core::SchedulerCore;
@@ -56,6 +57,7 @@ pub(crate) fn returned(core: &mut SchedulerCore, no: WorkerNo, msg: &ReturnedMsg
     for ((task, attempt), outcome) in msg.tasks.iter().zip(msg.attempts.iter()).zip(&msg.outcomes) {
         returned_one(cx, job, no, *task, Attempt::from_packed(*attempt), *outcome);
     }
+    drain::advance_if_idle(core, no);
 }
 
 fn returned_one(

@@ -80,7 +80,8 @@ fn an_extension_without_replacement_leaves_the_output_and_adds_wanted_ones() {
 
 #[test]
 fn the_extension_of_a_later_run_is_ignored() {
-    let mut bench = Bench::with_workers(&[1]);
+    let mut bench = Bench::with_workers(&[4]);
+    bench.has_faults = true;
     let mut graph = chain(2);
     graph.outputs.push(0);
     let job = bench.submit(&graph);

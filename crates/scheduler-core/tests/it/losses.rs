@@ -195,7 +195,7 @@ fn workers_that_cannot_reach_each_other_do_not_stop_a_job() {
         let row = bench.workers[at].tasks[&(job, join.0)].clone();
         let far = row.inputs.iter().find(|(_, _, holders)| !holders.is_empty()).cloned();
         let Some((input, attempt, holders)) = far else { break };
-        let holder = bench.workers[at].peers[&holders[0]];
+        let holder = holders[0];
         bench.workers[at].gone(
             job,
             join.0,

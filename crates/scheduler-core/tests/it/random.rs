@@ -78,6 +78,7 @@ proptest! {
         faults in prop::collection::vec((any::<u8>(), 0..3_usize, any::<u32>()), 1..12),
     ) {
         let mut bench = Bench::with_workers(&[1, 2, 1]);
+        bench.has_faults = true;
         for worker in &mut bench.workers {
             worker.strict = false;
         }

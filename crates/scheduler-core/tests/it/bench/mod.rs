@@ -35,6 +35,7 @@ pub(crate) struct Bench {
     /// Frames that the network lost, on request.
     pub(crate) lose_frames_to: Option<usize>,
     pub(crate) checks: bool,
+    pub(crate) has_faults: bool,
     next_job: u128,
 }
 
@@ -76,6 +77,7 @@ impl Bench {
             notes: Vec::new(),
             lose_frames_to: None,
             checks: true,
+            has_faults: false,
             next_job: 1,
         };
         bench.apply(SchedulerEvent::BrokerUp);
@@ -275,11 +277,19 @@ impl Bench {
         self.step();
     }
 
-    /// Plays perfect workers until nothing moves.
+    /// Plays perfect workers until nothing moves. Inputs that are nowhere are reported, if faults are allowed.
     pub(crate) fn run(&mut self) {
         loop {
             let mut moved = false;
             for at in 0..self.workers.len() {
+                let gone = self.unfetchable(at);
+                assert!(gone.is_empty() || self.has_faults, "{gone:?}");
+                moved |= !gone.is_empty();
+                for (job, task, input) in gone {
+                    if self.workers[at].tasks.contains_key(&(job, task)) {
+                        self.workers[at].gone(job, task, input);
+                    }
+                }
                 let ready = self.runnable(at);
                 moved |= !ready.is_empty();
                 for (job, tasks) in ready {
@@ -294,31 +304,52 @@ impl Bench {
         }
     }
 
+    fn is_at(&self, holder: WorkerId, object: (JobId, u32), attempt: Attempt) -> bool {
+        self.workers.iter().any(|other| {
+            other.info.worker == holder && other.objects.get(&object).is_some_and(|(held, _)| *held == attempt)
+        })
+    }
+
     /// The tasks of a worker whose inputs are where the leader said.
     pub(crate) fn runnable(&self, at: usize) -> BTreeMap<JobId, Vec<u32>> {
         let worker = &self.workers[at];
         let mut ready: BTreeMap<JobId, Vec<u32>> = BTreeMap::new();
         for ((job, task), row) in &worker.tasks {
-            let is_there = |input: &(u32, Attempt, Vec<u32>)| {
-                let object = (*job, input.0);
-                if input.2.is_empty() {
-                    return worker.objects.get(&object).is_some_and(|(attempt, _)| *attempt == input.1);
-                }
-                let found = input.2.iter().any(|number| {
-                    let holder = worker.peers[number];
-                    self.workers.iter().any(|other| {
-                        other.info.worker == holder
-                            && other.objects.get(&object).is_some_and(|(attempt, _)| *attempt == input.1)
-                    })
-                });
-                assert!(found, "task {task}: input {input:?} is nowhere");
-                true
-            };
-            if row.inputs.iter().all(is_there) {
+            let mut inputs = row.inputs.iter();
+            let is_there = inputs.all(|(input, attempt, holders)| {
+                let object = (*job, *input);
+                self.is_at(worker.info.worker, object, *attempt)
+                    || holders.iter().any(|holder| self.is_at(*holder, object, *attempt))
+            });
+            if is_there {
                 ready.entry(*job).or_default().push(*task);
             }
         }
         ready
+    }
+
+    /// The tasks of a worker with an input that nobody has whom the leader named.
+    fn unfetchable(&self, at: usize) -> Vec<(JobId, u32, GoneInput)> {
+        let worker = &self.workers[at];
+        let mut gone = Vec::new();
+        for ((job, task), row) in &worker.tasks {
+            let lost = row.inputs.iter().find(|(input, attempt, holders)| {
+                let object = (*job, *input);
+                let comes = worker.tasks.get(&object).is_some_and(|row| row.attempt == *attempt);
+                let is_here = comes || self.is_at(worker.info.worker, object, *attempt);
+                !is_here && !holders.iter().any(|holder| self.is_at(*holder, object, *attempt))
+            });
+            if let Some((input, attempt, holders)) = lost {
+                let input = GoneInput {
+                    task: TaskIdx(*input),
+                    attempt: *attempt,
+                    gone_at: holders.clone(),
+                    unreachable: vec![],
+                };
+                gone.push((*job, *task, input));
+            }
+        }
+        gone
     }
 
     /// Which worker has a task.

@@ -20,8 +20,8 @@ pub(crate) struct Row {
     pub(crate) priority: u64,
     pub(crate) index: Option<u32>,
     pub(crate) flags: u16,
-    /// Producer, generation, holders' peer numbers.
-    pub(crate) inputs: Vec<(u32, Attempt, Vec<u32>)>,
+    /// Producer, generation, holders.
+    pub(crate) inputs: Vec<(u32, Attempt, Vec<WorkerId>)>,
 }
 
 /// A worker that does what the test says.
@@ -195,8 +195,7 @@ impl FakeWorker {
             let deps = msg.dep_offsets[row] as usize..msg.dep_offsets[row + 1] as usize;
             let inputs = deps.map(|at| {
                 let holders = msg.holder_offsets[at] as usize..msg.holder_offsets[at + 1] as usize;
-                let holders = msg.holders[holders].to_vec();
-                assert!(holders.iter().all(|number| self.peers.contains_key(number)), "unknown peer");
+                let holders = msg.holders[holders].iter().map(|number| self.peers[number]).collect();
                 (msg.dep_tasks[at], Attempt::from_packed(msg.dep_attempts[at]), holders)
             });
             let assigned = Row {
@@ -299,8 +298,11 @@ impl FakeWorker {
     pub(crate) fn extend(&mut self, job: JobId, task: u32, extension: GraphExtension) {
         let row = self.tasks.remove(&(job, task)).unwrap();
         let bytes = ByteSize::new(1);
-        self.objects.insert((job, task), (row.attempt, 1));
         self.executed.push((job, task));
+        let is_replaced = extension.replacement.is_some();
+        if !is_replaced {
+            self.objects.insert((job, task), (row.attempt, 1));
+        }
         self.say(FromWorker::Extended(ExtendedMsg {
             job,
             task: TaskIdx(task),
@@ -309,6 +311,10 @@ impl FakeWorker {
             duration_us: 10,
             extension,
         }));
+        if is_replaced {
+            // What waits for its output here waits for another task now.
+            self.drop_task(job, task);
+        }
     }
 
     pub(crate) fn fail(&mut self, job: JobId, task: u32, kind: ErrorKind) {
