@@ -1,1 +1,138 @@
-//! millstream-sim
+//! A deterministic simulator of a whole cluster: the real scheduler and worker cores and their session code, under a
+//! simulated clock, network, broker and state store, with faults that a seed decides.
+//!
+//! Owns nothing that leaves the process: no thread, no clock, no I/O. A run is a pure function of its seed and
+//! configuration. After each event the cores' own invariants are checked; in the end every job must have come to the
+//! outcome that it has without faults, and nothing may be left anywhere.
+
+mod client;
+mod config;
+mod faults;
+mod graphs;
+mod model;
+mod network;
+mod report;
+mod scheduler;
+mod store;
+mod story;
+mod worker;
+mod world;
+
+use std::ops::Range;
+
+pub use config::SimConfig;
+pub use report::{SimFailure, SimReport};
+
+use client::Phase;
+use millstream_types::JobId;
+use story::Story;
+use world::World;
+
+/// Simulates one cluster until all is done and gone.
+///
+/// # Errors
+/// A [`SimFailure`] with the story of what went before, if anything was wrong.
+pub fn run_seed(seed: u64, config: &SimConfig) -> Result<SimReport, Box<SimFailure>> {
+    match simulate(seed, config, Story::default()) {
+        Ok(report) => Ok(report),
+        // The same run again, with somebody to listen.
+        Err(quiet) => {
+            let story = Story::of(quiet.job, config.story_lines);
+            Err(Box::new(
+                simulate(seed, config, story)
+                    .err()
+                    .map_or(quiet.failure, |told| told.failure),
+            ))
+        }
+    }
+}
+
+/// Simulates a range of seeds, and adds up what they tell.
+///
+/// # Errors
+/// The first failure.
+pub fn run_range(seeds: Range<u64>, config: &SimConfig) -> Result<SimReport, Box<SimFailure>> {
+    let mut total = SimReport::default();
+    for seed in seeds {
+        total.add(&run_seed(seed, config)?);
+    }
+    Ok(total)
+}
+
+/// A failure, and the job it is about.
+struct Failed {
+    failure: SimFailure,
+    job: Option<JobId>,
+}
+
+fn simulate(seed: u64, config: &SimConfig, story: Story) -> Result<SimReport, Failed> {
+    let mut world = World::new(seed, config, story);
+    let limit = (config.fault_ms + config.rest_ms) * 1000;
+    while world.failure.is_none() {
+        if !world.step() || world.elapsed() > limit {
+            let (what, job) = world.why_not_done();
+            world.fail(job, what);
+        }
+        if world.is_at_rest() {
+            break;
+        }
+    }
+    match world.failure.take() {
+        None => {
+            world.report.time_ms = world.elapsed() / 1000;
+            Ok(world.report)
+        }
+        Some((reason, job)) => Err(Failed {
+            failure: SimFailure {
+                seed,
+                config: config.clone(),
+                at_ms: world.elapsed() / 1000,
+                reason,
+                story: world.story.into_lines(),
+            },
+            job,
+        }),
+    }
+}
+
+impl World {
+    /// Moves on from trouble to cleaning up; true when nothing is left.
+    fn is_at_rest(&mut self) -> bool {
+        if self.is_troubled || self.elapsed() < self.config.fault_ms * 1000 && self.config.has_faults() {
+            return false;
+        }
+        if !self.is_cleaning {
+            self.is_cleaning = self.clients_are(Phase::Done);
+            return false;
+        }
+        self.report.events.is_multiple_of(16)
+            && self.clients_are(Phase::Removed)
+            && self.broker.intake.is_empty()
+            && self.workers.iter().all(|worker| worker.leftovers().is_none())
+    }
+
+    /// What keeps the world from coming to rest.
+    fn why_not_done(&self) -> (String, Option<JobId>) {
+        let end = if self.is_cleaning {
+            Phase::Removed
+        } else {
+            Phase::Done
+        };
+        if let Some(client) = self.clients.iter().find(|client| client.phase != end) {
+            let reason = format!("job {} is stuck: its client is {:?}", client.job, client.phase);
+            return (reason, Some(client.job));
+        }
+        if let Some(delivery) = self.broker.intake.front() {
+            let job = delivery.msg.job;
+            return (
+                format!("the submission of {job} is never acknowledged"),
+                Some(job),
+            );
+        }
+        let leftover = self.workers.iter().find_map(|worker| worker.leftovers());
+        (
+            leftover.unwrap_or_else(|| "nothing happens any more".to_owned()),
+            None,
+        )
+    }
+}

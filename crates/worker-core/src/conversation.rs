@@ -112,7 +112,9 @@ impl Conversation {
             // Two leaders of one term: the store's fencing decides, and the wrong one falls silent.
             return;
         }
-        if hello.term > self.known_term {
+        // A leader that connected anew listens elsewhere; what was sent to its old queue is lost.
+        let has_moved = self.live.as_ref().is_some_and(|live| live.leader_queue != hello.queue);
+        if hello.term > self.known_term || has_moved {
             self.live = None;
             self.last_opened = None;
         }
@@ -138,9 +140,9 @@ impl Conversation {
         })
     }
 
-    /// A queue is gone. If it is the leader's, the next Hello says where it is now.
+    /// A queue is gone. If it is the session's, the next Hello says where the leader is now.
     pub(crate) fn unroutable(&mut self, queue: &str) {
-        if self.leader.as_ref().is_some_and(|leader| leader.queue == queue) {
+        if self.live.as_ref().is_some_and(|live| live.leader_queue == queue) {
             self.live = None;
             self.wanted = false;
         }

@@ -1,0 +1,343 @@
+//! Simulated clients: each submits a job, watches it, perhaps cancels it, reads its results and removes it at the end.
+
+use std::collections::BTreeMap;
+
+use millstream_protocol::codec;
+use millstream_protocol::graph::Graph;
+use millstream_protocol::wire::{
+    FromGateway, GatewayRequest, GraphSource, JobAnswer, JobOptions, JobState, ObjectLocation, RequestError,
+    Response, ResultEntry, SubmitMsg, ToGateway,
+};
+use millstream_types::{ContentKey, JobId, ObjectId, TaskIdx, WorkerId};
+use rand::Rng;
+
+use crate::graphs::random_graph;
+use crate::model::{self, Expected};
+use crate::network::{GATEWAY, Message, Owner};
+use crate::world::{Event, World};
+
+/// Where a client is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// The job has to be submitted, or submitted again.
+    New,
+    /// The job is submitted; the client waits for its end.
+    Waiting,
+    /// The job has succeeded; the client reads its results.
+    Reading,
+    /// Nothing more is to be learned.
+    Done,
+    /// The job is gone.
+    Removed,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Client {
+    pub(crate) job: JobId,
+    msg: SubmitMsg,
+    wanted: Vec<TaskIdx>,
+    /// None where it depends on chance.
+    expected: Option<Expected>,
+    may_fail: bool,
+    pub(crate) phase: Phase,
+    cancel_at: Option<u64>,
+    values: BTreeMap<TaskIdx, u64>,
+    failed: Vec<WorkerId>,
+}
+
+impl World {
+    /// Adds clients that submit within the first half of the troubled time.
+    pub(crate) fn add_clients(&mut self, count: u32) {
+        for client in 0..count as usize {
+            let graph = random_graph(&mut self.rng, &self.config);
+            let new = self.new_client(&graph);
+            self.clients.push(new);
+            let delay = if client == 0 {
+                0
+            } else {
+                self.rng.random_range(0..self.config.fault_ms * 500 + 1)
+            };
+            self.after(100_000 + delay, Event::Client(client));
+        }
+    }
+
+    fn new_client(&mut self, graph: &Graph) -> Client {
+        let job = JobId::from_u128(self.rng.random());
+        let encoded = codec::encode_named(graph).unwrap_or_default();
+        let is_cancelled = self.rng.random_bool(0.15);
+        Client {
+            job,
+            msg: SubmitMsg {
+                job,
+                body_hash: ContentKey::from_bytes([1; 32]),
+                name: "sim".to_owned(),
+                graph: GraphSource::Inline(encoded.into()),
+                options: JobOptions {
+                    priority: self.rng.random_range(-1..2),
+                    ..JobOptions::default()
+                },
+                reply_to: GATEWAY.to_owned(),
+                watch: self.rng.random_bool(0.5),
+                submitted_ms: 0,
+            },
+            wanted: graph.wanted().collect(),
+            expected: model::expected(graph),
+            may_fail: graph.ops.iter().any(|op| !op.determinate),
+            phase: Phase::New,
+            cancel_at: is_cancelled.then(|| self.now + self.rng.random_range(0..self.config.fault_ms * 1000)),
+            values: BTreeMap::new(),
+            failed: Vec::new(),
+        }
+    }
+
+    /// Whether every client has what it wanted.
+    pub(crate) fn clients_are(&self, phase: Phase) -> bool {
+        self.clients.iter().all(|client| client.phase == phase)
+    }
+
+    /// A client does what is next, and looks again later.
+    pub(crate) fn client_looks(&mut self, client: usize) {
+        let job = self.clients[client].job;
+        match self.clients[client].phase {
+            Phase::New => self.submit(client),
+            Phase::Waiting => {
+                let cancels = self.clients[client].cancel_at.is_some_and(|at| at <= self.now);
+                let request = match self.rng.random_bool(0.5) {
+                    _ if cancels => GatewayRequest::Cancel { job },
+                    true => GatewayRequest::Watch { job },
+                    false => GatewayRequest::Job { job },
+                };
+                self.ask(client, request);
+            }
+            Phase::Reading => {
+                let known = &self.clients[client].values;
+                let next = self.clients[client]
+                    .wanted
+                    .iter()
+                    .find(|task| !known.contains_key(task));
+                match next.copied() {
+                    Some(task) => {
+                        let failed = self.clients[client].failed.clone();
+                        self.ask(client, GatewayRequest::Locate { job, task, failed });
+                    }
+                    None => self.clients[client].phase = Phase::Done,
+                }
+            }
+            Phase::Done if self.is_cleaning => self.ask(client, GatewayRequest::Remove { job }),
+            Phase::Done => {}
+            Phase::Removed => return,
+        }
+        let delay = self.rng.random_range(100_000..800_000);
+        self.after(delay, Event::Client(client));
+    }
+
+    fn submit(&mut self, client: usize) {
+        self.clients[client].phase = Phase::Waiting;
+        // The gateway answers only after the broker's confirm.
+        if !self.broker.is_up(self.now) {
+            self.clients[client].phase = Phase::New;
+            return;
+        }
+        let msg = self.clients[client].msg.clone();
+        self.tell(Some(msg.job), || format!("{} is submitted", msg.job));
+        self.report.jobs += 1;
+        self.broker.submit(msg);
+        self.hand_out_intake();
+    }
+
+    fn ask(&mut self, client: usize, request: GatewayRequest) {
+        let Some(leader) = self.leader.clone() else { return };
+        if !self.broker.is_up(self.now) {
+            return;
+        }
+        self.next_request += 1;
+        self.requests.insert(self.next_request, client);
+        let request = FromGateway {
+            id: self.next_request,
+            reply_to: GATEWAY.to_owned(),
+            request,
+        };
+        self.send(Owner::Gateway, &leader.queue, Message::Request(Box::new(request)));
+    }
+
+    pub(crate) fn gateway_hears(&mut self, message: Message) {
+        let Message::Reply(reply) = message else { return };
+        match *reply {
+            ToGateway::Submitted {
+                job,
+                result: Err(error),
+            } => {
+                self.fail(Some(job), format!("job {job} was refused: {error}"));
+            }
+            ToGateway::Submitted { .. } => {}
+            ToGateway::Ended(answer) => {
+                let client = self
+                    .clients
+                    .iter()
+                    .position(|client| client.job == answer.meta.job);
+                if let Some(client) = client {
+                    self.client_hears(client, &answer);
+                }
+            }
+            ToGateway::Response { id, result } => {
+                let Some(client) = self.requests.remove(&id) else {
+                    return;
+                };
+                match result {
+                    Ok(response) => self.client_answered(client, response),
+                    Err(error) => self.client_refused(client, &error),
+                }
+            }
+        }
+    }
+
+    fn client_answered(&mut self, client: usize, response: Response) {
+        match (response, self.clients[client].phase) {
+            (Response::Job(_), Phase::Done) => self.clients[client].phase = Phase::Removed,
+            (Response::Job(answer), _) => self.client_hears(client, &answer),
+            (Response::Location(location), Phase::Reading) => self.client_reads(client, location),
+            _ => {}
+        }
+    }
+
+    fn client_refused(&mut self, client: usize, error: &RequestError) {
+        let (job, phase) = (self.clients[client].job, self.clients[client].phase);
+        match error {
+            RequestError::UnknownJob(_) if phase == Phase::Done => {
+                if self.is_cleaning {
+                    self.clients[client].phase = Phase::Removed;
+                }
+            }
+            // The store's data and the leader were both lost, or the submission is still on its way.
+            RequestError::UnknownJob(_) => {
+                let is_pending = self.broker.intake.iter().any(|delivery| delivery.msg.job == job);
+                if !is_pending && matches!(phase, Phase::Waiting | Phase::Reading) {
+                    self.tell(Some(job), || {
+                        format!("{job} is unknown and has to be submitted again")
+                    });
+                    self.clients[client].phase = Phase::New;
+                    self.clients[client].values.clear();
+                }
+            }
+            RequestError::WrongState(_) => {}
+            error => self.fail(Some(job), format!("job {job}: a request was refused: {error}")),
+        }
+    }
+
+    /// A client hears where its job stands.
+    fn client_hears(&mut self, client: usize, answer: &JobAnswer) {
+        let waiting = self.clients[client].phase == Phase::Waiting;
+        let state = answer.meta.state;
+        if !waiting || !state.is_terminal() {
+            return;
+        }
+        let Client {
+            job,
+            expected,
+            may_fail,
+            cancel_at,
+            ..
+        } = &self.clients[client];
+        let (job, may_fail) = (*job, *may_fail);
+        let is_right = match (state, expected) {
+            (JobState::Cancelled, _) => cancel_at.is_some(),
+            (JobState::Succeeded, Some(Expected::Fails)) => false,
+            (JobState::Failed, Some(Expected::Values(_))) => may_fail,
+            _ => true,
+        };
+        self.tell(Some(job), || format!("{job} is {}", state.name()));
+        if !is_right {
+            let error = answer
+                .meta
+                .error
+                .as_ref()
+                .map(ToString::to_string)
+                .unwrap_or_default();
+            self.fail(
+                Some(job),
+                format!(
+                    "job {job} is {} ({error}), expected {expected:?}",
+                    state.name(),
+                    expected = self.clients[client].expected
+                ),
+            );
+        }
+        self.clients[client].phase = if state == JobState::Succeeded {
+            Phase::Reading
+        } else {
+            Phase::Done
+        };
+    }
+
+    fn client_reads(&mut self, client: usize, location: ObjectLocation) {
+        let job = self.clients[client].job;
+        match location {
+            ObjectLocation::Held(entry) => self.client_fetches(client, &entry),
+            ObjectLocation::Pending { .. } => {}
+            // Made again after it was lost, an indeterminate job may come to another end.
+            ObjectLocation::Failed(_) if self.clients[client].may_fail => {
+                self.clients[client].phase = Phase::Done
+            }
+            ObjectLocation::Failed(error) => {
+                self.fail(
+                    Some(job),
+                    format!("a result of job {job} cannot be read: {error}"),
+                );
+            }
+        }
+    }
+
+    fn client_fetches(&mut self, client: usize, entry: &ResultEntry) {
+        let job = self.clients[client].job;
+        let known = &self.clients[client].values;
+        let asked = self.clients[client]
+            .wanted
+            .iter()
+            .find(|task| !known.contains_key(task))
+            .copied();
+        let Some(asked) = asked else { return };
+        let inline = entry.inline.as_deref().and_then(model::decode_value);
+        let object = ObjectId::new(job, entry.task);
+        let mut held = None;
+        for (holder, _) in &entry.holders {
+            let worker = self
+                .find_worker(*holder)
+                .filter(|worker| !self.workers[*worker].is_cut);
+            let found = worker.and_then(|worker| self.workers[worker].value(object, entry.attempt, None));
+            match found {
+                Some(found) => held = Some(found.value),
+                None => self.clients[client].failed.push(*holder),
+            }
+        }
+        if let (Some(inline), Some(held)) = (inline, held)
+            && inline != held
+        {
+            self.fail(
+                Some(job),
+                format!("the inlined result of {asked} of {job} is not the stored one"),
+            );
+        }
+        let Some(value) = inline.or(held) else { return };
+        self.clients[client].failed.clear();
+        if let Some(Expected::Values(values)) = &self.clients[client].expected {
+            let right = values
+                .iter()
+                .find(|(task, _)| *task == asked)
+                .map(|(_, value)| *value);
+            // The answer to an earlier question may arrive late: it is about another output.
+            let is_other = values.iter().any(|(_, other)| *other == value);
+            if right != Some(value) {
+                if !is_other {
+                    self.fail(
+                        Some(job),
+                        format!("task {asked} of {job} is {value}, expected {right:?}"),
+                    );
+                }
+                return;
+            }
+        }
+        self.tell(Some(job), || format!("result {asked} of {job} is read"));
+        self.clients[client].values.insert(asked, value);
+    }
+}
