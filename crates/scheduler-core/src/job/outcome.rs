@@ -32,7 +32,8 @@ impl Job {
             Some(_) => self.cols.counts.assigned == 0,
             None => self.cols.unfinished() == 0,
         };
-        if is_done {
+        // A worker that is still telling what it has may yet tell that a task grew the graph.
+        if is_done && !cx.workers.iter().any(|worker| worker.is_telling_of(self.no)) {
             self.end(cx);
         }
     }

@@ -88,6 +88,13 @@ pub(crate) fn extended(core: &mut SchedulerCore, no: WorkerNo, msg: ExtendedMsg)
         return;
     }
     if !job.is_given(task, no, msg.attempt) {
+        if is_adopted(job, no, &msg) {
+            // An inventory was quicker than this report: the output is known, its extension is not.
+            if job.extend(cx, task, msg.extension).is_err() {
+                cx.counters.impossible_messages += 1;
+            }
+            return;
+        }
         stale_object(cx, job, no, task, msg.attempt);
         return;
     }
@@ -121,6 +128,16 @@ pub(crate) fn extended(core: &mut SchedulerCore, no: WorkerNo, msg: ExtendedMsg)
             job.on_failure(cx, task, error);
         }
     }
+}
+
+fn is_adopted(job: &Job, no: WorkerNo, msg: &ExtendedMsg) -> bool {
+    let task = msg.task.0;
+    job.runs()
+        && msg.extension.replacement.is_none()
+        && job.cols.attempt(task) == msg.attempt
+        && matches!(job.cols.state(task), TaskState::Stored | TaskState::Released)
+        && !job.cols.has(task, flag::EXTENDED)
+        && (job.cols.state(task) == TaskState::Released || job.holders(task).any(|holder| holder == no))
 }
 
 /// A worker speaks of a job that is not here: it is over.

@@ -159,11 +159,13 @@ pub(crate) fn note_registration(core: &mut SchedulerCore, no: WorkerNo) {
 }
 
 /// Handles a batch, unless the recovery window is open and it is no inventory: then it waits.
+///
+/// Reports that were not acknowledged in the last session come between the inventory and its end, and count at once:
+/// what the inventory lacks is taken back only after them.
 pub(crate) fn handle_all(core: &mut SchedulerCore, no: WorkerNo, items: Vec<FromWorker>) {
     for item in items {
-        let is_settled = matches!(core.cx.workers[no].link, Link::Open { .. });
         let may_wait = !matches!(item, FromWorker::Inventory(_) | FromWorker::Heartbeat(_));
-        if !is_settled && may_wait {
+        if core.cx.recovery.is_some() && may_wait {
             core.cx.workers[no].deferred.push(item);
         } else {
             handle(core, no, item);

@@ -154,6 +154,13 @@ pub(crate) fn settle(core: &mut SchedulerCore, no: WorkerNo) {
         return;
     };
     core.cx.workers[no].link = Link::Open { session };
+    let deferred = std::mem::take(&mut core.cx.workers[no].deferred);
+    frame::handle_all(core, no, deferred);
+    for job in inventory.held.keys() {
+        if let Some(job) = core.jobs.get_mut(*job) {
+            job.touch(&mut core.cx);
+        }
+    }
     for given in std::mem::take(&mut core.cx.workers[no].given) {
         let Some(job) = core.jobs.get_mut(given.job) else { continue };
         if !job.is_given(given.task, no, given.attempt) {
@@ -170,14 +177,12 @@ pub(crate) fn settle(core: &mut SchedulerCore, no: WorkerNo) {
     }
     let worker = &mut core.cx.workers[no];
     worker.outbox.settled = true;
-    let deferred = std::mem::take(&mut worker.deferred);
     match worker.state {
         WorkerState::Draining => drain::drain(core, no),
         WorkerState::Leaving => worker.outbox.shutdown = true,
         WorkerState::Active | WorkerState::Suspect | WorkerState::Lost => {}
     }
     core.cx.workers.touch(no);
-    frame::handle_all(core, no, deferred);
 }
 
 fn drop_unheld(core: &mut SchedulerCore, no: WorkerNo, inventory: &Inventory) {

@@ -14,6 +14,7 @@ pub(crate) fn lead_again(core: &mut SchedulerCore, identity: Identity) {
     cx.is_lease_sure = true;
     cx.broker_up = None;
     cx.first_hello = None;
+    cx.next_hello = None;
     let now = cx.clock.now;
     for worker in cx.workers.iter_mut() {
         worker.end_session();

@@ -178,6 +178,11 @@ impl Worker {
         }
     }
 
+    /// Whether its inventory has named objects of a job and is not complete.
+    pub(crate) fn is_telling_of(&self, job: JobNo) -> bool {
+        matches!(&self.link, Link::Collecting { inventory, .. } if inventory.held.contains_key(&job))
+    }
+
     /// All tasks given.
     pub(crate) const fn assigned(&self) -> u32 {
         self.queued + self.ahead

@@ -219,3 +219,63 @@ fn a_lost_journal_is_written_again_as_it_stands() {
     bench.run();
     assert_eq!(bench.state(job), JobState::Succeeded);
 }
+
+#[test]
+fn a_leader_that_leads_again_goes_on_with_what_it_has() {
+    let mut bench = Bench::with_workers(&[2]);
+    let job = bench.submit(&map(6));
+    bench.finish(0, job, &[0]);
+    let before = bench.workers[0].tasks[&(job, 1)].attempt;
+    bench.commits.clear();
+    bench.core.lead_again(bench.clock, crate::bench::identity(2));
+    bench.apply(SchedulerEvent::BrokerUp);
+    bench.step();
+    assert!(matches!(&bench.commits[..], [Commit::PutJob { .. }, ..]));
+    bench.connect(0);
+    assert_eq!(bench.workers[0].tasks[&(job, 1)].attempt, before);
+    bench.run();
+    assert_eq!(bench.state(job), JobState::Succeeded);
+    assert_eq!(bench.workers[0].executed.len(), 6);
+}
+
+#[test]
+fn reports_that_were_not_acknowledged_count_before_the_inventory_is_settled() {
+    let mut bench = Bench::with_workers(&[2]);
+    let mut graph = map(2);
+    graph.options[0].retries = 1;
+    let job = bench.submit(&graph);
+    bench.workers[0].fail(job, 0, ErrorKind::User);
+    let report = bench.workers[0].unsaid();
+    drop(bench.workers[0].frames());
+    let identity = bench.core.identity().clone();
+    bench.workers[0].open_session_with(&identity, report);
+    bench.deliver_from(0);
+    bench.step();
+    assert_eq!(bench.task(job, 0).failures, 1);
+}
+
+#[test]
+fn an_extension_whose_report_comes_after_its_output_was_adopted_still_counts() {
+    let mut old = Bench::with_workers(&[2]);
+    let job = old.submit(&chain(1));
+    let mut graph = GraphBuilder::fragment();
+    let op = graph.op(OpSpec::native("g"));
+    let options = graph.options(TaskOptions::default());
+    let task = graph.task(op, options, b"", &[]);
+    graph.want(task);
+    let extension = GraphExtension {
+        fragment: graph.finish(),
+        replacement: None,
+    };
+    old.workers[0].extend(job, 0, extension);
+    let report = old.workers[0].unsaid();
+    let mut bench = next_leader(old);
+    let identity = bench.core.identity().clone();
+    bench.workers[0].open_session_with(&identity, report);
+    bench.deliver_from(0);
+    bench.step();
+    bench.run();
+    let answer = bench.job(job);
+    assert_eq!((answer.meta.state, answer.counts.total), (JobState::Succeeded, 2));
+    assert_eq!(bench.workers[0].executed.len(), 2);
+}

@@ -88,8 +88,18 @@ impl FakeWorker {
         }
     }
 
+    /// What was said and has not left.
+    pub(crate) fn unsaid(&mut self) -> Vec<FromWorker> {
+        self.out.iter().cloned().collect()
+    }
+
     /// Begins a session with register and inventory.
     pub(crate) fn open_session(&mut self, leader: &Identity) {
+        self.open_session_with(leader, Vec::new());
+    }
+
+    /// Begins a session with register, inventory, and reports that nobody acknowledged before the inventory's end.
+    pub(crate) fn open_session_with(&mut self, leader: &Identity, reports: Vec<FromWorker>) {
         self.number = self.number.next();
         self.queue = format!("worker.{}.{}.{}", self.info.worker, leader.term, self.number);
         self.session = session(self.info.worker, leader, self.number);
@@ -102,8 +112,16 @@ impl FakeWorker {
             session: self.number,
             known_term: leader.term,
         }));
-        let inventory = self.inventory();
+        let inventory = InventoryMsg {
+            last: false,
+            ..self.inventory()
+        };
         self.say(FromWorker::Inventory(inventory));
+        self.out.extend(reports);
+        self.say(FromWorker::Inventory(InventoryMsg {
+            last: true,
+            ..InventoryMsg::default()
+        }));
     }
 
     pub(crate) fn inventory(&self) -> InventoryMsg {
