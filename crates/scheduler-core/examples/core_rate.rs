@@ -4,6 +4,10 @@
 //! millstream-scheduler-core --example core_rate`
 #![expect(clippy::print_stdout, reason = "an example that prints a table")]
 #![expect(clippy::unwrap_used, reason = "an example stops at the first surprise")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "only the core must not read the clock; this measures it"
+)]
 
 use std::time::{Duration, Instant};
 
@@ -13,8 +17,8 @@ use millstream_protocol::envelope::{decode_batch, decode_header};
 use millstream_protocol::graph::{BlockInput, Dep, Graph, GraphBuilder, OpSpec, TaskOptions};
 use millstream_protocol::session::{Session, Verdict};
 use millstream_protocol::wire::{
-    FinishedMsg, FromWorker, GraphSource, InventoryMsg, JobOptions, JobState, RegisterMsg, SubmitMsg, ToGateway,
-    ToWorker, WorkerInfo,
+    FinishedMsg, FromWorker, GraphSource, InventoryMsg, JobOptions, JobState, RegisterMsg, SubmitMsg,
+    ToGateway, ToWorker, WorkerInfo,
 };
 use millstream_scheduler_core::{
     Clock, CoreConfig, Effect, Identity, SchedulerCore, SchedulerEvent, SubmittedGraph,
@@ -124,7 +128,11 @@ impl Bench {
         for effect in out {
             match effect {
                 Effect::SendToWorker { queue, frame } => {
-                    let worker = self.workers.iter_mut().find(|worker| worker.queue == queue).unwrap();
+                    let worker = self
+                        .workers
+                        .iter_mut()
+                        .find(|worker| worker.queue == queue)
+                        .unwrap();
                     worker.receive(&frame);
                 }
                 Effect::ReplyToGateway {
@@ -247,7 +255,10 @@ impl Worker {
 
 fn merge(count: u32) -> Graph {
     let mut graph = GraphBuilder::new();
-    let (op, options) = (graph.op(OpSpec::native("noop")), graph.options(TaskOptions::default()));
+    let (op, options) = (
+        graph.op(OpSpec::native("noop")),
+        graph.options(TaskOptions::default()),
+    );
     let deps: Vec<Dep> = (0..count)
         .map(|_| Dep::whole(graph.task(op, options, b"", &[])))
         .collect();
@@ -258,12 +269,17 @@ fn merge(count: u32) -> Graph {
 
 fn tree(depth: u32) -> Graph {
     let mut graph = GraphBuilder::new();
-    let (op, options) = (graph.op(OpSpec::native("noop")), graph.options(TaskOptions::default()));
+    let (op, options) = (
+        graph.op(OpSpec::native("noop")),
+        graph.options(TaskOptions::default()),
+    );
     let mut level: Vec<Dep> = (0..1 << (depth - 1))
         .map(|_| Dep::whole(graph.task(op, options, b"", &[])))
         .collect();
     while level.len() > 1 {
-        let next = level.chunks(2).map(|pair| Dep::whole(graph.task(op, options, b"", pair)));
+        let next = level
+            .chunks(2)
+            .map(|pair| Dep::whole(graph.task(op, options, b"", pair)));
         level = next.collect();
     }
     graph.want(level[0].task);
@@ -272,7 +288,10 @@ fn tree(depth: u32) -> Graph {
 
 fn chain(count: u32) -> Graph {
     let mut graph = GraphBuilder::new();
-    let (op, options) = (graph.op(OpSpec::native("noop")), graph.options(TaskOptions::default()));
+    let (op, options) = (
+        graph.op(OpSpec::native("noop")),
+        graph.options(TaskOptions::default()),
+    );
     let mut last = graph.task(op, options, b"", &[]);
     for _ in 1..count {
         last = graph.task(op, options, b"", &[Dep::whole(last)]);
@@ -283,14 +302,20 @@ fn chain(count: u32) -> Graph {
 
 fn map(count: u32) -> Graph {
     let mut graph = GraphBuilder::new();
-    let (op, options) = (graph.op(OpSpec::native("noop")), graph.options(TaskOptions::default()));
+    let (op, options) = (
+        graph.op(OpSpec::native("noop")),
+        graph.options(TaskOptions::default()),
+    );
     graph.blockwise(count, op, options, vec![]);
     graph.finish()
 }
 
 fn map_tree(count: u32) -> Graph {
     let mut graph = GraphBuilder::new();
-    let (op, options) = (graph.op(OpSpec::native("noop")), graph.options(TaskOptions::default()));
+    let (op, options) = (
+        graph.op(OpSpec::native("noop")),
+        graph.options(TaskOptions::default()),
+    );
     let map = graph.blockwise(count, op, options, vec![]);
     let step = graph.blockwise(count, op, options, vec![BlockInput::Aligned(map)]);
     let tree = graph.tree_reduce(step, 16, op, options);

@@ -57,7 +57,9 @@ impl SchedulerCore {
                 on::tick::broker_up(self);
             }
             SchedulerEvent::BrokerDown => self.cx.broker_up = None,
-            SchedulerEvent::JobSubmitted { token, msg, graph } => on::submit::submitted(self, token, *msg, graph),
+            SchedulerEvent::JobSubmitted { token, msg, graph } => {
+                on::submit::submitted(self, token, *msg, graph)
+            }
             SchedulerEvent::GatewayAsked(asked) => on::gateway::asked(self, asked),
             SchedulerEvent::ClientSessionEnded { session } => on::submit::client_ended(self, &session),
             SchedulerEvent::StaleTermHeard(stale) => self.hear_term(stale.known),

@@ -26,10 +26,15 @@ pub(crate) fn sentences(cx: &Shared, job: &Job, task: u32) -> Vec<String> {
         TaskState::Released => "It ran; its output was let go since nothing needs it any more.".to_owned(),
         TaskState::Replaced => {
             let target = job.alias.resolve(task);
-            format!("It ran, and added tasks; `{}` stands in for its output.", job.key_of(target))
+            format!(
+                "It ran, and added tasks; `{}` stands in for its output.",
+                job.key_of(target)
+            )
         }
         TaskState::Failed => format!("It failed: {}.", job.error_of(task).message),
-        TaskState::Cancelled => "It was cancelled: the job was, or nothing needs its output any more.".to_owned(),
+        TaskState::Cancelled => {
+            "It was cancelled: the job was, or nothing needs its output any more.".to_owned()
+        }
     });
     told
 }
@@ -40,7 +45,11 @@ fn waiting(job: &Job, task: u32) -> String {
         if !job.cols.is_held(input) {
             missing += 1;
             if names.len() < NAMED {
-                names.push(format!("`{}` ({})", job.key_of(input), job.cols.state(input).name()));
+                names.push(format!(
+                    "`{}` ({})",
+                    job.key_of(input),
+                    job.cols.state(input).name()
+                ));
             }
         }
     });
@@ -61,7 +70,9 @@ fn ready(cx: &Shared, job: &Job, task: u32) -> String {
     }
     let able: Vec<_> = cx.workers.iter().filter(|worker| worker.takes_work()).collect();
     if able.is_empty() {
-        return format!("It is ready; all {present} worker(s) are paused, draining, suspect or not connected.");
+        return format!(
+            "It is ready; all {present} worker(s) are paused, draining, suspect or not connected."
+        );
     }
     if !able.iter().any(|worker| place::could_run(job, task, worker)) {
         return "It is ready, and waits until a worker has its resources free.".to_owned();

@@ -21,9 +21,17 @@ impl SchedulerCore {
         for worker in self.cx.workers.iter() {
             check_worker(worker, given.get(&worker.no), &mut broken);
         }
-        let inline: usize = self.jobs.iter().flat_map(|job| job.inline.values()).map(|value| value.len()).sum();
+        let inline: usize = self
+            .jobs
+            .iter()
+            .flat_map(|job| job.inline.values())
+            .map(|value| value.len())
+            .sum();
         if inline as u64 != self.cx.inline_bytes {
-            broken.push(format!("{inline} bytes are inlined, {} are counted", self.cx.inline_bytes));
+            broken.push(format!(
+                "{inline} bytes are inlined, {} are counted",
+                self.cx.inline_bytes
+            ));
         }
         broken
     }
@@ -90,7 +98,10 @@ fn check_worker(worker: &Worker, booked: Option<&Booked>, broken: &mut Vec<Strin
     let booked = booked.unwrap_or(&none);
     let mut same = |what: &str, counted: u64, is: u64| {
         if counted != is {
-            broken.push(format!("worker {}: {what} is {counted}, recounted {is}", worker.no));
+            broken.push(format!(
+                "worker {}: {what} is {counted}, recounted {is}",
+                worker.no
+            ));
         }
     };
     same("queued", u64::from(worker.queued), u64::from(booked.queued));
@@ -99,7 +110,11 @@ fn check_worker(worker: &Worker, booked: Option<&Booked>, broken: &mut Vec<Strin
     same("expected_bytes", worker.expected_bytes, booked.expected_bytes);
     same("stored_bytes", worker.stored_bytes, booked.stored_bytes);
     same("objects", u64::from(worker.objects), u64::from(booked.objects));
-    same("retracting", u64::from(worker.retracting), u64::from(booked.retracting));
+    same(
+        "retracting",
+        u64::from(worker.retracting),
+        u64::from(booked.retracting),
+    );
     if worker.assigned() == 0 && worker.free_resources != worker.supply() {
         broken.push(format!("worker {}: resources are taken by nothing", worker.no));
     }
@@ -107,7 +122,12 @@ fn check_worker(worker: &Worker, booked: Option<&Booked>, broken: &mut Vec<Strin
 
 fn check_job(job: &Job, broken: &mut Vec<String>) {
     if job.cols.recount() != job.cols.counts {
-        broken.push(format!("{}: counts are {:?}, recounted {:?}", job.id, job.cols.counts, job.cols.recount()));
+        broken.push(format!(
+            "{}: counts are {:?}, recounted {:?}",
+            job.id,
+            job.cols.counts,
+            job.cols.recount()
+        ));
     }
     // A stopped or unsettled job keeps no edge counters.
     if job.is_raw || job.ending.is_some() || job.is_expired {
@@ -117,7 +137,11 @@ fn check_job(job: &Job, broken: &mut Vec<String>) {
         check_task(job, task, broken);
     }
     if job.is_over() && job.cols.unfinished() > 0 {
-        broken.push(format!("{} is over with {} unfinished tasks", job.id, job.cols.unfinished()));
+        broken.push(format!(
+            "{} is over with {} unfinished tasks",
+            job.id,
+            job.cols.unfinished()
+        ));
     }
 }
 
@@ -138,13 +162,19 @@ fn check_task(job: &Job, task: u32, broken: &mut Vec<String>) {
         }
     });
     if consumed != job.cols.consumed[task as usize] {
-        fail(format!("{} readers are counted as done, {consumed} are", job.cols.consumed[task as usize]));
+        fail(format!(
+            "{} readers are counted as done, {consumed} are",
+            job.cols.consumed[task as usize]
+        ));
     }
     if !state.is_done() {
         let mut available = 0;
         job.for_each_input(task, |input| available += u32::from(job.cols.is_held(input)));
         if available != job.cols.available[task as usize] {
-            fail(format!("{} inputs are counted as stored, {available} are", job.cols.available[task as usize]));
+            fail(format!(
+                "{} inputs are counted as stored, {available} are",
+                job.cols.available[task as usize]
+            ));
         }
         let has_inputs = job.index.dep_count(&job.graph, task) > 0;
         if state == TaskState::Waiting && has_inputs && job.is_complete(task) {
@@ -170,4 +200,3 @@ fn check_task(job: &Job, task: u32, broken: &mut Vec<String>) {
         fail("it is wanted, and nobody makes or holds it".to_owned());
     }
 }
-

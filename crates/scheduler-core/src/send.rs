@@ -10,8 +10,8 @@ use crate::ids::{JobNo, WorkerNo};
 use crate::job::{Job, TaskState};
 use crate::jobs::Jobs;
 use crate::shared::Shared;
-use crate::worker::outbox::AssignBuilder;
 use crate::worker::Link;
+use crate::worker::outbox::AssignBuilder;
 
 /// Bytes of operations in one message.
 const OPS_BYTES: usize = 512 << 10;
@@ -173,7 +173,11 @@ impl Sender<'_> {
 
     /// Sends what the worker lacks of a job's operations and options.
     fn tables(&mut self, no: JobNo, job: &Job) {
-        let (mut ops, mut options) = self.cx.workers[self.no].tables.get(&no).copied().unwrap_or_default();
+        let (mut ops, mut options) = self.cx.workers[self.no]
+            .tables
+            .get(&no)
+            .copied()
+            .unwrap_or_default();
         let graph = &job.graph;
         while usize::from(ops) < graph.ops.len() || usize::from(options) < graph.options.len() {
             let mut bytes = 0;

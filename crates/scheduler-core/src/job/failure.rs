@@ -37,7 +37,9 @@ impl Job {
     }
 
     fn retry_later(&mut self, cx: &mut Shared, task: u32, delay_ms: u32) {
-        let Some(record) = self.failures.get(&task).cloned() else { return };
+        let Some(record) = self.failures.get(&task).cloned() else {
+            return;
+        };
         let kind = JobEventKind::Retried {
             key: self.key_of(task),
             error: record.error.clone(),
@@ -80,7 +82,9 @@ impl Job {
 
     /// Fails a task with its recorded error, and everything that needs it.
     fn fail(&mut self, cx: &mut Shared, task: u32) {
-        let Some(record) = self.failures.get_mut(&task) else { return };
+        let Some(record) = self.failures.get_mut(&task) else {
+            return;
+        };
         record.terminal = true;
         let record = record.clone();
         cx.commit(Commit::PutFailure {

@@ -195,7 +195,9 @@ fn invert(layers: &[(u32, &Layer)]) -> Option<ReaderTable> {
         return Some(invert_sparse(layers, edges));
     }
     let mut offsets = vec![0_u32; span + 1];
-    for_each_edge(layers, |producer, _| offsets[(producer - least) as usize + 1] += 1);
+    for_each_edge(layers, |producer, _| {
+        offsets[(producer - least) as usize + 1] += 1
+    });
     for row in 0..span {
         offsets[row + 1] += offsets[row];
     }
@@ -291,6 +293,10 @@ fn last_input(layer: &Layer, first: u32, i: u32) -> Option<u32> {
             layer.for_each_dep(first, i, |dep| last = Some(dep.task.0));
             last
         }
-        Layer::AllToAll(rule) => rule.input.count.checked_sub(1).map(|offset| rule.input.at(offset).0),
+        Layer::AllToAll(rule) => rule
+            .input
+            .count
+            .checked_sub(1)
+            .map(|offset| rule.input.at(offset).0),
     }
 }

@@ -289,7 +289,9 @@ impl Job {
             if state != TaskState::Cancelled {
                 cx.counters.recomputed += 1;
                 if !is_rolled_back && self.has_indeterminate && !self.op_of(task).determinate {
-                    let Some(dropped) = self.roll_back_readers(cx, task) else { return };
+                    let Some(dropped) = self.roll_back_readers(cx, task) else {
+                        return;
+                    };
                     rolled_back.extend(dropped.iter().copied());
                     stack.extend(dropped);
                 }
@@ -302,7 +304,10 @@ impl Job {
     fn rerun(&mut self, cx: &mut Shared, task: u32, stack: &mut Vec<u32>) {
         self.transition(cx, task, TaskState::Waiting);
         let missing = self.reclaim_inputs(task);
-        if missing.iter().any(|input| self.cols.state(*input) == TaskState::Failed) {
+        if missing
+            .iter()
+            .any(|input| self.cols.state(*input) == TaskState::Failed)
+        {
             self.fail_for_input(cx, task);
             return;
         }

@@ -204,7 +204,10 @@ impl Job {
     }
 
     fn class_at(&self, options: u16) -> ReadyClass {
-        self.classes.get(usize::from(options)).copied().unwrap_or_default()
+        self.classes
+            .get(usize::from(options))
+            .copied()
+            .unwrap_or_default()
     }
 
     /// The rank of tasks with these options.

@@ -8,10 +8,7 @@ use millstream_protocol::graph::Layer;
 /// Ranks of the given explicit layers' tasks, layer by layer, for those layers whose order is not the natural one.
 ///
 /// The ranks are the tasks' own numbers, permuted; they compare with the numbers of other layers.
-pub(crate) fn depth_first(
-    layers: &[(u32, &Layer)],
-    first_new: u32,
-) -> Vec<(u32, Vec<u32>)> {
+pub(crate) fn depth_first(layers: &[(u32, &Layer)], first_new: u32) -> Vec<(u32, Vec<u32>)> {
     let walk = Walk::new(layers, first_new);
     let order = walk.run();
     let numbers = layers
@@ -110,7 +107,10 @@ impl<'a> Walk<'a> {
             }
             stack.push(top | OPENED);
             self.deps(task, &mut deps);
-            let unseen = deps.iter().rev().filter(|dep| !seen[(**dep - self.base) as usize]);
+            let unseen = deps
+                .iter()
+                .rev()
+                .filter(|dep| !seen[(**dep - self.base) as usize]);
             stack.extend(unseen.map(|dep| u64::from(*dep)));
         }
     }

@@ -101,17 +101,23 @@ impl Job {
             Some(seconds) => Duration::from_secs(seconds),
             None => cx.config.result_ttl,
         };
-        let ttl = if self.holds_results() { ttl } else { ttl.min(LINGER) };
+        let ttl = if self.holds_results() {
+            ttl
+        } else {
+            ttl.min(LINGER)
+        };
         self.retain_until = cx.clock.now + ttl;
         if !std::mem::replace(&mut self.is_retention_armed, true) {
-            cx.timers.arm(self.retain_until, Timer::Retention { job: self.no });
+            cx.timers
+                .arm(self.retain_until, Timer::Retention { job: self.no });
         }
     }
 
     /// A retention timer fired. Tells whether the time is really over; a read since has moved the end.
     pub(crate) fn is_retention_over(&mut self, cx: &mut Shared) -> bool {
         if cx.clock.now < self.retain_until {
-            cx.timers.arm(self.retain_until, Timer::Retention { job: self.no });
+            cx.timers
+                .arm(self.retain_until, Timer::Retention { job: self.no });
             return false;
         }
         self.is_retention_armed = false;
@@ -153,7 +159,9 @@ impl Job {
         if deliver && self.is_over() {
             for named in self.wanted.clone() {
                 let object = self.alias.resolve(named);
-                let Some(value) = self.inline.get(&object) else { continue };
+                let Some(value) = self.inline.get(&object) else {
+                    continue;
+                };
                 if value.len() + 64 > room {
                     break;
                 }

@@ -15,9 +15,15 @@ pub(crate) struct ReadyClass {
 /// Roots that nothing has come to yet.
 #[derive(Debug)]
 enum Roots {
-    Range { next: u32, end: u32 },
+    Range {
+        next: u32,
+        end: u32,
+    },
     /// Order and task, by order.
-    List { tasks: Vec<(u32, u32)>, at: usize },
+    List {
+        tasks: Vec<(u32, u32)>,
+        at: usize,
+    },
 }
 
 #[derive(Debug, Default)]
@@ -139,10 +145,13 @@ impl ReadyQueue {
 
     /// Whether `task` is a root that no one has come to, of any class.
     pub(crate) fn has_unvisited_root(&self, task: u32) -> bool {
-        self.lanes.values().flat_map(|lane| &lane.roots).any(|roots| match roots {
-            Roots::Range { next, end } => (*next..*end).contains(&task),
-            Roots::List { tasks, at } => tasks[*at..].iter().any(|(_, root)| *root == task),
-        })
+        self.lanes
+            .values()
+            .flat_map(|lane| &lane.roots)
+            .any(|roots| match roots {
+                Roots::Range { next, end } => (*next..*end).contains(&task),
+                Roots::List { tasks, at } => tasks[*at..].iter().any(|(_, root)| *root == task),
+            })
     }
 
     fn lane(&mut self, class: ReadyClass) -> &mut Lane {
@@ -163,7 +172,9 @@ impl Lane {
     }
 
     fn advance_root(&mut self) {
-        let Some(front) = self.roots.front_mut() else { return };
+        let Some(front) = self.roots.front_mut() else {
+            return;
+        };
         match front {
             Roots::Range { next, .. } => *next += 1,
             Roots::List { at, .. } => *at += 1,

@@ -84,10 +84,7 @@ impl Job {
             return;
         }
         let object = self.alias.resolve(named);
-        if matches!(
-            self.cols.state(object),
-            TaskState::Waiting | TaskState::Released
-        ) {
+        if matches!(self.cols.state(object), TaskState::Waiting | TaskState::Released) {
             self.cols.set(object, flag::TENTATIVE);
             self.transition(cx, object, TaskState::Stored);
         }
@@ -300,7 +297,9 @@ impl Job {
 
     /// A task that a worker has must find its missing inputs there, or come back.
     fn check_lookahead(&mut self, cx: &mut Shared, task: u32) {
-        let Some(worker) = self.cols.worker(task) else { return };
+        let Some(worker) = self.cols.worker(task) else {
+            return;
+        };
         let mut is_local = true;
         self.for_each_input(task, |input| {
             let comes_here =
@@ -326,8 +325,7 @@ impl Job {
             && !self.is_over()
         {
             let at = self.accepted_at + Duration::from_millis(deadline);
-            cx.timers
-                .arm(at, crate::timers::Timer::Deadline { job: self.no });
+            cx.timers.arm(at, crate::timers::Timer::Deadline { job: self.no });
         }
     }
 }

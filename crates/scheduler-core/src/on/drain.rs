@@ -90,9 +90,8 @@ fn sole_objects(core: &SchedulerCore, no: WorkerNo) -> Vec<(JobNo, u32)> {
     let mut sole = Vec::new();
     for job in core.jobs.iter() {
         for task in 0..job.cols.len() {
-            let only_here = job.cols.worker(task) == Some(no)
-                && job.cols.is_held(task)
-                && job.holders(task).count() == 1;
+            let only_here =
+                job.cols.worker(task) == Some(no) && job.cols.is_held(task) && job.holders(task).count() == 1;
             if only_here {
                 sole.push((job.no, task));
             }

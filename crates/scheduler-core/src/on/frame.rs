@@ -24,8 +24,8 @@ pub(crate) fn received(core: &mut SchedulerCore, frame: &[u8]) {
         return;
     }
     let known = core.cx.workers.find(WorkerId::from(header.sender));
-    let is_new_session = header.seq == 1
-        && known.is_none_or(|no| header.session > core.cx.workers[no].last_session);
+    let is_new_session =
+        header.seq == 1 && known.is_none_or(|no| header.session > core.cx.workers[no].last_session);
     if is_new_session {
         open(core, &header, items);
         return;
@@ -128,6 +128,7 @@ fn register_worker(
     let has_moved = cx.workers[no].info.data_address != register.info.data_address;
     let worker = &mut cx.workers[no];
     worker.end_session();
+    worker.executing.clear();
     worker.info = register.info;
     worker.queue = register.queue;
     worker.last_session = header.session;

@@ -46,7 +46,9 @@ fn answer(
         GatewayRequest::Remove { job } => remove(core, job),
         GatewayRequest::Tasks(asked) => query::tasks(core, &asked),
         GatewayRequest::Task { job, task } => query::task(core, job, task),
-        GatewayRequest::Locate { job, task, failed } => locate(core, job, task, &failed).map(Response::Location),
+        GatewayRequest::Locate { job, task, failed } => {
+            locate(core, job, task, &failed).map(Response::Location)
+        }
         GatewayRequest::Workers => Ok(Response::Workers(query::workers(core))),
         GatewayRequest::Drain { worker } => match core.cx.workers.find(worker) {
             Some(no) if !core.cx.workers[no].is_gone() => {
@@ -131,7 +133,11 @@ fn locate_in(
     if !job.is_raw && job.cols.is_held(object) {
         // Only a holder that this leader has lost contact with is believed to be gone on a gateway's word; another
         // one may just be out of the gateway's reach for a moment.
-        for holder in failed.iter().filter_map(|id| cx.workers.find(*id)).collect::<Vec<_>>() {
+        for holder in failed
+            .iter()
+            .filter_map(|id| cx.workers.find(*id))
+            .collect::<Vec<_>>()
+        {
             if !cx.workers[holder].takes_work() && job.holders(object).count() > 1 {
                 job.drop_holder(cx, object, holder);
             }

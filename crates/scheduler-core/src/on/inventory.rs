@@ -53,12 +53,20 @@ fn job_or_forget(core: &mut SchedulerCore, no: WorkerNo, id: JobId) -> Option<Jo
 }
 
 fn adopt_objects(core: &mut SchedulerCore, no: WorkerNo, objects: &JobObjects) {
-    let Some(job_no) = job_or_forget(core, no, objects.job) else { return };
-    let Some(job) = core.jobs.get_mut(job_no) else { return };
+    let Some(job_no) = job_or_forget(core, no, objects.job) else {
+        return;
+    };
+    let Some(job) = core.jobs.get_mut(job_no) else {
+        return;
+    };
     let cx = &mut core.cx;
     // So that a job which ends is forgotten there as well.
     cx.workers[no].tables.entry(job_no).or_default();
-    let rows = objects.tasks.iter().zip(objects.attempts.iter()).zip(objects.bytes.iter());
+    let rows = objects
+        .tasks
+        .iter()
+        .zip(objects.attempts.iter())
+        .zip(objects.bytes.iter());
     for ((task, attempt), bytes) in rows {
         if *task >= job.cols.len() {
             cx.counters.impossible_messages += 1;
@@ -86,7 +94,9 @@ fn adopt_object(cx: &mut Shared, job: &mut Job, task: u32, no: WorkerNo, attempt
     let state = job.cols.state(task);
     match state {
         TaskState::Stored if is_last => job.add_holder(cx, task, no),
-        TaskState::Released if fits && job.cols.has(task, flag::WANTED) && !job.is_expired && job.ending.is_none() => {
+        TaskState::Released
+            if fits && job.cols.has(task, flag::WANTED) && !job.is_expired && job.ending.is_none() =>
+        {
             job.restore(cx, task, no, attempt, bytes);
         }
         TaskState::Assigned if fits && job.ending.is_none() && !job.cols.has(task, flag::CANCELLING) => {
@@ -112,8 +122,12 @@ fn adopt_object(cx: &mut Shared, job: &mut Job, task: u32, no: WorkerNo, attempt
 }
 
 fn adopt_given(core: &mut SchedulerCore, no: WorkerNo, given: &JobAttempts) {
-    let Some(job_no) = job_or_forget(core, no, given.job) else { return };
-    let Some(job) = core.jobs.get_mut(job_no) else { return };
+    let Some(job_no) = job_or_forget(core, no, given.job) else {
+        return;
+    };
+    let Some(job) = core.jobs.get_mut(job_no) else {
+        return;
+    };
     let cx = &mut core.cx;
     for (task, attempt) in given.tasks.iter().zip(given.attempts.iter()) {
         if *task >= job.cols.len() {
@@ -162,7 +176,9 @@ pub(crate) fn settle(core: &mut SchedulerCore, no: WorkerNo) {
         }
     }
     for given in std::mem::take(&mut core.cx.workers[no].given) {
-        let Some(job) = core.jobs.get_mut(given.job) else { continue };
+        let Some(job) = core.jobs.get_mut(given.job) else {
+            continue;
+        };
         if !job.is_given(given.task, no, given.attempt) {
             continue;
         }

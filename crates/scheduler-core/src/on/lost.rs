@@ -1,7 +1,7 @@
 //! A worker is declared lost.
 
-use millstream_protocol::wire::{FailureRecord, JobEventKind};
 use millstream_protocol::graph::Rerun;
+use millstream_protocol::wire::{FailureRecord, JobEventKind};
 use millstream_protocol::{ErrorKind, TaskError};
 use millstream_types::TaskIdx;
 
@@ -29,7 +29,9 @@ pub(crate) fn worker_lost(core: &mut SchedulerCore, no: WorkerNo) {
     }
     let mut requeued = std::collections::BTreeMap::new();
     for given in given {
-        let Some(job) = core.jobs.get_mut(given.job) else { continue };
+        let Some(job) = core.jobs.get_mut(given.job) else {
+            continue;
+        };
         if job.is_given(given.task, no, given.attempt) {
             *requeued.entry(given.job).or_insert(0_u32) += 1;
             let fate = Fate {

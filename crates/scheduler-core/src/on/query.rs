@@ -75,7 +75,9 @@ pub(crate) fn task(core: &mut SchedulerCore, id: JobId, task: TaskIdx) -> Result
 fn brief_answer(cx: &crate::shared::Shared, job: &Job, task: u32) -> TaskAnswer {
     let state = job.cols.state(task);
     let op = job.op_of(task);
-    let assigned = (state == TaskState::Assigned).then(|| job.cols.worker(task)).flatten();
+    let assigned = (state == TaskState::Assigned)
+        .then(|| job.cols.worker(task))
+        .flatten();
     let workers = assigned.into_iter().chain(job.holders(task));
     let failures = job.failures.get(&task);
     TaskAnswer {

@@ -136,13 +136,12 @@ fn put_job(job: &Job, graph: &Graph) -> Option<Commit> {
     })
 }
 
-fn put_extension(
-    job: &Job,
-    task: TaskIdx,
-    replacement: Option<TaskIdx>,
-    fragment: Graph,
-) -> Option<Commit> {
-    let extension = codec::encode_named(&GraphExtension { fragment, replacement }).ok()?;
+fn put_extension(job: &Job, task: TaskIdx, replacement: Option<TaskIdx>, fragment: Graph) -> Option<Commit> {
+    let extension = codec::encode_named(&GraphExtension {
+        fragment,
+        replacement,
+    })
+    .ok()?;
     Some(Commit::PutExtension {
         job: job.id,
         task,

@@ -95,7 +95,9 @@ fn returned_one(
 pub(crate) fn executing(core: &mut SchedulerCore, no: WorkerNo, msg: &ExecutingMsg) {
     let mut list = Vec::new();
     for tasks in &msg.tasks {
-        let Some(job) = core.jobs.find(tasks.job) else { continue };
+        let Some(job) = core.jobs.find(tasks.job) else {
+            continue;
+        };
         let rows = tasks.tasks.iter().zip(tasks.attempts.iter());
         list.extend(rows.map(|(task, attempt)| Given {
             job,
@@ -146,7 +148,9 @@ fn input_gone(cx: &mut Shared, job: &mut Job, no: WorkerNo, task: u32, input: &G
         job.drop_holder(cx, object, no);
     }
     for holder in &input.unreachable {
-        let Some(holder) = cx.workers.find(*holder) else { continue };
+        let Some(holder) = cx.workers.find(*holder) else {
+            continue;
+        };
         if !is_current(job) {
             return;
         }
@@ -165,7 +169,9 @@ fn input_gone(cx: &mut Shared, job: &mut Job, no: WorkerNo, task: u32, input: &G
 /// A worker lost objects that nobody freed.
 pub(crate) fn objects_lost(core: &mut SchedulerCore, no: WorkerNo, msg: &JobObjects) {
     let cx = &mut core.cx;
-    let Some(job) = core.jobs.by_id_mut(msg.job) else { return };
+    let Some(job) = core.jobs.by_id_mut(msg.job) else {
+        return;
+    };
     for (task, attempt) in msg.tasks.iter().zip(msg.attempts.iter()) {
         let is_current = *task < job.cols.len()
             && job.cols.state(*task) == TaskState::Stored
@@ -178,7 +184,9 @@ pub(crate) fn objects_lost(core: &mut SchedulerCore, no: WorkerNo, msg: &JobObje
 
 /// What a run wrote.
 pub(crate) fn logged(core: &mut SchedulerCore, msg: TaskLogMsg) {
-    let Some(job) = core.jobs.by_id_mut(msg.job) else { return };
+    let Some(job) = core.jobs.by_id_mut(msg.job) else {
+        return;
+    };
     if msg.task.0 < job.cols.len() {
         core.cx.notes.push(Note::Log {
             job: msg.job,

@@ -7,12 +7,12 @@ use millstream_protocol::{ErrorKind, TaskError};
 use millstream_types::Timestamp;
 
 use super::{drain, frame, lost, recover, submit};
+use crate::Effect;
 use crate::core::SchedulerCore;
 use crate::ids::{JobNo, WorkerNo};
 use crate::shared::Shared;
 use crate::timers::Timer;
 use crate::worker::WorkerState;
-use crate::Effect;
 
 /// How often silence is looked at.
 const LIVENESS_EVERY: std::time::Duration = std::time::Duration::from_millis(500);
@@ -156,7 +156,9 @@ pub(crate) fn compact_given(core: &mut SchedulerCore, no: WorkerNo) {
 
 fn snapshot(core: &mut SchedulerCore) {
     let now = core.cx.clock.now;
-    core.cx.timers.arm(now + core.cx.config.snapshot_every, Timer::Snapshot);
+    core.cx
+        .timers
+        .arm(now + core.cx.config.snapshot_every, Timer::Snapshot);
     let live = core
         .jobs
         .iter()

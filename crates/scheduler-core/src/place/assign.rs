@@ -66,7 +66,9 @@ impl Job {
             let holders = self.holders(input).take(named);
             builder.input(
                 column,
-                holders.inspect(|holder| introduce(known, &mut peers, *holder)).map(|holder| holder.0),
+                holders
+                    .inspect(|holder| introduce(known, &mut peers, *holder))
+                    .map(|holder| holder.0),
             );
         });
         builder.end_row();

@@ -38,7 +38,9 @@ fn room(cx: &Shared, worker: &Worker, cost_us: u32) -> u32 {
     let slots = worker.slots();
     let by_count = (2 * slots).saturating_sub(worker.queued);
     let target = millstream_types::duration_micros(cx.config.queue_target) * u64::from(slots);
-    let by_time = target.saturating_sub(worker.queue_us).div_ceil(u64::from(cost_us.max(1)));
+    let by_time = target
+        .saturating_sub(worker.queue_us)
+        .div_ceil(u64::from(cost_us.max(1)));
     let by_time = u32::try_from(by_time).unwrap_or(u32::MAX);
     by_count.max(by_time.min(cx.config.max_queue.saturating_sub(worker.queued)))
 }
@@ -94,7 +96,11 @@ fn best_of(
 
 /// Restricted tasks look everywhere: the one worker that fits may be anywhere.
 fn scan_width(need: &Need<'_>, open: &OpenWorkers) -> usize {
-    if need.is_restricted() { open.list.len() } else { SCAN }
+    if need.is_restricted() {
+        open.list.len()
+    } else {
+        SCAN
+    }
 }
 
 /// Roots go to one worker in runs of neighbours, whose readers then find their inputs in one place.
@@ -139,7 +145,11 @@ fn root_worker(
     }
     cx.rotation = cx.rotation.wrapping_add(1);
     let Some((_, no)) = best else {
-        return if is_short { Choice::NoMemory } else { need.why_none(cx) };
+        return if is_short {
+            Choice::NoMemory
+        } else {
+            need.why_none(cx)
+        };
     };
     let waiting = job.ready.len(class) as u64;
     let run = if waiting >= total_room {
@@ -213,7 +223,10 @@ impl<'a> Need<'a> {
 
     fn why_none(&self, cx: &Shared) -> Choice {
         let mut registered = cx.workers.iter().filter(|worker| !worker.is_gone()).peekable();
-        if !self.is_restricted() || registered.peek().is_none() || registered.any(|worker| self.fits_ever(worker)) {
+        if !self.is_restricted()
+            || registered.peek().is_none()
+            || registered.any(|worker| self.fits_ever(worker))
+        {
             Choice::Busy
         } else {
             Choice::Never

@@ -11,7 +11,7 @@ use self::choose::Choice;
 pub(crate) use self::choose::{could_run, is_unschedulable, why_never};
 use crate::core::SchedulerCore;
 use crate::ids::WorkerNo;
-use crate::job::{Job, ReadyClass, TaskState, Taken};
+use crate::job::{Job, ReadyClass, Taken, TaskState};
 use crate::shared::{ReadyEntry, Shared};
 
 /// Workers that may be given tasks in this round.

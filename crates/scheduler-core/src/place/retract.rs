@@ -27,9 +27,7 @@ impl SchedulerCore {
             .cx
             .workers
             .iter()
-            .filter(|worker| {
-                !worker.is_gone() && worker.queued > worker.slots() && worker.retracting == 0
-            })
+            .filter(|worker| !worker.is_gone() && worker.queued > worker.slots() && worker.retracting == 0)
             .max_by_key(|worker| (worker.wait_us(), std::cmp::Reverse(worker.no)));
         let Some(victim) = victim else { return };
         let (no, again) = (victim.no, victim.retract_again);
@@ -54,7 +52,9 @@ impl SchedulerCore {
             if asked >= share.min(MOST) {
                 break;
             }
-            let Some(job) = self.jobs.get_mut(given.job) else { continue };
+            let Some(job) = self.jobs.get_mut(given.job) else {
+                continue;
+            };
             let is_free = job.is_given(given.task, victim, given.attempt)
                 && !job
                     .cols
@@ -80,7 +80,9 @@ impl SchedulerCore {
     /// Asks back everything that has not started, as a drain does.
     pub(crate) fn ask_back_all(&mut self, no: WorkerNo) {
         for given in self.cx.workers[no].given.clone() {
-            let Some(job) = self.jobs.get_mut(given.job) else { continue };
+            let Some(job) = self.jobs.get_mut(given.job) else {
+                continue;
+            };
             if job.is_given(given.task, no, given.attempt)
                 && !job.cols.has(given.task, flag::RETRACTING | flag::CANCELLING)
             {

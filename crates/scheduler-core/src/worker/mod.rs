@@ -202,7 +202,8 @@ impl Worker {
         supply(&self.info)
     }
 
-    /// Forgets what belonged to a session that is over.
+    /// Forgets what belonged to a session that is over. What executed is remembered: if the worker does not come back,
+    /// that is what it died of.
     pub(crate) fn end_session(&mut self) {
         self.link = Link::Down;
         self.outbox = Outbox::default();
@@ -210,7 +211,6 @@ impl Worker {
         self.peers.clear();
         self.deferred.clear();
         self.replicating.clear();
-        self.executing.clear();
     }
 
     /// The state's name as users see it.

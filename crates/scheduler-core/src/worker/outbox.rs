@@ -138,9 +138,10 @@ pub(crate) struct Outbox {
 impl Outbox {
     /// The assignment that the next row of a job goes into.
     pub(crate) fn builder(&mut self, job: JobNo, id: JobId, symbolic: bool) -> &mut AssignBuilder {
-        let fits = self.assigns.last().is_some_and(|last| {
-            last.job == job && last.symbolic == symbolic && last.bytes < MESSAGE_BYTES
-        });
+        let fits = self
+            .assigns
+            .last()
+            .is_some_and(|last| last.job == job && last.symbolic == symbolic && last.bytes < MESSAGE_BYTES);
         if !fits {
             self.assigns.push(AssignBuilder::new(job, id, symbolic));
         }
@@ -175,7 +176,11 @@ impl Outbox {
     pub(crate) fn unsent(&self) -> BTreeSet<(JobNo, u32)> {
         let rows = |builder: &AssignBuilder| {
             let job = builder.job;
-            builder.tasks().iter().map(move |task| (job, *task)).collect::<Vec<_>>()
+            builder
+                .tasks()
+                .iter()
+                .map(move |task| (job, *task))
+                .collect::<Vec<_>>()
         };
         self.assigns.iter().flat_map(rows).collect()
     }

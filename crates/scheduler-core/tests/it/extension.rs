@@ -35,7 +35,10 @@ fn an_extension_takes_the_place_of_its_task() {
     bench.workers[0].extend(job, 0, pair(true));
     bench.deliver_from(0);
     bench.step();
-    assert!(matches!(&bench.commits[1], Commit::PutExtension { task: TaskIdx(0), .. }));
+    assert!(matches!(
+        &bench.commits[1],
+        Commit::PutExtension { task: TaskIdx(0), .. }
+    ));
     bench.run();
     let answer = bench.job(job);
     assert_eq!((answer.meta.state, answer.counts.total), (JobState::Succeeded, 4));
@@ -53,7 +56,11 @@ fn a_wanted_task_that_is_replaced_is_found_by_its_own_name() {
     bench.deliver_from(0);
     bench.step();
     bench.run();
-    let located = bench.ask(GatewayRequest::Locate { job, task: TaskIdx(0), failed: vec![] });
+    let located = bench.ask(GatewayRequest::Locate {
+        job,
+        task: TaskIdx(0),
+        failed: vec![],
+    });
     assert!(matches!(
         located,
         Ok(Response::Location(ObjectLocation::Held(entry))) if entry.task == TaskIdx(2)
@@ -99,7 +106,10 @@ fn the_extension_of_a_later_run_is_ignored() {
     bench.run();
     let answer = bench.job(job);
     assert_eq!((answer.meta.state, answer.counts.total), (JobState::Succeeded, 4));
-    let extensions = bench.commits.iter().filter(|commit| matches!(commit, Commit::PutExtension { .. }));
+    let extensions = bench
+        .commits
+        .iter()
+        .filter(|commit| matches!(commit, Commit::PutExtension { .. }));
     assert_eq!(extensions.count(), 1);
 }
 

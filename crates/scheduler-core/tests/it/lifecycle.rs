@@ -1,12 +1,11 @@
 //! Jobs from submission to release.
 
-
 use std::time::Duration;
 
 use crate::bench::{Bench, map, map_of};
+use millstream_protocol::ErrorKind;
 use millstream_protocol::graph::*;
 use millstream_protocol::wire::*;
-use millstream_protocol::ErrorKind;
 use millstream_scheduler_core::*;
 use millstream_types::*;
 
@@ -30,7 +29,13 @@ fn a_job_runs_from_submission_to_removal() {
     assert_eq!(bench.acks, [7]);
     assert!(matches!(
         &bench.replies[..],
-        [(_, ToGateway::Submitted { result: Ok(JobState::Running), .. })]
+        [(
+            _,
+            ToGateway::Submitted {
+                result: Ok(JobState::Running),
+                ..
+            }
+        )]
     ));
     // c was sent ahead of its inputs, which are made by the same worker.
     assert_eq!(bench.workers[0].task_list(), [0, 1, 2]);
@@ -44,7 +49,11 @@ fn a_job_runs_from_submission_to_removal() {
         bench.commits.last(),
         Some(Commit::SetMeta { meta, expire_after: None }) if meta.state == JobState::Succeeded
     ));
-    let located = bench.ask(GatewayRequest::Locate { job, task: TaskIdx(2), failed: vec![] });
+    let located = bench.ask(GatewayRequest::Locate {
+        job,
+        task: TaskIdx(2),
+        failed: vec![],
+    });
     assert!(matches!(
         located,
         Ok(Response::Location(ObjectLocation::Held(entry))) if entry.holders.len() == 1
@@ -81,7 +90,11 @@ fn a_repeated_submission_has_the_same_answer_and_another_body_conflicts() {
         .collect();
     assert_eq!(
         verdicts,
-        [Ok(JobState::Running), Ok(JobState::Running), Err(RequestError::IdConflict(job))]
+        [
+            Ok(JobState::Running),
+            Ok(JobState::Running),
+            Err(RequestError::IdConflict(job))
+        ]
     );
 }
 
@@ -109,7 +122,13 @@ fn more_jobs_than_allowed_are_refused_as_overload() {
     bench.submit(&join());
     assert!(matches!(
         bench.replies.last(),
-        Some((_, ToGateway::Submitted { result: Err(RequestError::Overloaded), .. }))
+        Some((
+            _,
+            ToGateway::Submitted {
+                result: Err(RequestError::Overloaded),
+                ..
+            }
+        ))
     ));
 }
 
@@ -124,7 +143,10 @@ fn a_small_wanted_output_travels_with_the_answer() {
     bench.step();
     let ended = bench.ended(job).unwrap();
     assert_eq!(ended.inline.len(), 1);
-    assert_eq!((&ended.inline[0].key[..], &ended.inline[0].value[..]), ("c", &b"42"[..]));
+    assert_eq!(
+        (&ended.inline[0].key[..], &ended.inline[0].value[..]),
+        ("c", &b"42"[..])
+    );
 }
 
 #[test]
@@ -145,7 +167,10 @@ fn a_failed_task_is_retried_with_growing_delays_and_then_fails_the_job() {
         bench.pass(Duration::from_millis(1));
         assert_eq!(bench.workers[0].task_list(), [0]);
     }
-    let failures = bench.commits.iter().filter(|commit| matches!(commit, Commit::PutFailure { .. }));
+    let failures = bench
+        .commits
+        .iter()
+        .filter(|commit| matches!(commit, Commit::PutFailure { .. }));
     assert_eq!(failures.count(), 2);
     bench.workers[0].fail(job, 0, ErrorKind::User);
     bench.deliver_from(0);
@@ -180,7 +205,10 @@ fn a_failure_fails_its_readers_and_cancels_what_only_they_needed() {
     let b = graph.task(op, options, b"", &[Dep::whole(a)]);
     // Nobody but d reads the long side branch.
     let side = graph.blockwise(50, op, options, vec![]);
-    let deps: Vec<Dep> = (0..50).map(|i| Dep::whole(side.at(i))).chain([Dep::whole(b)]).collect();
+    let deps: Vec<Dep> = (0..50)
+        .map(|i| Dep::whole(side.at(i)))
+        .chain([Dep::whole(b)])
+        .collect();
     let d = graph.task(op, options, b"", &deps);
     let free = graph.task(op, options, b"", &[]);
     graph.want(d);
@@ -246,7 +274,10 @@ fn a_deadline_stops_the_job_and_names_itself() {
     let job = bench.submit_with(&map(4), options);
     bench.pass_with(Duration::from_secs(6), &[0]);
     let ended = bench.ended(job).unwrap();
-    assert_eq!(ended.meta.error.as_ref().unwrap().kind, ErrorKind::DeadlineExceeded);
+    assert_eq!(
+        ended.meta.error.as_ref().unwrap().kind,
+        ErrorKind::DeadlineExceeded
+    );
     bench.nothing_left();
 }
 
@@ -260,12 +291,26 @@ fn results_are_let_go_when_their_retention_ends() {
     let job = bench.submit_with(&map(2), options);
     bench.run();
     bench.pass_with(Duration::from_secs(40), &[0]);
-    bench.ask(GatewayRequest::Locate { job, task: TaskIdx(0), failed: vec![] }).unwrap();
+    bench
+        .ask(GatewayRequest::Locate {
+            job,
+            task: TaskIdx(0),
+            failed: vec![],
+        })
+        .unwrap();
     bench.pass_with(Duration::from_secs(40), &[0]);
-    assert_eq!(bench.workers[0].objects.len(), 2, "a read starts the retention anew");
+    assert_eq!(
+        bench.workers[0].objects.len(),
+        2,
+        "a read starts the retention anew"
+    );
     bench.pass_with(Duration::from_secs(25), &[0]);
     bench.nothing_left();
-    let gone = bench.ask(GatewayRequest::Locate { job, task: TaskIdx(0), failed: vec![] });
+    let gone = bench.ask(GatewayRequest::Locate {
+        job,
+        task: TaskIdx(0),
+        failed: vec![],
+    });
     assert!(matches!(gone, Err(RequestError::Gone(_))));
     assert_eq!(bench.state(job), JobState::Succeeded, "the record stays");
 }
@@ -300,7 +345,11 @@ fn higher_priority_runs_first_and_then_earlier_submission() {
         },
     );
     bench.add_worker(2);
-    let mut order: Vec<_> = bench.workers[0].tasks.iter().map(|((job, _), row)| (row.priority, *job)).collect();
+    let mut order: Vec<_> = bench.workers[0]
+        .tasks
+        .iter()
+        .map(|((job, _), row)| (row.priority, *job))
+        .collect();
     order.sort_unstable();
     let jobs: Vec<_> = order.into_iter().map(|(_, job)| job).collect();
     assert_eq!(jobs, [high, low, next]);
@@ -348,7 +397,9 @@ fn a_task_whose_assignment_is_too_large_fails_with_advice() {
     let mut graph = GraphBuilder::new();
     let op = graph.op(OpSpec::native("f"));
     let options = graph.options(TaskOptions::default());
-    let noise: Vec<u8> = (0..2 << 20).map(|i: u32| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    let noise: Vec<u8> = (0..2 << 20)
+        .map(|i: u32| (i.wrapping_mul(2_654_435_761) >> 24) as u8)
+        .collect();
     let task = graph.task(op, options, &noise, &[]);
     graph.want(task);
     let job = bench.submit(&graph.finish());

@@ -25,7 +25,12 @@ fn a_silent_worker_is_suspect_then_lost() {
     bench.pass_with(Duration::from_secs(3), &[0]);
     assert_eq!(worker_states(&mut bench), ["active"]);
     assert_eq!(bench.core.counters().workers_lost, 1);
-    assert!(bench.notes.iter().any(|note| matches!(note, Note::WorkerGone { .. })));
+    assert!(
+        bench
+            .notes
+            .iter()
+            .any(|note| matches!(note, Note::WorkerGone { .. }))
+    );
 }
 
 #[test]
@@ -66,7 +71,8 @@ fn only_executing_tasks_are_blamed_and_three_dead_workers_are_enough() {
         bench.deliver_from(round);
         bench.step();
         bench.workers[round].is_dead = true;
-        bench.workers[round].queue = "nobody".to_owned();
+        let queue = std::mem::replace(&mut bench.workers[round].queue, "nobody".to_owned());
+        bench.apply(SchedulerEvent::WorkerUnroutable { queue });
         bench.add_worker(1);
         bench.pass_with(Duration::from_secs(12), &[round + 1]);
         assert_eq!(bench.core.counters().workers_lost, round as u64 + 1);
@@ -108,9 +114,16 @@ fn a_worker_that_was_declared_lost_may_come_back_with_its_objects() {
     bench.kill(at);
     assert!(bench.workers[other].task_list().contains(&0), "it is made again");
     bench.connect(at);
-    assert!(!bench.workers[other].task_list().contains(&0), "it is not needed again: {mine:?}");
+    assert!(
+        !bench.workers[other].task_list().contains(&0),
+        "it is not needed again: {mine:?}"
+    );
     bench.run();
     assert_eq!(bench.state(job), JobState::Succeeded);
-    let executed = bench.workers.iter().flat_map(|worker| &worker.executed).filter(|(_, task)| *task == 0);
+    let executed = bench
+        .workers
+        .iter()
+        .flat_map(|worker| &worker.executed)
+        .filter(|(_, task)| *task == 0);
     assert_eq!(executed.count(), 1);
 }

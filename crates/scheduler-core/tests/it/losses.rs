@@ -41,12 +41,14 @@ fn a_lost_object_is_made_again_with_the_released_inputs_below_it() {
     assert_eq!(bench.state(job), JobState::Succeeded);
     let tasks: Vec<u32> = bench.workers[1].executed.iter().map(|(_, task)| *task).collect();
     assert_eq!(tasks, [0, 1, 2, 3, 4]);
-    assert!(
-        bench
-            .events(job)
-            .iter()
-            .any(|event| matches!(event, JobEventKind::WorkerLost { requeued: 1, recomputed: 1, .. }))
-    );
+    assert!(bench.events(job).iter().any(|event| matches!(
+        event,
+        JobEventKind::WorkerLost {
+            requeued: 1,
+            recomputed: 1,
+            ..
+        }
+    )));
 }
 
 #[test]
@@ -78,11 +80,16 @@ fn a_lost_result_of_an_ended_job_is_recovered_when_it_is_asked_for() {
     };
     assert!(matches!(
         locate(&mut bench),
-        Ok(Response::Location(ObjectLocation::Pending { state: JobState::Recovering }))
+        Ok(Response::Location(ObjectLocation::Pending {
+            state: JobState::Recovering
+        }))
     ));
     bench.run();
     assert_eq!(bench.state(job), JobState::Succeeded);
-    assert!(matches!(locate(&mut bench), Ok(Response::Location(ObjectLocation::Held(_)))));
+    assert!(matches!(
+        locate(&mut bench),
+        Ok(Response::Location(ObjectLocation::Held(_)))
+    ));
 }
 
 #[test]
@@ -121,7 +128,10 @@ fn what_was_made_from_a_lost_indeterminate_output_is_made_again_too() {
     bench.workers[0].say(FromWorker::Lost(lost));
     bench.deliver_from(0);
     bench.step();
-    assert!(!bench.workers[0].objects.contains_key(&(job, a.0)), "the old throw's reader is dropped");
+    assert!(
+        !bench.workers[0].objects.contains_key(&(job, a.0)),
+        "the old throw's reader is dropped"
+    );
     bench.run();
     assert_eq!(bench.state(job), JobState::Succeeded);
     let runs = bench
@@ -146,7 +156,10 @@ fn a_delivered_output_that_cannot_be_made_the_same_way_fails_the_job() {
     assert!(matches!(located, Ok(Response::Location(ObjectLocation::Held(_)))));
     bench.kill(0);
     let ended = bench.ended(job).unwrap();
-    assert_eq!(ended.meta.error.as_ref().unwrap().kind, ErrorKind::IndeterminateLoss);
+    assert_eq!(
+        ended.meta.error.as_ref().unwrap().kind,
+        ErrorKind::IndeterminateLoss
+    );
 }
 
 #[test]
@@ -191,10 +204,18 @@ fn workers_that_cannot_reach_each_other_do_not_stop_a_job() {
         bench.finish(home, job, &[task as u32]);
     }
     for _ in 0..20 {
-        let Some(at) = bench.holder_of(job, join.0) else { break };
+        let Some(at) = bench.holder_of(job, join.0) else {
+            break;
+        };
         let row = bench.workers[at].tasks[&(job, join.0)].clone();
-        let far = row.inputs.iter().find(|(_, _, holders)| !holders.is_empty()).cloned();
-        let Some((input, attempt, holders)) = far else { break };
+        let far = row
+            .inputs
+            .iter()
+            .find(|(_, _, holders)| !holders.is_empty())
+            .cloned();
+        let Some((input, attempt, holders)) = far else {
+            break;
+        };
         let holder = holders[0];
         bench.workers[at].gone(
             job,

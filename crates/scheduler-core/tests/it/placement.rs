@@ -38,7 +38,11 @@ fn queues_grow_for_operations_known_to_be_short() {
         bench.step();
     }
     // 50 ms of tasks of 45 µs and 5 µs of overhead.
-    assert!((900..=1100).contains(&bench.workers[0].tasks.len()), "{}", bench.workers[0].tasks.len());
+    assert!(
+        (900..=1100).contains(&bench.workers[0].tasks.len()),
+        "{}",
+        bench.workers[0].tasks.len()
+    );
 }
 
 #[test]
@@ -102,14 +106,21 @@ fn a_long_queue_is_shared_with_a_worker_that_comes_late() {
     let mut bench = Bench::with_workers(&[4]);
     let job = bench.submit(&map(8));
     assert_eq!(bench.workers[0].tasks.len(), 8);
-    let running: Vec<_> = bench.workers[0].task_list()[..4].iter().map(|task| (job, *task)).collect();
+    let running: Vec<_> = bench.workers[0].task_list()[..4]
+        .iter()
+        .map(|task| (job, *task))
+        .collect();
     bench.workers[0].execute(&running);
     bench.deliver_from(0);
     bench.add_worker(4);
     for _ in 0..5 {
         bench.pass(Duration::from_millis(60));
     }
-    assert!(bench.workers[1].tasks.len() >= 2, "{}", bench.workers[1].tasks.len());
+    assert!(
+        bench.workers[1].tasks.len() >= 2,
+        "{}",
+        bench.workers[1].tasks.len()
+    );
     bench.run();
     let executed: usize = bench.workers.iter().map(|worker| worker.executed.len()).sum();
     assert_eq!(executed, 8, "nothing ran twice");
@@ -122,7 +133,11 @@ fn a_task_asked_back_is_not_given_elsewhere_before_the_answer() {
     bench.workers[0].answers = false;
     bench.add_worker(4);
     bench.pass(Duration::from_millis(60));
-    let asked: Vec<u32> = bench.workers[0].unanswered.iter().map(|(_, task, _)| *task).collect();
+    let asked: Vec<u32> = bench.workers[0]
+        .unanswered
+        .iter()
+        .map(|(_, task, _)| *task)
+        .collect();
     assert!(!asked.is_empty());
     assert!(bench.workers[1].tasks.is_empty());
     // One has started, the others come back.
@@ -197,7 +212,10 @@ fn a_task_runs_only_on_the_workers_it_names() {
         ..TaskOptions::default()
     };
     bench.submit(&map_of(4, options));
-    assert_eq!((bench.workers[0].tasks.len(), bench.workers[1].tasks.len()), (0, 4));
+    assert_eq!(
+        (bench.workers[0].tasks.len(), bench.workers[1].tasks.len()),
+        (0, 4)
+    );
 }
 
 #[test]

@@ -146,7 +146,7 @@ fn counted_failures_survive_the_leader() {
     bench.workers[0].fail(job, 0, ErrorKind::User);
     bench.deliver_from(0);
     bench.step();
-    assert_eq!(bench.ended(job).is_some(), false, "its watcher was the old leader's");
+    assert!(bench.ended(job).is_none(), "its watcher was the old leader's");
     assert_eq!(bench.state(job), JobState::Failed);
 }
 

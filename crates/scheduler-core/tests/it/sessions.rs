@@ -29,8 +29,16 @@ fn a_returning_worker_keeps_its_tasks_and_finished_ones_count() {
     bench.connect(0);
     let worker = &bench.workers[0];
     assert_eq!(worker.settled, 2);
-    assert_eq!(worker.tasks[&(job, 1)].attempt, before, "a kept task keeps its attempt");
-    assert_eq!(worker.tasks[&(job, 2)].attempt.n, 2, "a task that was not there is given again");
+    assert_eq!(
+        worker.tasks[&(job, 1)].attempt,
+        before,
+        "a kept task keeps its attempt"
+    );
+    assert_eq!(
+        worker.tasks[&(job, 2)].attempt.n,
+        2,
+        "a task that was not there is given again"
+    );
     let counts = bench.job(job).counts;
     assert_eq!((counts.stored, counts.assigned), (1, 2));
     bench.run();

@@ -5,6 +5,7 @@
 #![allow(dead_code, reason = "each test binary uses its own part of the bench")]
 
 mod graphs;
+mod journal;
 mod worker;
 
 use std::collections::BTreeMap;
@@ -204,7 +205,11 @@ impl Bench {
         }
     }
 
-    pub(crate) fn submission(&mut self, graph: &Graph, options: JobOptions) -> (JobId, SubmitMsg, SubmittedGraph) {
+    pub(crate) fn submission(
+        &mut self,
+        graph: &Graph,
+        options: JobOptions,
+    ) -> (JobId, SubmitMsg, SubmittedGraph) {
         let job = JobId::from_u128(self.next_job);
         self.next_job += 1;
         let encoded: bytes::Bytes = codec::encode_named(graph).unwrap().into();
@@ -243,9 +248,10 @@ impl Bench {
             request,
         }));
         self.step();
-        let at = self.replies.iter().position(|(queue, msg)| {
-            queue == "asker" && matches!(msg, ToGateway::Response { id: 99, .. })
-        });
+        let at = self
+            .replies
+            .iter()
+            .position(|(queue, msg)| queue == "asker" && matches!(msg, ToGateway::Response { id: 99, .. }));
         match self.replies.remove(at.unwrap()).1 {
             ToGateway::Response { result, .. } => result,
             other => panic!("{other:?}"),
@@ -264,7 +270,10 @@ impl Bench {
     }
 
     pub(crate) fn task(&mut self, job: JobId, task: u32) -> TaskAnswer {
-        match self.ask(GatewayRequest::Task { job, task: TaskIdx(task) }) {
+        match self.ask(GatewayRequest::Task {
+            job,
+            task: TaskIdx(task),
+        }) {
             Ok(Response::Task(answer)) => *answer,
             other => panic!("{other:?}"),
         }
@@ -306,7 +315,11 @@ impl Bench {
 
     fn is_at(&self, holder: WorkerId, object: (JobId, u32), attempt: Attempt) -> bool {
         self.workers.iter().any(|other| {
-            other.info.worker == holder && other.objects.get(&object).is_some_and(|(held, _)| *held == attempt)
+            other.info.worker == holder
+                && other
+                    .objects
+                    .get(&object)
+                    .is_some_and(|(held, _)| *held == attempt)
         })
     }
 
@@ -335,7 +348,10 @@ impl Bench {
         for ((job, task), row) in &worker.tasks {
             let lost = row.inputs.iter().find(|(input, attempt, holders)| {
                 let object = (*job, *input);
-                let comes = worker.tasks.get(&object).is_some_and(|row| row.attempt == *attempt);
+                let comes = worker
+                    .tasks
+                    .get(&object)
+                    .is_some_and(|row| row.attempt == *attempt);
                 let is_here = comes || self.is_at(worker.info.worker, object, *attempt);
                 !is_here && !holders.iter().any(|holder| self.is_at(*holder, object, *attempt))
             });
@@ -354,14 +370,18 @@ impl Bench {
 
     /// Which worker has a task.
     pub(crate) fn holder_of(&self, job: JobId, task: u32) -> Option<usize> {
-        self.workers.iter().position(|worker| worker.tasks.contains_key(&(job, task)))
+        self.workers
+            .iter()
+            .position(|worker| worker.tasks.contains_key(&(job, task)))
     }
 
     /// Kills a worker: it is not heard any more, the others are, until it is declared lost.
     pub(crate) fn kill(&mut self, at: usize) {
         self.workers[at].queue = "nobody".to_owned();
         self.workers[at].is_dead = true;
-        let others: Vec<usize> = (0..self.workers.len()).filter(|other| !self.workers[*other].is_dead).collect();
+        let others: Vec<usize> = (0..self.workers.len())
+            .filter(|other| !self.workers[*other].is_dead)
+            .collect();
         self.pass_with(Duration::from_secs(12), &others);
     }
 
@@ -385,91 +405,12 @@ impl Bench {
         for worker in self.workers.iter().filter(|worker| !worker.is_dead) {
             assert!(worker.tasks.is_empty(), "tasks: {:?}", worker.tasks);
             assert!(worker.objects.is_empty(), "objects: {:?}", worker.objects);
-            assert!(worker.unanswered.is_empty(), "unanswered: {:?}", worker.unanswered);
+            assert!(
+                worker.unanswered.is_empty(),
+                "unanswered: {:?}",
+                worker.unanswered
+            );
         }
         self.check();
-    }
-
-    /// What a new leader of the next term would find in the state store.
-    pub(crate) fn journal(&self) -> Vec<RecoveredJob> {
-        let mut jobs: BTreeMap<JobId, RecoveredJob> = BTreeMap::new();
-        for commit in &self.commits {
-            apply_commit(&mut jobs, commit);
-        }
-        for note in &self.notes {
-            apply_note(&mut jobs, note);
-        }
-        jobs.into_values().collect()
-    }
-}
-
-fn apply_commit(jobs: &mut BTreeMap<JobId, RecoveredJob>, commit: &Commit) {
-    match commit {
-        Commit::PutJob { meta, graph } => {
-            let found = RecoveredJob {
-                meta: (**meta).clone(),
-                cancel_requested: false,
-                graph: codec::decode(graph).unwrap(),
-                extensions: Vec::new(),
-                pages: bytes::Bytes::new(),
-                failures: Vec::new(),
-                results: Vec::new(),
-            };
-            jobs.insert(meta.job, found);
-        }
-        Commit::SetMeta { meta, .. } => {
-            if let Some(job) = jobs.get_mut(&meta.job) {
-                job.meta = (**meta).clone();
-            }
-        }
-        Commit::RequestCancel { job } => {
-            if let Some(job) = jobs.get_mut(job) {
-                job.cancel_requested = true;
-            }
-        }
-        Commit::PutExtension { job, task, extension } => {
-            if let Some(job) = jobs.get_mut(job) {
-                job.extensions.push((*task, codec::decode(extension).unwrap()));
-            }
-        }
-        Commit::PutFailure { job, task, failure } => {
-            if let Some(job) = jobs.get_mut(job) {
-                job.failures.retain(|(other, _)| other != task);
-                job.failures.push((*task, (**failure).clone()));
-            }
-        }
-        Commit::DeleteJob { job } => {
-            jobs.remove(job);
-        }
-    }
-}
-
-fn apply_note(jobs: &mut BTreeMap<JobId, RecoveredJob>, note: &Note) {
-    match note {
-        Note::Pages { job, pages } => {
-            if let Some(job) = jobs.get_mut(job) {
-                let mut all = job.pages.to_vec();
-                for (page, bytes) in pages {
-                    let at = *page as usize * 256;
-                    if all.len() < at + bytes.len() {
-                        all.resize(at + bytes.len(), 0);
-                    }
-                    all[at..at + bytes.len()].copy_from_slice(bytes);
-                }
-                job.pages = all.into();
-            }
-        }
-        Note::Result { job, task, entry } => {
-            if let Some(job) = jobs.get_mut(job) {
-                job.results.retain(|(other, _)| other != task);
-                job.results.push((*task, (**entry).clone()));
-            }
-        }
-        Note::ResultGone { job, task } => {
-            if let Some(job) = jobs.get_mut(job) {
-                job.results.retain(|(other, _)| other != task);
-            }
-        }
-        _ => {}
     }
 }

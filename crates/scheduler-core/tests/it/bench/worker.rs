@@ -182,7 +182,8 @@ impl FakeWorker {
             ToWorker::Settled => self.settled += 1,
             ToWorker::Ops(_) => {}
             ToWorker::Peers(peers) => {
-                self.peers.extend(peers.into_iter().map(|peer| (peer.number, peer.worker)));
+                self.peers
+                    .extend(peers.into_iter().map(|peer| (peer.number, peer.worker)));
             }
             ToWorker::Assign(msg) => self.assigned(&msg),
             ToWorker::Retract { job, tasks } => self.asked(job, &tasks, false),
@@ -194,7 +195,10 @@ impl FakeWorker {
                         self.objects.remove(&(job, *task));
                         self.freed += 1;
                     } else {
-                        assert!(!self.strict, "task {task} generation {attempt} was freed, {held:?} is here");
+                        assert!(
+                            !self.strict,
+                            "task {task} generation {attempt} was freed, {held:?} is here"
+                        );
                     }
                 }
             }
@@ -213,8 +217,15 @@ impl FakeWorker {
             let deps = msg.dep_offsets[row] as usize..msg.dep_offsets[row + 1] as usize;
             let inputs = deps.map(|at| {
                 let holders = msg.holder_offsets[at] as usize..msg.holder_offsets[at + 1] as usize;
-                let holders = msg.holders[holders].iter().map(|number| self.peers[number]).collect();
-                (msg.dep_tasks[at], Attempt::from_packed(msg.dep_attempts[at]), holders)
+                let holders = msg.holders[holders]
+                    .iter()
+                    .map(|number| self.peers[number])
+                    .collect();
+                (
+                    msg.dep_tasks[at],
+                    Attempt::from_packed(msg.dep_attempts[at]),
+                    holders,
+                )
             });
             let assigned = Row {
                 attempt: Attempt::from_packed(msg.attempts[row]),
@@ -253,7 +264,8 @@ impl FakeWorker {
     }
 
     pub(crate) fn answer(&mut self, job: JobId, task: u32, outcome: ReturnOutcome) {
-        self.unanswered.retain(|(of, other, _)| (*of, *other) != (job, task));
+        self.unanswered
+            .retain(|(of, other, _)| (*of, *other) != (job, task));
         let goes = matches!(outcome, ReturnOutcome::Returned | ReturnOutcome::Stopped);
         let attempt = self.tasks.get(&(job, task)).map_or(0, |row| row.attempt.packed());
         self.say(returned(job, task, attempt, outcome));
@@ -274,7 +286,10 @@ impl FakeWorker {
                     && row.inputs.iter().any(|(input, attempt, holders)| {
                         *input == task
                             && holders.is_empty()
-                            && self.objects.get(&(job, *input)).is_none_or(|(held, _)| held != attempt)
+                            && self
+                                .objects
+                                .get(&(job, *input))
+                                .is_none_or(|(held, _)| held != attempt)
                     })
             })
             .map(|((_, waiting), row)| (*waiting, row.attempt.packed()))
@@ -366,7 +381,9 @@ impl FakeWorker {
             tasks: U32s(vec![*task]),
             attempts: U64s(vec![self.tasks[&(*job, *task)].attempt.packed()]),
         });
-        let msg = ExecutingMsg { tasks: list.collect() };
+        let msg = ExecutingMsg {
+            tasks: list.collect(),
+        };
         self.say(FromWorker::Executing(msg));
     }
 
@@ -374,7 +391,12 @@ impl FakeWorker {
         for msg in std::mem::take(&mut self.replicate) {
             let bytes = msg.bytes.as_u64();
             self.objects.insert((msg.job, msg.task.0), (msg.attempt, bytes));
-            self.say(FromWorker::Replicated(objects(msg.job, msg.task.0, msg.attempt, bytes)));
+            self.say(FromWorker::Replicated(objects(
+                msg.job,
+                msg.task.0,
+                msg.attempt,
+                bytes,
+            )));
         }
     }
 
