@@ -9,7 +9,7 @@ use millstream_tests::jobs::{TOTAL, new_id, script};
 use millstream_tests::{Cluster, ClusterOptions, ServerChoice};
 use millstream_types::ClusterName;
 
-use crate::support::{LIMIT, SOON, WORK, check_fan_in, events_named, lasts};
+use crate::support::{LIMIT, LONG_WORK, SOON, WORK, check_fan_in, events_named, lasts};
 
 async fn cluster_with(servers: ServerChoice) -> anyhow::Result<Cluster> {
     Cluster::start(ClusterOptions {
@@ -101,6 +101,21 @@ async fn accepted_job_outlives_its_leader_and_all_that_redis_had_within_two_seco
     })
     .await?;
     check_fan_in(&cluster.api, &job, WORK).await
+}
+
+#[tokio::test]
+async fn job_lost_with_leader_and_redis_runs_when_it_is_submitted_again() -> anyhow::Result<()> {
+    let mut cluster = cluster_with(ServerChoice::PrivateRedis).await?;
+    let body = LONG_WORK.body(&new_id());
+    let job = cluster.api.submit(&body).await?;
+    // By then the intake queue has let it go.
+    lasts(Duration::from_secs(6)).await;
+    cluster.kill_leader().await?;
+    cluster.servers.redis()?.restart_empty().await?;
+    cluster.start_scheduler()?;
+    let again = cluster.api.submit_within(&body, LIMIT).await?;
+    ensure!(again == job, "{again} is not {job}");
+    check_fan_in(&cluster.api, &job, LONG_WORK).await
 }
 
 #[tokio::test]
