@@ -120,6 +120,8 @@ fn decode_msgpack<T: DeserializeOwned>(body: &[u8]) -> Result<T, BodyFault> {
     let mut rest = body;
     let mut decoder = rmp_serde::Deserializer::new(&mut rest);
     decoder.set_max_depth(MAX_DEPTH);
+    // Ids may be texts, as in JSON, or their 16 bytes.
+    let mut decoder = decoder.with_human_readable();
     let value = serde_path_to_error::deserialize(&mut decoder).map_err(|error| {
         let path = error.path().to_string();
         let inner = error.into_inner();
