@@ -119,9 +119,13 @@ impl Process {
         } = self;
         let feed = feed(self.stdin.take(), stdin.unwrap_or_default());
         let expired = expire(limit);
+        // Ends early only when too much was written.
         let streams = async {
-            let (_, out, _) = tokio::join!(feed, stdout.read_to_end(), stderr.read_to_end());
-            out
+            let feed = async {
+                feed.await;
+                Ok(())
+            };
+            tokio::try_join!(feed, stdout.read_to_end(), stderr.read_to_end()).map(|_| ())
         };
         tokio::pin!(streams, expired);
         let mut drained = false;
