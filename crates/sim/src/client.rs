@@ -152,7 +152,8 @@ impl World {
             return;
         }
         self.next_request += 1;
-        self.requests.insert(self.next_request, client);
+        let removes = matches!(request, GatewayRequest::Remove { .. });
+        self.requests.insert(self.next_request, (client, removes));
         let request = FromGateway {
             id: self.next_request,
             reply_to: GATEWAY.to_owned(),
@@ -181,20 +182,25 @@ impl World {
                 }
             }
             ToGateway::Response { id, result } => {
-                let Some(client) = self.requests.remove(&id) else {
+                let Some((client, removes)) = self.requests.remove(&id) else {
                     return;
                 };
                 match result {
-                    Ok(response) => self.client_answered(client, response),
+                    Ok(response) => self.client_answered(client, removes, response),
                     Err(error) => self.client_refused(client, &error),
                 }
             }
         }
     }
 
-    fn client_answered(&mut self, client: usize, response: Response) {
+    fn client_answered(&mut self, client: usize, removes: bool, response: Response) {
         match (response, self.clients[client].phase) {
-            (Response::Job(_), Phase::Done) => self.clients[client].phase = Phase::Removed,
+            (Response::Job(_), Phase::Done) => {
+                // The answer to a question of before may arrive late.
+                if removes {
+                    self.clients[client].phase = Phase::Removed;
+                }
+            }
             (Response::Job(answer), _) => self.client_hears(client, &answer),
             (Response::Location(location), Phase::Reading) => self.client_reads(client, location),
             _ => {}

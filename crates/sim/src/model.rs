@@ -163,14 +163,14 @@ pub(crate) fn expected(graph: &millstream_protocol::graph::Graph) -> Option<Expe
     }
     let mut memo = Vec::new();
     memo.resize(graph.task_count() as usize, None);
-    let mut values = Vec::new();
-    for task in graph.wanted() {
-        match evaluate(graph, task, &mut memo) {
-            Some(value) => values.push((task, value)),
-            None => return Some(Expected::Fails),
-        }
-    }
-    Some(Expected::Values(values))
+    // Every task of a job has to succeed, wanted or not.
+    let all = (0..graph.task_count()).map(|task| evaluate(graph, TaskIdx(task), &mut memo));
+    let Some(values) = all.collect::<Option<Vec<_>>>() else {
+        return Some(Expected::Fails);
+    };
+    Some(Expected::Values(
+        graph.wanted().map(|task| (task, values[task.index()])).collect(),
+    ))
 }
 
 /// See [`expected`].

@@ -212,7 +212,6 @@ impl Store {
         self.snapshots.clear();
         self.epoch += 1;
     }
-
 }
 
 fn put_page(pages: &mut Vec<u8>, page: u32, bytes: &[u8]) {

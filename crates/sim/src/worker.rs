@@ -33,6 +33,8 @@ pub(crate) struct Object {
 #[derive(Debug)]
 struct Running {
     start: StartTask,
+    /// Read at the start: executors hold on to what they read.
+    inputs: Vec<Object>,
     ends_at: u64,
     is_killed: bool,
 }
@@ -65,8 +67,11 @@ impl WorkerProcess {
         format!("hello.{}", self.id)
     }
 
-    /// Whether nothing of any job is left here.
+    /// What of any job is left here.
     pub(crate) fn leftovers(&self) -> Option<String> {
+        if !self.is_alive {
+            return None;
+        }
         let stats = self.core.stats();
         let is_clean = stats.queued == 0
             && stats.executing == 0
@@ -270,16 +275,16 @@ impl World {
         });
         self.report.executions += 1;
         *self.executions.entry((run.job, run.task.0)).or_default() += 1;
-        let is_there = |input: &millstream_worker_core::InputRef| {
-            self.workers[worker]
-                .value(input.object, input.attempt, input.part)
-                .is_some()
-        };
-        if let Some(lacking) = start.inputs.iter().find(|input| !is_there(input)) {
-            let reason = format!("worker w{worker} starts {run:?} without {lacking:?} in its store");
+        let process = &self.workers[worker];
+        let read = start
+            .inputs
+            .iter()
+            .map(|input| process.read(input.object, input.attempt, input.part));
+        let Some(inputs) = read.collect::<Option<Vec<_>>>() else {
+            let reason = format!("worker w{worker} starts {start:?} without all its inputs in its store");
             self.fail(Some(run.job), reason);
             return;
-        }
+        };
         let duration = match start.op.name.as_str() {
             STUCK => 10_000_000,
             _ if self.rng.random_bool(0.1) => self.rng.random_range(10_000..400_000),
@@ -287,6 +292,7 @@ impl World {
         };
         let running = Running {
             start,
+            inputs,
             ends_at: self.now + duration,
             is_killed: false,
         };
@@ -328,7 +334,7 @@ impl World {
         let event = if running.is_killed {
             failure(run, ErrorKind::Cancelled)
         } else {
-            self.execute(worker, running.start)
+            self.execute(worker, &running.start, &running.inputs)
         };
         self.tell(Some(run.job), || {
             format!(
@@ -342,23 +348,14 @@ impl World {
     }
 
     /// What an executor would do, and say.
-    fn execute(&mut self, worker: usize, start: StartTask) -> WorkerEvent {
+    fn execute(&mut self, worker: usize, start: &StartTask, inputs: &[Object]) -> WorkerEvent {
         let run = start.run;
-        let process = &self.workers[worker];
-        let read = start
-            .inputs
-            .iter()
-            .map(|input| process.read(input.object, input.attempt, input.part));
-        let Some(inputs) = read.collect::<Option<Vec<_>>>() else {
-            // Damaged while it ran, or freed by a leader that gave up on this run.
-            return failure(run, ErrorKind::SpillFailed);
-        };
         let is_first = self.executions.get(&(run.job, run.task.0)) == Some(&1);
         if start.op.name == FLAKY && is_first {
             return failure(run, ErrorKind::User);
         }
         let mut parents = BTreeMap::new();
-        for input in &inputs {
+        for input in inputs {
             for (task, attempt) in input.parents.iter() {
                 let known = parents.insert(*task, *attempt);
                 if known.is_some_and(|known| known != *attempt) {
@@ -375,7 +372,7 @@ impl World {
         }
         let values: Vec<_> = inputs.iter().map(|input| input.value).collect();
         let outcome = model::run(&start.op, &start.params, start.index, &values, nonce);
-        self.conclude(worker, &start, outcome, Rc::new(parents))
+        self.conclude(worker, start, outcome, Rc::new(parents))
     }
 
     fn conclude(

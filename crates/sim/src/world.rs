@@ -99,8 +99,8 @@ pub(crate) struct World {
     pub(crate) workers: Vec<WorkerProcess>,
     pub(crate) schedulers: Vec<SchedulerProcess>,
     pub(crate) clients: Vec<Client>,
-    /// Which client asked what.
-    pub(crate) requests: BTreeMap<u64, usize>,
+    /// Which client asked, and whether it was to remove its job.
+    pub(crate) requests: BTreeMap<u64, (usize, bool)>,
     pub(crate) next_request: u64,
     /// The leader as the gateway last heard of it.
     pub(crate) leader: Option<millstream_protocol::wire::Hello>,

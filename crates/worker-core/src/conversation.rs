@@ -113,7 +113,10 @@ impl Conversation {
             return;
         }
         // A leader that connected anew listens elsewhere; what was sent to its old queue is lost.
-        let has_moved = self.live.as_ref().is_some_and(|live| live.leader_queue != hello.queue);
+        let has_moved = self
+            .live
+            .as_ref()
+            .is_some_and(|live| live.leader_queue != hello.queue);
         if hello.term > self.known_term || has_moved {
             self.live = None;
             self.last_opened = None;

@@ -102,6 +102,10 @@ fn start_task(core: &mut WorkerCore, at: NodeRef, now: Timestamp) {
                 reported: false,
                 stop: None,
             };
+            // What it wanted to have copied, other tasks had copied.
+            if let Some(work) = core.graph.node(at).work() {
+                core.fetches.unwant(work.priority, at);
+            }
             core.graph.transition(at, running);
             core.out.push(WorkerEffect::StartTask(Box::new(start)));
         }
