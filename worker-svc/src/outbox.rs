@@ -6,6 +6,10 @@ use actix::Addr;
 use bytes::Bytes;
 use futures::FutureExt;
 use millstream_bus::{Address, Bus, Consumer, Link, QueueName, QueueSpec};
+use millstream_protocol::envelope::decode_header;
+use millstream_protocol::wire::{Datagram, decode_datagrams};
+use millstream_types::ClusterName;
+use millstream_protocol::wire::{Datagram, decode_datagrams};
 use millstream_worker_core::WorkerEvent;
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
@@ -40,7 +44,7 @@ pub(crate) struct Broker {
     pub(crate) who: String,
     /// What the worker's queues are called, before the session's number.
     pub(crate) queue_base: String,
-    /// A queue for the hello alone, used until a session's own queue hears it too.
+    /// Begins the names of the queues for the hello alone, one for each link.
     pub(crate) hello_base: String,
 }
 
@@ -60,7 +64,7 @@ impl Broker {
                     })
                     .await;
                     tokio::select! {
-                        () = self.hear(consumer) => {}
+                        () = self.hear_hellos(consumer) => {}
                         () = self.carry(&link, &mut outgoing) => {}
                         () = self.hear_returns(&link) => {}
                         reason = link.wait_closed() => warn!(%reason, "the broker's link ended"),
@@ -78,7 +82,7 @@ impl Broker {
     }
 
     async fn hear(&self, consumer: Consumer) {
-        hear(consumer, self.worker.clone()).await;
+        hear(consumer, self.worker.clone(), self.bus.names().cluster().clone()).await;
     }
 
     async fn carry(&self, link: &Arc<dyn Link>, outgoing: &mut mpsc::UnboundedReceiver<Outgoing>) {
@@ -90,7 +94,10 @@ impl Broker {
                     let opened = link.consume(QueueSpec::private(QueueName::from(name))).await;
                     opened.map(|consumer| {
                         let worker = self.worker.clone();
-                        listening = Some(AbortOnDropHandle::new(actix_rt::spawn(hear(consumer, worker))));
+                        let cluster = self.bus.names().cluster().clone();
+                        listening = Some(AbortOnDropHandle::new(actix_rt::spawn(hear(
+                            consumer, worker, cluster,
+                        ))));
                     })
                 }
                 Outgoing::Frame { queue, frame } => {
@@ -108,21 +115,41 @@ impl Broker {
         let mut returns = link.returns();
         while let Some(address) = returns.next().await {
             if let Address::Queue(queue) = address {
-                self.tell(WorkerEvent::LeaderUnroutable { queue: queue.to_string() }).await;
+                self.tell(WorkerEvent::LeaderUnroutable {
+                    queue: queue.to_string(),
+                })
+                .await;
             }
         }
     }
 }
 
-async fn hear(mut consumer: Consumer, worker: Addr<WorkerActor>) {
+async fn hear(mut consumer: Consumer, worker: Addr<WorkerActor>, cluster: ClusterName) {
     while let Some(delivery) = consumer.next().await {
-        let mut events = vec![WorkerEvent::LeaderFrame(delivery.frame)];
+        let mut events = Vec::new();
+        read(&cluster, delivery.frame, &mut events);
         while events.len() < MERGE {
             let Some(Some(more)) = consumer.next().now_or_never() else {
                 break;
             };
-            events.push(WorkerEvent::LeaderFrame(more.frame));
+            read(&cluster, more.frame, &mut events);
         }
         let _ = worker.send(Happened(events)).await;
+    }
+}
+
+/// A frame of the session goes to the core as it is; the hello is read here.
+fn read(cluster: &ClusterName, frame: Bytes, events: &mut Vec<WorkerEvent>) {
+    let is_datagram = decode_header(cluster, &frame).is_ok_and(|(header, _)| header.is_datagram());
+    if !is_datagram {
+        events.push(WorkerEvent::LeaderFrame(frame));
+        return;
+    }
+    match decode_datagrams(cluster, &frame) {
+        Ok(batch) => events.extend(batch.items.into_iter().filter_map(|datagram| match datagram {
+            Datagram::Hello(hello) => Some(WorkerEvent::Hello(hello)),
+            _ => None,
+        })),
+        Err(error) => warn!(%error, "a message outside any session cannot be read"),
     }
 }
