@@ -9,7 +9,6 @@ use millstream_bus::{Address, Bus, Consumer, Link, QueueName, QueueSpec};
 use millstream_protocol::envelope::decode_header;
 use millstream_protocol::wire::{Datagram, decode_datagrams};
 use millstream_types::ClusterName;
-use millstream_protocol::wire::{Datagram, decode_datagrams};
 use millstream_worker_core::WorkerEvent;
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
@@ -64,7 +63,7 @@ impl Broker {
                     })
                     .await;
                     tokio::select! {
-                        () = self.hear_hellos(consumer) => {}
+                        () = self.hear(consumer) => {}
                         () = self.carry(&link, &mut outgoing) => {}
                         () = self.hear_returns(&link) => {}
                         reason = link.wait_closed() => warn!(%reason, "the broker's link ended"),
