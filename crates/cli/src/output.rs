@@ -40,11 +40,6 @@ pub(crate) fn table(header: &[&str], rows: Vec<Vec<String>>) -> io::Result<()> {
     line(&aligned(header, rows))
 }
 
-/// Tells the user rows under a header, aligned.
-pub(crate) fn tell_table(header: &[&str], rows: Vec<Vec<String>>) {
-    tell(&aligned(header, rows));
-}
-
 fn aligned(header: &[&str], rows: Vec<Vec<String>>) -> String {
     let mut table = Table::new();
     table
