@@ -166,7 +166,7 @@ impl Handler<Listening> for LeaderActor {
     type Result = ();
 
     fn handle(&mut self, Listening(queue): Listening, _: &mut Self::Context) {
-        self.apply([SchedulerEvent::BrokerUp { queue }]);
+        self.apply([SchedulerEvent::Listening { queue }]);
     }
 }
 

@@ -1,6 +1,5 @@
 //! One term of leadership, from taking over the journal to losing the lease.
 
-use std::sync::Arc;
 
 use actix::Actor;
 use millstream_scheduler_core::{Identity, SchedulerCore};

@@ -27,7 +27,7 @@ use millstream_store::{Format, Payload, SharedObject};
 use millstream_types::TaskIdx;
 
 /// Plans a query and extends the job by its tasks.
-pub const PLAN: &str = "plan";
+const PLAN: &str = "plan";
 /// Runs one partition of one stage.
 const STAGE: &str = "stage";
 /// The same for a stage whose rows may differ from run to run.

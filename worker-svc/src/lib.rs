@@ -140,7 +140,7 @@ impl WorkerService {
                 let mut done = Vec::new();
                 loop {
                     results.recv(&mut done).await;
-                    let events = done.drain(..).map(|ended: runner::Ended| ended.event).collect();
+                    let events = done.drain(..).map(|runner::Ended(event)| event).collect();
                     let _ = actor.send(Happened(events)).await;
                 }
             }
@@ -150,7 +150,7 @@ impl WorkerService {
             async move {
                 let mut done = Vec::new();
                 while ends.recv_many(&mut done, 256).await > 0 {
-                    let events = done.drain(..).map(|ended| ended.event).collect();
+                    let events = done.drain(..).map(|runner::Ended(event)| event).collect();
                     let _ = actor.send(Happened(events)).await;
                 }
             }

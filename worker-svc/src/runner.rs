@@ -39,10 +39,7 @@ pub(crate) struct Started {
 }
 
 /// How a task ended, as its core hears it.
-pub(crate) struct Ended {
-    pub(crate) run: TaskRun,
-    pub(crate) event: WorkerEvent,
-}
+pub(crate) struct Ended(pub(crate) WorkerEvent);
 
 /// Starts and stops tasks.
 pub(crate) struct Runner {
@@ -237,7 +234,7 @@ impl Started {
                 }
             }
         };
-        Ended { run, event }
+        Ended(event)
     }
 
     #[expect(

@@ -116,7 +116,7 @@ fn liveness(settings: &Settings) -> anyhow::Result<Arc<dyn Fn() + Send + Sync>> 
     };
     let liveness = Liveness::new(path.clone());
     Ok(Arc::new(move || {
-        if let Err(error) = liveness.beat() {
+        if let Err(error) = liveness.touch() {
             warn!(%error, "cannot write the liveness file");
         }
     }))
