@@ -63,7 +63,10 @@ fn inventory(graph: &LocalGraph) -> Vec<InventoryMsg> {
     for job in graph.jobs.in_order() {
         let id = graph.jobs.get(job).map(|job| job.id);
         let Some(id) = id else { continue };
-        for chunk in graph.job_in_order(job, Node::is_output).chunks(MAX_ROWS) {
+        let held = graph.job_in_order(job, Node::is_output);
+        // A job of which only tables or copies are here is named as well: it may be over since.
+        let chunks = held.chunks(MAX_ROWS).chain(held.is_empty().then_some(&[][..]));
+        for chunk in chunks {
             parts.push(InventoryMsg {
                 objects: vec![objects(graph, id, chunk)],
                 ..InventoryMsg::default()
