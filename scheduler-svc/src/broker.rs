@@ -56,7 +56,11 @@ impl Broker {
     /// A name per link: the broker may keep a dead connection's exclusive queue for a while.
     fn queue_of(&self, epoch: u32) -> QueueName {
         let base = self.bus.names().leader(self.identity.term, self.identity.leader);
-        if epoch == 0 { base } else { QueueName::from(format!("{base}.{epoch}")) }
+        if epoch == 0 {
+            base
+        } else {
+            QueueName::from(format!("{base}.{epoch}"))
+        }
     }
 
     async fn listen(&self, mut consumer: Consumer, queue: &QueueName, link: &Arc<dyn Link>) {
@@ -64,7 +68,9 @@ impl Broker {
             let mut events = Vec::new();
             self.read(delivery.frame, queue, link, &mut events).await;
             while events.len() < MERGE {
-                let Some(Some(more)) = consumer.next().now_or_never() else { break };
+                let Some(Some(more)) = consumer.next().now_or_never() else {
+                    break;
+                };
                 self.read(more.frame, queue, link, &mut events).await;
             }
             let _ = self.leader.send(Heard(events)).await;
@@ -80,7 +86,11 @@ impl Broker {
     ) {
         let cluster = self.bus.names().cluster();
         let read = decode_header(cluster, &frame).and_then(|(header, _)| {
-            if header.is_datagram() { decode_datagrams(cluster, &frame).map(Some) } else { Ok(None) }
+            if header.is_datagram() {
+                decode_datagrams(cluster, &frame).map(Some)
+            } else {
+                Ok(None)
+            }
         });
         match read {
             Ok(None) => events.push(SchedulerEvent::WorkerFrame(frame)),
@@ -96,7 +106,9 @@ impl Broker {
         let mut returns = link.returns();
         while let Some(address) = returns.next().await {
             if let Address::Queue(queue) = address {
-                let event = SchedulerEvent::WorkerUnroutable { queue: queue.to_string() };
+                let event = SchedulerEvent::WorkerUnroutable {
+                    queue: queue.to_string(),
+                };
                 let _ = self.leader.send(Heard(vec![event])).await;
             }
         }

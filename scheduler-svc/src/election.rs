@@ -138,7 +138,12 @@ mod tests {
         assert!(successor.term > fence.term);
         assert_eq!(heard.recv().await.unwrap(), LeaseNews::Uncertain);
         pulse.fetch_add(1, Ordering::Relaxed);
-        assert_eq!(heard.recv().await.unwrap(), LeaseNews::Lost { holder: Some(successor) });
+        assert_eq!(
+            heard.recv().await.unwrap(),
+            LeaseNews::Lost {
+                holder: Some(successor)
+            }
+        );
     }
 
     #[tokio::test(start_paused = true)]

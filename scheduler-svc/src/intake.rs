@@ -124,7 +124,11 @@ impl IntakeReader {
             msg.graph = GraphSource::Inline(bytes::Bytes::new());
         }
         let graph = graph.and_then(SubmittedGraph::decode);
-        let event = SchedulerEvent::JobSubmitted { token, msg: Box::new(msg), graph };
+        let event = SchedulerEvent::JobSubmitted {
+            token,
+            msg: Box::new(msg),
+            graph,
+        };
         let _ = self.leader.send(Heard(vec![event])).await;
     }
 

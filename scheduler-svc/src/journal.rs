@@ -15,19 +15,28 @@ fn encoded<T: Serialize>(value: &T) -> Result<Bytes, EncodeError> {
 /// The write that a commit asks for.
 pub(crate) fn write_of_commit(commit: Commit) -> Result<Write, EncodeError> {
     Ok(match commit {
-        Commit::PutJob { meta, graph } => {
-            Write::PutJob { job: meta.job, created_ms: meta.accepted_ms, meta: encoded(&*meta)?, graph }
-        }
-        Commit::SetMeta { meta, expire_after } => {
-            Write::SetMeta { job: meta.job, meta: encoded(&*meta)?, expire_after }
-        }
+        Commit::PutJob { meta, graph } => Write::PutJob {
+            job: meta.job,
+            created_ms: meta.accepted_ms,
+            meta: encoded(&*meta)?,
+            graph,
+        },
+        Commit::SetMeta { meta, expire_after } => Write::SetMeta {
+            job: meta.job,
+            meta: encoded(&*meta)?,
+            expire_after,
+        },
         Commit::RequestCancel { job } => Write::CancelRequested { job },
-        Commit::PutExtension { job, task, extension } => {
-            Write::PutExtension { job, task, fragment: extension }
-        }
-        Commit::PutFailure { job, task, failure } => {
-            Write::PutError { job, task, error: encoded(&*failure)? }
-        }
+        Commit::PutExtension { job, task, extension } => Write::PutExtension {
+            job,
+            task,
+            fragment: extension,
+        },
+        Commit::PutFailure { job, task, failure } => Write::PutError {
+            job,
+            task,
+            error: encoded(&*failure)?,
+        },
         Commit::DeleteJob { job } => Write::DeleteJob { job },
     })
 }
@@ -36,14 +45,37 @@ pub(crate) fn write_of_commit(commit: Commit) -> Result<Write, EncodeError> {
 pub(crate) fn write_of_note(note: Note) -> Result<Write, EncodeError> {
     Ok(match note {
         Note::Pages { job, pages } => Write::SetPages { job, pages },
-        Note::Result { job, task, entry } => Write::PutResult { job, task, entry: encoded(&*entry)? },
+        Note::Result { job, task, entry } => Write::PutResult {
+            job,
+            task,
+            entry: encoded(&*entry)?,
+        },
         Note::ResultGone { job, task } => Write::RemoveResult { job, task },
-        Note::Meta { meta } => {
-            Write::SetMeta { job: meta.job, meta: encoded(&*meta)?, expire_after: None }
-        }
-        Note::Event { job, event } => Write::AppendEvent { job, event: encoded(&event)? },
-        Note::Log { job, task, attempt, log } => Write::PutLog { job, task, attempt, log: encoded(&log)? },
-        Note::Worker { info, ttl } => Write::PutWorker { worker: info.worker, info: encoded(&*info)?, ttl },
+        Note::Meta { meta } => Write::SetMeta {
+            job: meta.job,
+            meta: encoded(&*meta)?,
+            expire_after: None,
+        },
+        Note::Event { job, event } => Write::AppendEvent {
+            job,
+            event: encoded(&event)?,
+        },
+        Note::Log {
+            job,
+            task,
+            attempt,
+            log,
+        } => Write::PutLog {
+            job,
+            task,
+            attempt,
+            log: encoded(&log)?,
+        },
+        Note::Worker { info, ttl } => Write::PutWorker {
+            worker: info.worker,
+            info: encoded(&*info)?,
+            ttl,
+        },
         Note::WorkerGone { worker } => Write::RemoveWorker { worker },
     })
 }
@@ -65,5 +97,7 @@ fn each<K, T>(
     rows: Vec<(K, Bytes)>,
     decode: impl Fn(&[u8]) -> Result<T, DecodeError>,
 ) -> Result<Vec<(K, T)>, DecodeError> {
-    rows.into_iter().map(|(key, bytes)| Ok((key, decode(&bytes)?))).collect()
+    rows.into_iter()
+        .map(|(key, bytes)| Ok((key, decode(&bytes)?)))
+        .collect()
 }

@@ -105,21 +105,30 @@ impl LeaderActor {
     fn pump(&mut self, clock: Clock) {
         let Some(core) = &mut self.core else { return };
         loop {
-            let Ok(permit) = self.outbox.try_reserve() else { return };
+            let Ok(permit) = self.outbox.try_reserve() else {
+                return;
+            };
             let mut effects = Vec::new();
             core.poll(clock, &mut effects);
             if effects.is_empty() {
                 return;
             }
             self.next_batch += 1;
-            permit.send(Batch { number: self.next_batch, effects });
+            permit.send(Batch {
+                number: self.next_batch,
+                effects,
+            });
         }
     }
 
     fn tick(&mut self) {
         self.pulse.fetch_add(1, Ordering::Relaxed);
         let now = self.watch.read().now;
-        let due = self.core.as_ref().and_then(|core| core.next_wakeup()).is_some_and(|at| at <= now);
+        let due = self
+            .core
+            .as_ref()
+            .and_then(|core| core.next_wakeup())
+            .is_some_and(|at| at <= now);
         if due {
             self.apply([SchedulerEvent::Tick]);
         } else {
@@ -130,10 +139,15 @@ impl LeaderActor {
     fn take_notes(&mut self) {
         let Some(core) = &mut self.core else { return };
         // Without room the notes stay in the core, where later ones replace them.
-        let Ok(permit) = self.notes.try_reserve() else { return };
+        let Ok(permit) = self.notes.try_reserve() else {
+            return;
+        };
         let notes = core.take_notes();
         if !notes.is_empty() {
-            permit.send(Notes { after: self.next_batch, notes });
+            permit.send(Notes {
+                after: self.next_batch,
+                notes,
+            });
         }
     }
 

@@ -83,7 +83,13 @@ impl SchedulerService {
             };
             let fence = election.win(succession.at_least).await;
             info!(term = %fence.term, %leader, "leading");
-            succession = Reign { service: self, election, fence }.run(succession).await;
+            succession = Reign {
+                service: self,
+                election,
+                fence,
+            }
+            .run(succession)
+            .await;
             leader = LeaderId::from(Uuid::new_v4());
         }
     }
@@ -91,7 +97,10 @@ impl SchedulerService {
     fn core_config(&self) -> CoreConfig {
         let settings = &self.settings;
         CoreConfig {
-            graph: GraphLimits { tasks: self.graph_limit, ..GraphLimits::default() },
+            graph: GraphLimits {
+                tasks: self.graph_limit,
+                ..GraphLimits::default()
+            },
             max_active_jobs: self.max_active_jobs,
             suspect_after: settings.suspect,
             lost_after: settings.lost,

@@ -34,7 +34,9 @@ impl NoteWriter {
                 self.look().await;
                 continue;
             };
-            let Some(Notes { after, notes }) = waited else { return };
+            let Some(Notes { after, notes }) = waited else {
+                return;
+            };
             if self.committed.wait_for(|number| *number >= after).await.is_err() {
                 return;
             }
@@ -45,7 +47,8 @@ impl NoteWriter {
                     Err(error) => error!(%error, "a note has no encoding"),
                 }
             }
-            let written = commit_until_taken(&*self.state, &fence, &writes, &self.journal, &self.leader).await;
+            let written =
+                commit_until_taken(&*self.state, &fence, &writes, &self.journal, &self.leader).await;
             if written.is_err() {
                 return;
             }

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use actix::Addr;
 use millstream_bus::{Address, Bus, Link, QueueName};
-use millstream_protocol::wire::{Datagram, LiveMsg, encode_datagrams};
 use millstream_protocol::envelope::Header;
+use millstream_protocol::wire::{Datagram, LiveMsg, encode_datagrams};
 use millstream_scheduler_core::{Effect, Identity};
 use millstream_state::{Fence, Journal, StateError, StateStore, Write};
 use tokio::sync::{mpsc, watch};
@@ -92,14 +92,16 @@ impl Outbox {
             Effect::AckIntake { token } => self.acks.acknowledge(token),
             Effect::SendToWorker { queue, frame } => self.publish(&queue_address(queue), frame).await,
             Effect::ReplyToGateway { queue, msg } => {
-                self.send_datagram(&queue_address(queue), Datagram::ToGateway(msg)).await;
+                self.send_datagram(&queue_address(queue), Datagram::ToGateway(msg))
+                    .await;
             }
             Effect::Publish(msg) => {
                 let topic = match &msg {
                     LiveMsg::Job { job, .. } => format!("job.{job}"),
                     LiveMsg::Snapshot(_) => "snapshot".to_owned(),
                 };
-                self.send_datagram(&Address::Live(topic), Datagram::Live(msg)).await;
+                self.send_datagram(&Address::Live(topic), Datagram::Live(msg))
+                    .await;
             }
             Effect::SayHello(hello) => self.send_datagram(&Address::Hello, Datagram::Hello(hello)).await,
             Effect::StepDown { known } => {
@@ -132,7 +134,10 @@ fn queue_address(queue: String) -> Address {
 
 /// The proof of leadership of one term.
 pub(crate) fn fence_of(identity: &Identity) -> Fence {
-    Fence { term: identity.term, leader: identity.leader }
+    Fence {
+        term: identity.term,
+        leader: identity.leader,
+    }
 }
 
 /// Writes until the store has taken it. Tells the leader when the journal shows another past, or another leader.
@@ -177,7 +182,10 @@ pub(crate) struct JournalWatch(Arc<std::sync::Mutex<Option<Journal>>>);
 impl JournalWatch {
     /// Where the journal was last seen.
     pub(crate) fn known(&self) -> Option<Journal> {
-        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+        self.0
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .clone()
     }
 
     /// Records where the journal is now; whether it lost what was there at `before`.
@@ -199,7 +207,10 @@ mod tests {
     use super::*;
 
     fn at(seq: u64, run_id: &str) -> Journal {
-        Journal { seq, run_id: run_id.to_owned() }
+        Journal {
+            seq,
+            run_id: run_id.to_owned(),
+        }
     }
 
     #[test]

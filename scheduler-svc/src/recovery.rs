@@ -43,14 +43,23 @@ pub(crate) async fn load(state: &dyn StateStore) -> Inheritance {
 async fn try_load(state: &dyn StateStore) -> Result<Inheritance, StateError> {
     let mut inheritance = Inheritance::default();
     for job in state.active_jobs().await? {
-        let Some(stored) = state.load_job(job).await? else { continue };
+        let Some(stored) = state.load_job(job).await? else {
+            continue;
+        };
         match recovered_job(stored) {
             Ok(recovered) => inheritance.jobs.push(recovered),
             Err(error) => error!(%job, %error, "a journaled job cannot be read and is left alone"),
         }
     }
     // The order in which jobs were accepted decides between equal priorities.
-    inheritance.jobs.sort_by_key(|job| (job.meta.accepted_ms, job.meta.job));
-    inheritance.workers = state.workers().await?.into_iter().map(|(worker, _)| worker).collect();
+    inheritance
+        .jobs
+        .sort_by_key(|job| (job.meta.accepted_ms, job.meta.job));
+    inheritance.workers = state
+        .workers()
+        .await?
+        .into_iter()
+        .map(|(worker, _)| worker)
+        .collect();
     Ok(inheritance)
 }

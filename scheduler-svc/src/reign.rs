@@ -1,6 +1,5 @@
 //! One term of leadership, from taking over the journal to losing the lease.
 
-
 use actix::Actor;
 use millstream_scheduler_core::{Identity, SchedulerCore};
 use millstream_state::Fence;
@@ -28,7 +27,11 @@ pub(crate) struct Succession {
 
 impl Default for Succession {
     fn default() -> Self {
-        Self { at_least: NO_TERM, core: None, watch: Watch::start() }
+        Self {
+            at_least: NO_TERM,
+            core: None,
+            watch: Watch::start(),
+        }
     }
 }
 
@@ -156,11 +159,19 @@ impl Reign<'_> {
         match end {
             End::Fenced => {
                 warn!(%term, "the lease is lost; campaigning again");
-                Succession { at_least: term, core: core.map(|core| (core, term)), watch }
+                Succession {
+                    at_least: term,
+                    core: core.map(|core| (core, term)),
+                    watch,
+                }
             }
             End::Outranked { known } => {
                 warn!(%term, %known, "a higher term exists; standing by");
-                Succession { at_least: known.max(term), core: None, watch }
+                Succession {
+                    at_least: known.max(term),
+                    core: None,
+                    watch,
+                }
             }
         }
     }

@@ -6,11 +6,13 @@
 use std::fmt;
 use std::sync::Arc;
 
-use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Result, internal_err};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::{EquivalenceProperties, Partitioning, PhysicalExpr};
+use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
 use datafusion::physical_plan::execution_plan::{ChildrenPropertiesMode, ReplaceChildrenOptions};
+use datafusion::physical_plan::limit::GlobalLimitExec;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, PlanProperties,
@@ -36,6 +38,24 @@ impl ConcatExec {
             input,
             properties: Arc::new(properties),
         }
+    }
+}
+
+/// Replaces operators that interleave partitions by ones that read them in order, for a plan that is run as it is.
+pub(crate) fn read_in_order(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
+    let ordered = plan.transform_up(|node| {
+        let Some(coalesce) = node.downcast_ref::<CoalescePartitionsExec>() else {
+            return Ok(Transformed::no(node));
+        };
+        let concat: Arc<dyn ExecutionPlan> = Arc::new(ConcatExec::new(Arc::clone(coalesce.input())));
+        Ok(Transformed::yes(match coalesce.fetch() {
+            Some(fetch) => Arc::new(GlobalLimitExec::new(concat, 0, Some(fetch))),
+            None => concat,
+        }))
+    })?;
+    match ordered.data.output_partitioning().partition_count() {
+        1 => Ok(ordered.data),
+        _ => Ok(Arc::new(ConcatExec::new(ordered.data))),
     }
 }
 

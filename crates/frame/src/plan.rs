@@ -15,7 +15,7 @@ use datafusion::prelude::SessionContext;
 
 use crate::catalog::Catalog;
 use crate::codec::{encode_task, stage_key};
-use crate::concat::ConcatExec;
+use crate::concat::read_in_order;
 use crate::cut::{self, Stage};
 use crate::error::{FrameError, from_engine};
 use crate::request::{PlannerOptions, SqlRequest};
@@ -114,10 +114,7 @@ fn stages(plan: Arc<dyn ExecutionPlan>, partitions: usize, small: bool) -> Engin
 
 /// The plan as one stage of one task.
 fn whole(plan: Arc<dyn ExecutionPlan>) -> EngineResult<Stage> {
-    let plan = match plan.output_partitioning().partition_count() {
-        1 => plan,
-        _ => Arc::new(ConcatExec::new(plan)),
-    };
+    let plan = read_in_order(plan)?;
     Ok(Stage {
         key: stage_key(&plan, None)?,
         volatile: cut::is_volatile(&plan),

@@ -43,7 +43,14 @@ pub struct LocalOptions {
 
 impl Default for LocalOptions {
     fn default() -> Self {
-        Self { workers: 1, slots: None, memory_limit: None, port: 0, token: None, settings: Settings::default() }
+        Self {
+            workers: 1,
+            slots: None,
+            memory_limit: None,
+            port: 0,
+            token: None,
+            settings: Settings::default(),
+        }
     }
 }
 
@@ -93,18 +100,30 @@ impl LocalCluster {
         let broker = InprocBroker::new();
         let bus: Arc<dyn Bus> = broker.bus(names);
         let state = Arc::new(MemoryState::new());
-        let token = options.token.clone().unwrap_or_else(|| Uuid::new_v4().simple().to_string());
+        let token = options
+            .token
+            .clone()
+            .unwrap_or_else(|| Uuid::new_v4().simple().to_string());
         let secret = Uuid::new_v4().simple().to_string();
         let folder = scratch_folder(&options.settings.worker.spill_dir)?;
 
         let mut services = Vec::new();
         services.push(scheduler(&options.settings, &bus, &state)?);
         for number in 0..workers {
-            services.insert(0, worker(&options, number, workers, &bus, &secret, folder.path())?);
+            services.insert(
+                0,
+                worker(&options, number, workers, &bus, &secret, folder.path())?,
+            );
         }
         let (gateway, url) = gateway(&options, &token, &secret, &bus, &state).await?;
         services.insert(0, gateway);
-        let cluster = Self { url, token, state, services, folder };
+        let cluster = Self {
+            url,
+            token,
+            state,
+            services,
+            folder,
+        };
         cluster.wait_for_workers(workers as usize).await?;
         Ok(cluster)
     }
@@ -155,10 +174,12 @@ fn scratch_folder(base: &std::path::Path) -> Result<tempfile::TempDir, LocalErro
         std::fs::create_dir_all(base)?;
         tempfile::Builder::new().prefix("local-").tempdir_in(base)
     };
-    make(base).or_else(|_| make(&std::env::temp_dir())).map_err(|source| LocalError::Folder {
-        path: base.to_owned(),
-        source,
-    })
+    make(base)
+        .or_else(|_| make(&std::env::temp_dir()))
+        .map_err(|source| LocalError::Folder {
+            path: base.to_owned(),
+            source,
+        })
 }
 
 fn scheduler(
@@ -192,7 +213,8 @@ fn worker(
     let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u32);
     settings.name = Some(format!("worker-{number}"));
     settings.slots = SlotCount::Count(options.slots.unwrap_or_else(|| (cores / workers).max(1)));
-    settings.memory_limit = MemoryLimit::Bytes(options.memory_limit.unwrap_or_else(|| share_of_memory(workers)));
+    settings.memory_limit =
+        MemoryLimit::Bytes(options.memory_limit.unwrap_or_else(|| share_of_memory(workers)));
     settings.spill_dir = folder.join(format!("spill-{number}"));
     settings.scratch_dir = folder.join(format!("scratch-{number}"));
     settings.drain_timeout = settings.drain_timeout.min(Duration::from_secs(2));

@@ -49,16 +49,25 @@ impl ServiceThread {
                     *told.lock().unwrap_or_else(PoisonError::into_inner) = Some(format!("{error:#}"));
                 }
             })
-            .map_err(|error| LocalError::Service { service: name.to_owned(), reason: error.to_string() })?;
-        Ok(Self { name: name.to_owned(), shutdown: Some(shutdown), thread: Some(thread), failure })
+            .map_err(|error| LocalError::Service {
+                service: name.to_owned(),
+                reason: error.to_string(),
+            })?;
+        Ok(Self {
+            name: name.to_owned(),
+            shutdown: Some(shutdown),
+            thread: Some(thread),
+            failure,
+        })
     }
 
     /// Why the service ended, if it has ended badly.
     pub(crate) fn failure(&self) -> Option<LocalError> {
         let failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
-        failure
-            .clone()
-            .map(|reason| LocalError::Service { service: self.name.clone(), reason })
+        failure.clone().map(|reason| LocalError::Service {
+            service: self.name.clone(),
+            reason,
+        })
     }
 
     /// Waits for the end of a service that is known to have ended badly.

@@ -201,7 +201,9 @@ impl Sender<'_> {
             ops += fitting as u16;
             options = graph.options.len() as u16;
         }
-        self.cx.workers[self.no].tables.insert(no, (ops, options));
+        let worker = &mut self.cx.workers[self.no];
+        worker.tables.insert(no, (ops, options));
+        worker.jobs.insert(no);
     }
 }
 

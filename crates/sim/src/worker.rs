@@ -17,7 +17,7 @@ use crate::network::{Message, Owner};
 use crate::world::{Event, World};
 
 /// What a worker may hold, in bytes.
-const MEMORY: u64 = 10_000;
+const MEMORY: u64 = 60_000;
 
 /// A stored object is named like this: job, task, generation, sub-range.
 pub(crate) type Key = (JobId, u32, Attempt, Option<u32>);

@@ -35,7 +35,7 @@ impl OpenQuery {
         let state = context.state();
         let statement = state
             .sql_to_statement(&request.query, &state.config_options().sql_parser.dialect)
-            .map_err(|error| problem::explain(&error, &Names::default()))?;
+            .map_err(|error| problem::explain_unparsed(&error))?;
         let (mut statement, explain) = as_query(statement)?;
         let mut names = Names::new(catalog);
         let references = state

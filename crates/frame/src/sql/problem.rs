@@ -27,7 +27,7 @@ impl Names {
     }
 }
 
-/// What an error met while parsing or planning means to the user.
+/// What an error met while planning means to the user.
 pub(super) fn explain(error: &DataFusionError, names: &Names) -> FrameError {
     let diagnostic = error.diagnostic();
     let position = diagnostic.and_then(|diagnostic| diagnostic.span).map(position_of);
@@ -40,6 +40,17 @@ pub(super) fn explain(error: &DataFusionError, names: &Names) -> FrameError {
             position,
         },
         other => from_engine(other),
+    }
+}
+
+/// What an error met while parsing means to the user: all that is not one statement is bad syntax.
+pub(super) fn explain_unparsed(error: &DataFusionError) -> FrameError {
+    match (root(error), explain(error, &Names::default())) {
+        (DataFusionError::NotImplemented(_), _) => FrameError::UnsupportedStatement {
+            statement: "more than one statement".to_owned(),
+        },
+        (_, FrameError::InvalidQuery { message, position }) => FrameError::Syntax { message, position },
+        (_, other) => other,
     }
 }
 

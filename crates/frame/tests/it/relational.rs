@@ -3,33 +3,14 @@
 use std::path::Path;
 
 use millstream_frame::PlannerOptions;
-use serde::Deserialize;
 
-use crate::answers::difference;
-use crate::cluster::{Rows, distributed, request, rows, run};
-
-#[derive(Deserialize)]
-struct Answer {
-    sql: String,
-    rows: Rows,
-}
+use crate::answers;
+use crate::cluster::distributed;
 
 async fn check_all(options: &PlannerOptions) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/oracle/sql");
     let (left, right) = (folder.join("l.csv"), folder.join("r.csv"));
-    let mut wrong = Vec::new();
-    for line in std::fs::read_to_string(folder.join("answers.jsonl"))
-        .unwrap()
-        .lines()
-    {
-        let Answer { sql, rows: answer } = serde_json::from_str(line).unwrap();
-        let problem = match run(&request(&sql, &[("l", &left), ("r", &right)]), options).await {
-            Ok(batches) => difference(rows(&batches), answer),
-            Err(error) => Some(error.to_string()),
-        };
-        wrong.extend(problem.map(|problem| format!("{sql}: {problem}")));
-    }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    answers::check(answers::read("sql"), &[("l", &left), ("r", &right)], options).await;
 }
 
 #[tokio::test]

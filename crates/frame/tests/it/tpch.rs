@@ -3,54 +3,21 @@
 
 use std::path::Path;
 
-use millstream_frame::{PlannerOptions, SqlRequest};
+use millstream_frame::PlannerOptions;
 
-use crate::answers::difference;
-use crate::cluster::{Rows, distributed, request, rows, run};
+use crate::answers;
+use crate::cluster::distributed;
 use crate::tpch_data::{self, Tables};
 
-fn tpch_request(tables: &Tables, number: usize) -> SqlRequest {
-    let sql = std::fs::read_to_string(oracle(number, "sql")).unwrap();
+async fn check_all(tables: &Tables, options: &PlannerOptions) {
     let paths: Vec<_> = Tables::NAMES
         .iter()
         .map(|name| (*name, tables.path(name)))
         .collect();
     let paths: Vec<(&str, &Path)> = paths.iter().map(|(name, path)| (*name, path.as_path())).collect();
-    request(&sql, &paths)
-}
-
-fn oracle(number: usize, extension: &str) -> std::path::PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/oracle/tpch/q{number:02}.{extension}"))
-}
-
-async fn expected(number: usize) -> Rows {
-    // Read as text, so that nothing of the answer depends on our inference.
-    let mut table = millstream_frame::TableSource::path(oracle(number, "csv").display().to_string());
-    let header = std::fs::read_to_string(oracle(number, "csv")).unwrap();
-    for name in header.lines().next().unwrap().split(',') {
-        table
-            .csv
-            .types
-            .insert(name.to_owned(), millstream_frame::CsvType::Text);
-    }
-    let mut request = request("SELECT * FROM t", &[]);
-    request.tables.insert("t".to_owned(), table);
-    rows(&run(&request, &PlannerOptions::default()).await.unwrap())
-}
-
-async fn check_all(tables: &Tables, options: &PlannerOptions) {
-    let mut wrong = Vec::new();
-    for number in 1..=22 {
-        match run(&tpch_request(tables, number), options).await {
-            Ok(batches) => {
-                if let Some(difference) = difference(rows(&batches), expected(number).await) {
-                    wrong.push(format!("q{number}: {difference}"));
-                }
-            }
-            Err(error) => wrong.push(format!("q{number}: {error}")),
-        }
-    }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    let answers = answers::read("tpch");
+    assert_eq!(answers.len(), 22);
+    answers::check(answers, &paths, options).await;
 }
 
 async fn check_matrix(tables: &Tables, partitions: usize) {

@@ -78,6 +78,8 @@ pub(crate) struct Job {
     pub(crate) is_touched: bool,
     /// Told to stop: nothing runs again, counters of edges are no longer kept.
     pub(crate) ending: Option<Ending>,
+    /// Found in the journal: workers may know it from an earlier leader.
+    pub(crate) was_recovered: bool,
     /// Recovered, and not yet settled from inventories: counters of edges are not there yet.
     pub(crate) is_raw: bool,
     /// When results are let go, once the job is over.
@@ -122,6 +124,7 @@ impl Job {
             progress_at: Timestamp::ZERO,
             is_touched: false,
             ending: None,
+            was_recovered: false,
             is_raw: false,
             retain_until: Timestamp::ZERO,
             is_expired: false,

@@ -145,8 +145,11 @@ impl Job {
             }
         }
         for no in cx.workers.numbers() {
-            if !holders[no.index()] && cx.workers[no].tables.remove(&self.no).is_some() {
-                cx.workers[no].outbox.forget(self.id);
+            let worker = &mut cx.workers[no];
+            // What workers were told by an earlier leader is not known here.
+            let may_know = worker.jobs.contains(&self.no) || (self.was_recovered && !worker.is_gone());
+            if may_know && !holders[no.index()] {
+                worker.forget(self.no, self.id);
                 cx.workers.touch(no);
             }
         }

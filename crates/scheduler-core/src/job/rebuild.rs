@@ -18,6 +18,7 @@ impl Job {
     pub(crate) fn recovered(cx: &mut Shared, no: JobNo, seq: u32, found: RecoveredJob) -> Self {
         let mut job = Self::new(cx, no, seq, found.meta, found.graph);
         job.is_raw = true;
+        job.was_recovered = true;
         for (task, extension) in found.extensions {
             job.join_again(cx, task, extension);
         }

@@ -61,7 +61,7 @@ fn adopt_objects(core: &mut SchedulerCore, no: WorkerNo, objects: &JobObjects) {
     };
     let cx = &mut core.cx;
     // So that a job which ends is forgotten there as well.
-    cx.workers[no].tables.entry(job_no).or_default();
+    cx.workers[no].jobs.insert(job_no);
     let rows = objects
         .tasks
         .iter()
@@ -193,6 +193,13 @@ pub(crate) fn settle(core: &mut SchedulerCore, no: WorkerNo) {
     }
     let worker = &mut core.cx.workers[no];
     worker.outbox.settled = true;
+    for job in worker
+        .forgotten
+        .iter()
+        .filter(|job| core.jobs.find(**job).is_none())
+    {
+        worker.outbox.forget(*job);
+    }
     match worker.state {
         WorkerState::Draining => drain::drain(core, no),
         WorkerState::Leaving => worker.outbox.shutdown = true,

@@ -3,15 +3,18 @@
 pub(crate) mod outbox;
 mod table;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use millstream_protocol::session::Session;
 use millstream_protocol::wire::{FromWorker, HeartbeatMsg, WorkerInfo};
-use millstream_types::{Amount, Attempt, ByteSize, ResourceSet, SessionNo, Timestamp};
+use millstream_types::{Amount, Attempt, ByteSize, JobId, ResourceSet, SessionNo, Timestamp};
 
 use self::outbox::Outbox;
 pub(crate) use self::table::Workers;
 use crate::ids::{JobNo, WorkerNo};
+
+/// Forgotten jobs that are told again; more than can be on their way when a session ends.
+const FORGOTTEN: usize = 1024;
 
 /// Where a worker's session stands.
 #[derive(Debug)]
@@ -117,6 +120,10 @@ pub(crate) struct Worker {
     pub(crate) outbox: Outbox,
     /// Operations and options sent, by job.
     pub(crate) tables: BTreeMap<JobNo, (u16, u16)>,
+    /// Jobs it may know, from any session with this leader.
+    pub(crate) jobs: BTreeSet<JobNo>,
+    /// Jobs it was told to forget lately: said again in its next session, since the word may have been lost.
+    pub(crate) forgotten: VecDeque<JobId>,
     /// Peers that this session knows, by number.
     pub(crate) peers: BTreeSet<WorkerNo>,
     /// Items that came while the recovery window was open.
@@ -152,6 +159,8 @@ impl Worker {
             replicating: BTreeSet::new(),
             outbox: Outbox::default(),
             tables: BTreeMap::new(),
+            jobs: BTreeSet::new(),
+            forgotten: VecDeque::new(),
             peers: BTreeSet::new(),
             deferred: Vec::new(),
             unreachable: BTreeSet::new(),
@@ -211,6 +220,17 @@ impl Worker {
         self.peers.clear();
         self.deferred.clear();
         self.replicating.clear();
+    }
+
+    /// Tells it to forget a job.
+    pub(crate) fn forget(&mut self, no: JobNo, id: JobId) {
+        self.jobs.remove(&no);
+        self.tables.remove(&no);
+        self.outbox.forget(id);
+        if self.forgotten.len() == FORGOTTEN {
+            self.forgotten.pop_front();
+        }
+        self.forgotten.push_back(id);
     }
 
     /// The state's name as users see it.
