@@ -209,7 +209,10 @@ impl World {
             self.fail(None, format!("worker w{worker}: {broken}"));
         }
         for effect in effects {
-            self.worker_effect(worker, effect);
+            // It may have been told to leave.
+            if self.workers[worker].is_alive {
+                self.worker_effect(worker, effect);
+            }
         }
         self.schedule_worker_tick(worker);
     }
