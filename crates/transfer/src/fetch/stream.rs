@@ -87,15 +87,11 @@ fn checked(
                 left -= take as u64;
                 crc.update(&piece);
                 // The last piece of a part is held back until its checksum is known to match.
-                if left > 0 {
-                    fetched.fetch_add(take as u64, Ordering::Relaxed);
-                    yield piece;
-                } else if crc.clone().finalize() == part.crc {
-                    fetched.fetch_add(take as u64, Ordering::Relaxed);
-                    yield piece;
-                } else {
+                if left == 0 && crc.clone().finalize() != part.crc {
                     Err(damaged(&address, format!("the checksum of part {i} does not match")))?;
                 }
+                fetched.fetch_add(take as u64, Ordering::Relaxed);
+                yield piece;
             }
         }
     }
