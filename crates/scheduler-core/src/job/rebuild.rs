@@ -6,12 +6,15 @@ use std::time::Duration;
 
 use millstream_protocol::graph::GraphExtension;
 use millstream_protocol::wire::{JobState, StoredTaskState};
-use millstream_types::{Attempt, TaskIdx};
+use millstream_types::{Attempt, TaskIdx, Term};
 
 use super::{Ending, Job, TaskState, flag};
 use crate::RecoveredJob;
 use crate::ids::{JobNo, WorkerNo};
 use crate::shared::Shared;
+
+/// Stands for the unknown run of a task whose output was let go under an earlier leader.
+const EARLIER: Attempt = Attempt::new(Term(0), 1);
 
 impl Job {
     /// A job from the journal, not yet settled from inventories.
@@ -74,7 +77,10 @@ impl Job {
                 self.cols.set(task, flag::TENTATIVE);
                 self.transition(cx, task, TaskState::Stored);
             }
-            StoredTaskState::Released => self.transition(cx, task, TaskState::Released),
+            StoredTaskState::Released => {
+                self.cols.set_attempt(task, EARLIER);
+                self.transition(cx, task, TaskState::Released);
+            }
             // Failures are commits with records of their own; what was cancelled follows from them.
             StoredTaskState::Pending | StoredTaskState::Failed | StoredTaskState::Cancelled => {}
         }
@@ -209,6 +215,9 @@ impl Job {
                     && !self.cols.is_held(task)
                     && !self.inline.contains_key(&task);
                 if is_nowhere {
+                    if self.cols.attempt(task) == Attempt::default() {
+                        self.cols.set_attempt(task, EARLIER);
+                    }
                     self.transition(cx, task, TaskState::Released);
                     self.mark_result(task);
                 }

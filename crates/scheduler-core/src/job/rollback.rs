@@ -1,6 +1,7 @@
 //! The rule for operations that may give another output when they run again: two runs of one producer are never mixed.
 
 use millstream_protocol::{ErrorKind, TaskError};
+use millstream_types::Attempt;
 
 use super::{Job, TaskState, flag};
 use crate::shared::Shared;
@@ -45,17 +46,16 @@ impl Job {
         self.fail_job(cx, TaskError::new(ErrorKind::IndeterminateLoss, message));
     }
 
-    /// Readers of `producer` that have read it or may have, and everything made from them.
+    /// Everything that may have been made from `producer`, directly or not. The way there may lead through tasks that
+    /// are to run again themselves: what was made from their last output is still about.
     fn derived_from(&self, producer: u32) -> Vec<u32> {
         let mut seen = std::collections::BTreeSet::new();
         let mut stack = vec![producer];
         while let Some(task) = stack.pop() {
             self.for_each_reader(task, |reader| {
-                let has_read = matches!(
-                    self.cols.state(reader),
-                    TaskState::Stored | TaskState::Released | TaskState::Assigned
-                );
-                if has_read && seen.insert(reader) {
+                let has_run = self.cols.attempt(reader) != Attempt::default();
+                let is_settled = matches!(self.cols.state(reader), TaskState::Failed | TaskState::Replaced);
+                if has_run && !is_settled && seen.insert(reader) {
                     stack.push(reader);
                 }
             });

@@ -275,3 +275,31 @@ fn a_retried_task_waits_again_when_its_input_is_lost_meanwhile() {
     bench.run();
     assert_eq!(bench.state(job), JobState::Succeeded);
 }
+
+#[test]
+fn a_rollback_reaches_what_was_made_through_tasks_that_run_again_themselves() {
+    // dice → a → b → {c, d}: b is lost when c is made and d is not.
+    let mut graph = GraphBuilder::new();
+    let dice = graph.op(dice());
+    let f = graph.op(OpSpec::native("f"));
+    let options = graph.options(TaskOptions::default());
+    let throw = graph.task(dice, options, b"", &[]);
+    let a = graph.task(f, options, b"", &[Dep::whole(throw)]);
+    let b = graph.task(f, options, b"", &[Dep::whole(a)]);
+    let c = graph.task(f, options, b"", &[Dep::whole(b)]);
+    let d = graph.task(f, options, b"", &[Dep::whole(b)]);
+    let sum = graph.task(f, options, b"", &[Dep::whole(c), Dep::whole(d)]);
+    graph.want(sum);
+    let (mut bench, job) = half_done(&graph.finish(), 4);
+    bench.workers[0].objects.remove(&(job, b.0));
+    let lost = crate::bench::objects(job, b.0, Attempt::new(Term(1), 1), 1);
+    bench.workers[0].say(FromWorker::Lost(lost));
+    bench.deliver_from(0);
+    bench.step();
+    assert!(
+        !bench.workers[0].objects.contains_key(&(job, c.0)),
+        "it is of the old throw"
+    );
+    bench.run();
+    assert_eq!(bench.state(job), JobState::Succeeded);
+}
