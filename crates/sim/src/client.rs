@@ -195,12 +195,9 @@ impl World {
 
     fn client_answered(&mut self, client: usize, removes: bool, response: Response) {
         match (response, self.clients[client].phase) {
-            (Response::Job(_), Phase::Done) => {
-                // The answer to a question of before may arrive late.
-                if removes {
-                    self.clients[client].phase = Phase::Removed;
-                }
-            }
+            (Response::Job(_), Phase::Done) if removes => self.clients[client].phase = Phase::Removed,
+            // The answer to a question of before may arrive late.
+            (Response::Job(_), Phase::Done) => {}
             (Response::Job(answer), _) => self.client_hears(client, &answer),
             (Response::Location(location), Phase::Reading) => self.client_reads(client, location),
             _ => {}

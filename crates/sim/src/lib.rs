@@ -65,7 +65,7 @@ struct Failed {
     job: Option<JobId>,
 }
 
-fn simulate(seed: u64, config: &SimConfig, story: Story) -> Result<SimReport, Failed> {
+fn simulate(seed: u64, config: &SimConfig, story: Story) -> Result<SimReport, Box<Failed>> {
     let mut world = World::new(seed, config, story);
     let limit = (config.fault_ms + config.rest_ms) * 1000;
     while world.failure.is_none() {
@@ -82,7 +82,7 @@ fn simulate(seed: u64, config: &SimConfig, story: Story) -> Result<SimReport, Fa
             world.report.time_ms = world.elapsed() / 1000;
             Ok(world.report)
         }
-        Some((reason, job)) => Err(Failed {
+        Some((reason, job)) => Err(Box::new(Failed {
             failure: SimFailure {
                 seed,
                 config: config.clone(),
@@ -91,7 +91,7 @@ fn simulate(seed: u64, config: &SimConfig, story: Story) -> Result<SimReport, Fa
                 story: world.story.into_lines(),
             },
             job,
-        }),
+        })),
     }
 }
 

@@ -434,7 +434,7 @@ impl World {
         self.workers[worker].store.insert(key, object);
         TaskOutput {
             bytes: ByteSize::new(bytes),
-            inline: (start.inline && value % 3 > 0).then(|| model::encode_value(value)),
+            inline: (start.inline && !value.is_multiple_of(3)).then(|| model::encode_value(value)),
             parts: 0,
         }
     }
