@@ -110,7 +110,7 @@ def make_tpch(folder: Path) -> None:
     database.execute(f"LOAD '{extension}'")
     # DuckDB's own generator makes other addresses and comments, so it reads what the tests make.
     with tempfile.TemporaryDirectory() as data:
-        subprocess.run(["tpchgen-cli", "-s", "0.01", "--format", "parquet", "-o", data], check=True)
+        subprocess.run(["tpchgen-cli", "parquet", "-s", "0.01", "--output-dir", data], check=True)
         for file in Path(data).glob("*.parquet"):
             database.execute(f"CREATE TABLE {file.stem} AS SELECT * FROM '{file}'")
     queries = database.execute("SELECT query FROM tpch_queries() ORDER BY query_nr").fetchall()
