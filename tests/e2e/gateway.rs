@@ -48,8 +48,8 @@ async fn event_stream_resumes_at_another_gateway() -> anyhow::Result<()> {
         seen.push(event);
     }
     cluster.gateways[0].kill()?;
-    let last = seen.last().map(|event| event.id.clone()).unwrap_or_default();
     let second = cluster.gateway(1)?;
+    let last = seen.last().map(|event| event.id.clone()).unwrap_or_default();
     let mut resumed = EventReader::open(&second, &job, Some(&last)).await?;
     seen.extend(resumed.rest(LIMIT).await?);
     let whole = history(&second, &job).await?;

@@ -1,6 +1,7 @@
 //! Queries on several workers.
 
 use std::fmt::Write as _;
+use std::ops::Range;
 
 use anyhow::{Context, ensure};
 use millstream_testkit::wait_until;
@@ -13,11 +14,14 @@ use crate::support::{LIMIT, SOON};
 const CARRIERS: [&str; 3] = ["LH", "UA", "DL"];
 const ROWS: u64 = 60_000;
 
+/// Files of the large table, each of which is read by a task of its own.
+const FILES: u64 = 8;
+
 /// Flights as people really have them: `NA` and nothing are missing values, and a column of whole numbers has
 /// fractions further down.
-fn flights() -> String {
+fn flights(ids: Range<u64>) -> String {
     let mut text = String::from("id,carrier,delay,distance\n");
-    for id in 0..ROWS {
+    for id in ids {
         let carrier = CARRIERS[(id % 3) as usize];
         let delay = match id % 10 {
             0 => "NA".to_owned(),
@@ -63,8 +67,12 @@ async fn cluster() -> anyhow::Result<(Cluster, Value)> {
     for carrier in CARRIERS {
         let _ = writeln!(carriers, "{carrier},{carrier} Airlines");
     }
+    for file in 0..FILES {
+        let ids = file * ROWS / FILES..(file + 1) * ROWS / FILES;
+        cluster.write(&format!("flights-{file}.csv"), &flights(ids))?;
+    }
     let tables = json!({
-        "flights": cluster.write("flights.csv", &flights())?,
+        "flights": cluster.data().join("flights-*.csv"),
         "carriers": cluster.write("carriers.csv", &carriers)?,
     });
     let request = json!({"query": QUERY, "tables": tables, "options": {"partitions": 4}});
