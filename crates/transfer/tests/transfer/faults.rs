@@ -13,7 +13,7 @@ use crate::harness::*;
 async fn another_clusters_secret_is_refused() {
     let (store, server) = served();
     put(&store, 1, vec![data(1, 10)]);
-    for secret in ["", "correct horsf", "correct horse "] {
+    for secret in ["", "correct horsf", "correct horses"] {
         let options = FetchOptions {
             same_process: false,
             ..FetchOptions::new(secret)
