@@ -41,13 +41,19 @@ pub(crate) struct Election {
 }
 
 impl Election {
-    /// Tries until the lease is ours, under a term above `at_least`.
-    pub(crate) async fn win(&self, at_least: Term) -> Fence {
+    /// Tries until the lease is ours, under a term above `at_least` and above every term that was seen meanwhile: a
+    /// store that lost its data begins to count again, but workers still follow the leader of before.
+    pub(crate) async fn win(&self, mut at_least: Term) -> Fence {
         let mut complaint = None;
         loop {
             match self.state.acquire_lease(self.leader, at_least, self.ttl).await {
                 Ok(Some(fence)) => return fence,
-                Ok(None) => complaint = None,
+                Ok(None) => {
+                    complaint = None;
+                    if let Ok(Some(holder)) = self.state.lease_holder().await {
+                        at_least = at_least.max(holder.term);
+                    }
+                }
                 Err(error) => {
                     let text = error.to_string();
                     if complaint.as_ref() != Some(&text) {
@@ -144,6 +150,20 @@ mod tests {
                 holder: Some(successor)
             }
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_standby_leads_above_the_terms_it_has_seen() {
+        let state = Arc::new(MemoryState::new());
+        let led = election(&state, 1).win(Term(6)).await;
+        let standby = tokio::spawn({
+            let standby = election(&state, 2);
+            async move { standby.win(Term(0)).await }
+        });
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        state.restart_empty();
+        let successor = standby.await.unwrap();
+        assert!(successor.term > led.term);
     }
 
     #[tokio::test(start_paused = true)]
