@@ -80,10 +80,13 @@ async fn failed_command_tells_code_output_and_whom_it_took_along() -> anyhow::Re
     );
     let problem = api.get(&format!("/v1/jobs/{job}/results/after")).await?;
     ensure!(problem.status == 422, "{}", problem.text());
-    let task = api.task(&job, "broken").await?;
-    let log = task["logs"][0]["head"].as_str().context("no log")?;
-    ensure!(log.contains("the reason"), "{task}");
-    Ok(())
+    // Logs trail the job's end.
+    api.retry("the task's log", SOON, async || {
+        let task = api.task(&job, "broken").await.ok()?;
+        let log = task["logs"][0]["head"].as_str()?;
+        log.contains("the reason").then_some(())
+    })
+    .await
 }
 
 #[tokio::test]
@@ -125,7 +128,9 @@ async fn waiting_task_explains_itself() -> anyhow::Result<()> {
         anyhow::ensure!(lines.contains(word), "no `{word}` in {task}");
         Ok(())
     };
-    explained(&api.task(&job, "waiting").await?, "slow")?;
+    let waiting = api.task(&job, "waiting").await?;
+    ensure!(waiting["deps"] == json!(["slow"]), "{waiting}");
+    explained(&waiting, "missing input")?;
     explained(&api.task(&job, "greedy").await?, "gpu")?;
     api.delete(&format!("/v1/jobs/{job}")).await?.ok()?;
     Ok(())
