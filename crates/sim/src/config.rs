@@ -25,6 +25,8 @@ pub struct SimConfig {
     pub delay_per_mille: u32,
     /// How long after the healing all must be done.
     pub rest_ms: u64,
+    /// Whether jobs may contain operations that give something else each time.
+    pub indeterminate: bool,
     /// Lines of history kept for a failure.
     pub story_lines: usize,
 }
@@ -43,7 +45,8 @@ impl Default for SimConfig {
             duplicate_per_mille: 5,
             delay_per_mille: 5,
             rest_ms: 180_000,
-            story_lines: 400,
+            indeterminate: true,
+            story_lines: 4000,
         }
     }
 }

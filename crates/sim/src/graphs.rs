@@ -22,7 +22,7 @@ struct Taste {
 /// A graph, never empty, with at least one wanted output.
 pub(crate) fn random_graph(rng: &mut ChaCha8Rng, config: &SimConfig) -> Graph {
     let taste = Taste {
-        indeterminate: rng.random_bool(0.3),
+        indeterminate: rng.random_bool(0.3) && config.indeterminate,
         failing: rng.random_bool(0.12),
         growing: rng.random_bool(0.3),
         parts: rng.random_bool(0.5),

@@ -3,9 +3,9 @@
 //! ```text
 //!   no link ◄──────── LinkDown ─────────┐
 //!      │ LinkUp                         │
-//!   waiting for a Hello ── Hello ──► in session ── gap, silence, malformed ──► a pause, then a new session
+//!   waiting for a Hello ── Hello ──► in session ── gap, malformed ──► a pause, then a new session
 //!      ▲                                │      └── Hello of a higher term ──► a new session
-//!      └───────── unroutable ───────────┘
+//!      └───── unroutable, silence ──────┘
 //! ```
 //!
 //! Owns the session and nothing of the graph; [`crate::core`] fills it.
@@ -108,7 +108,7 @@ impl Conversation {
             .leader
             .as_ref()
             .is_none_or(|leader| leader.leader != hello.leader);
-        if another && hello.term == self.known_term && self.live.is_some() {
+        if another && hello.term == self.known_term && (self.live.is_some() || self.wanted) {
             // Two leaders of one term: the store's fencing decides, and the wrong one falls silent.
             return;
         }
@@ -160,7 +160,9 @@ impl Conversation {
     /// Ends a session of which nothing was acknowledged for too long.
     pub(crate) fn check_silence(&mut self, now: Timestamp, config: &WorkerConfig) {
         if self.silent_at(config).is_some_and(|at| at <= now) {
-            self.broken();
+            // Whoever says Hello next is followed: two leaders of one term may both believe that they lead.
+            self.live = None;
+            self.wanted = false;
         }
     }
 

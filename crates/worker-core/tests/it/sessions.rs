@@ -121,7 +121,7 @@ fn a_missing_batch_opens_a_new_session() {
 }
 
 #[test]
-fn silence_opens_a_new_session() {
+fn after_silence_whoever_says_hello_is_followed() {
     let mut rig = Rig::in_session(1);
     rig.acks = false;
     for _ in 0..3 {
@@ -129,6 +129,8 @@ fn silence_opens_a_new_session() {
         assert_eq!(rig.step().effects, []);
     }
     rig.pass(Duration::from_secs(1));
+    assert_eq!(rig.step().effects, []);
+    rig.apply(WorkerEvent::Hello(hello(1)));
     assert_eq!(
         rig.step().effects,
         [WorkerEffect::OpenQueue { name: "w.2".into() }]
