@@ -62,10 +62,10 @@ impl SchedulerCore {
             }
             SchedulerEvent::GatewayAsked(asked) => on::gateway::asked(self, asked),
             SchedulerEvent::ClientSessionEnded { session } => on::submit::client_ended(self, &session),
-            SchedulerEvent::StaleTermHeard(stale) => self.hear_term(stale.known),
+            SchedulerEvent::StaleTermHeard(stale) => self.hear_rival(stale.known),
             SchedulerEvent::HelloHeard(hello) => {
                 if hello.leader != self.cx.identity.leader {
-                    self.hear_term(hello.term);
+                    self.hear_rival(hello.term);
                 }
             }
             SchedulerEvent::JournalLost => on::recover::journal_lost(self),
@@ -142,11 +142,24 @@ impl SchedulerCore {
     /// A higher term ends this one.
     pub(crate) fn hear_term(&mut self, known: Term) {
         if known > self.cx.identity.term && !self.cx.has_stepped_down {
-            self.cx.has_stepped_down = true;
-            // What was not sent yet may be another leader's to decide now.
-            self.cx.effects.clear();
-            self.cx.effects.push(Effect::StepDown { known });
+            self.step_down(known);
         }
+    }
+
+    /// Another leader is followed in `known`. A store that was rolled back may have given the same term twice: then
+    /// neither goes on, since workers cannot tell the two apart, and the next term is above both.
+    fn hear_rival(&mut self, known: Term) {
+        if known == self.cx.identity.term && !self.cx.has_stepped_down {
+            self.step_down(known);
+        }
+        self.hear_term(known);
+    }
+
+    fn step_down(&mut self, known: Term) {
+        self.cx.has_stepped_down = true;
+        // What was not sent yet may be another leader's to decide now.
+        self.cx.effects.clear();
+        self.cx.effects.push(Effect::StepDown { known });
     }
 
     pub(crate) fn reply(&mut self, queue: String, msg: ToGateway) {

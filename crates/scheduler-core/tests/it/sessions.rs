@@ -210,3 +210,15 @@ fn work_waits_in_columns_while_the_window_is_full() {
     bench.run();
     assert_eq!(bench.state(last), JobState::Succeeded);
 }
+
+#[test]
+fn a_term_that_was_given_twice_is_led_by_nobody() {
+    let mut bench = Bench::of_term(CoreConfig::default(), 4);
+    bench.apply(SchedulerEvent::HelloHeard(Hello {
+        term: Term(4),
+        leader: LeaderId::from_u128(1),
+        queue: "q".to_owned(),
+    }));
+    bench.step();
+    assert_eq!(bench.step_down, Some(Term(4)));
+}
