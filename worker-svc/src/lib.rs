@@ -252,6 +252,15 @@ impl WorkerService {
         }
     }
 
+    /// Where queries may read. The planner takes no roots at all as "anywhere", so a worker that may read nothing names
+    /// a folder of its own that stays empty.
+    fn readable_roots(&self) -> Vec<std::path::PathBuf> {
+        let roots = self.data.roots.iter().map(|root| root.path.clone());
+        let nothing = (self.data.roots.is_empty() && !self.all_files)
+            .then(|| self.settings.scratch_dir.join("no-data-roots-are-set"));
+        roots.chain(nothing).collect()
+    }
+
     fn task_env(
         &self,
         store: &Store,
@@ -281,7 +290,7 @@ impl WorkerService {
         })?;
         let planner = PlannerOptions {
             target_partitions: slots.max(2),
-            roots: self.data.roots.iter().map(|root| root.path.clone()).collect(),
+            roots: self.readable_roots(),
             ..PlannerOptions::default()
         };
         Ok(TaskEnv {
