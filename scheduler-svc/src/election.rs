@@ -127,12 +127,12 @@ mod tests {
         Election {
             state: state.clone(),
             leader: LeaderId::from_u128(leader),
-            ttl: Duration::from_secs(3),
-            renew_every: Duration::from_secs(1),
+            ttl: Duration::from_millis(600),
+            renew_every: Duration::from_millis(200),
         }
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_stuck_leader_loses_its_lease() {
         let state = Arc::new(MemoryState::new());
         let stuck = election(&state, 1);
@@ -152,7 +152,7 @@ mod tests {
         );
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_standby_leads_above_the_terms_it_has_seen() {
         let state = Arc::new(MemoryState::new());
         let led = election(&state, 1).win(Term(6)).await;
@@ -160,13 +160,13 @@ mod tests {
             let standby = election(&state, 2);
             async move { standby.win(Term(0)).await }
         });
-        tokio::time::sleep(Duration::from_secs(1)).await;
+        tokio::time::sleep(Duration::from_millis(300)).await;
         state.restart_empty();
         let successor = standby.await.unwrap();
         assert!(successor.term > led.term);
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_live_leader_keeps_its_lease() {
         let state = Arc::new(MemoryState::new());
         let live = election(&state, 1);
@@ -176,7 +176,7 @@ mod tests {
         tokio::spawn(live.keep(fence, pulse.clone(), news));
         for _ in 0..40 {
             pulse.fetch_add(1, Ordering::Relaxed);
-            tokio::time::sleep(Duration::from_millis(500)).await;
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
         assert_eq!(state.lease_holder().await.unwrap(), Some(fence));
         assert!(heard.try_recv().is_err());
