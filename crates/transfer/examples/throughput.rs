@@ -17,7 +17,7 @@ const ROUNDS: usize = 5;
 fn main() -> Result<(), Box<dyn Error>> {
     let mib: usize = std::env::args().nth(1).map_or(Ok(256), |text| text.parse())?;
     let bytes: Bytes = (0..mib << 20)
-        .map(|i| (i * 31 >> 3) as u8)
+        .map(|i| ((i * 31) >> 3) as u8)
         .collect::<Vec<_>>()
         .into();
     let runtime = tokio::runtime::Builder::new_current_thread()
