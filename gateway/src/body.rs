@@ -8,6 +8,7 @@ use bytes::{Bytes, BytesMut};
 use futures::StreamExt as _;
 use millstream_protocol::api::{GRAPH_CONTENT_TYPE, MSGPACK_CONTENT_TYPE};
 use millstream_types::ByteSize;
+use rmp_serde::decode::Error as MsgpackError;
 use serde::de::DeserializeOwned;
 
 use crate::error::{ApiError, BodyFault};
@@ -125,13 +126,17 @@ fn decode_msgpack<T: DeserializeOwned>(body: &[u8]) -> Result<T, BodyFault> {
     let value = serde_path_to_error::deserialize(&mut decoder).map_err(|error| {
         let path = error.path().to_string();
         let inner = error.into_inner();
-        let message = inner.to_string();
+        let (message, is_syntax) = match &inner {
+            MsgpackError::TypeMismatch(marker) => {
+                (format!("not of the expected type: found {marker:?}"), false)
+            }
+            MsgpackError::OutOfRange => ("a number out of range".to_owned(), false),
+            MsgpackError::Syntax(_) | MsgpackError::Uncategorized(_) => (inner.to_string(), false),
+            _ => (inner.to_string(), true),
+        };
         BodyFault {
             suggestion: suggestion(&message),
-            is_syntax: !matches!(
-                inner,
-                rmp_serde::decode::Error::Syntax(_) | rmp_serde::decode::Error::Uncategorized(_)
-            ),
+            is_syntax,
             message,
             field: Some(path).filter(|path| path != "."),
             position: None,

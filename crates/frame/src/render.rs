@@ -8,7 +8,8 @@ use datafusion::arrow::compute::cast;
 use datafusion::arrow::csv::WriterBuilder;
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::arrow::error::ArrowError;
-use datafusion::arrow::json::{ArrayWriter, LineDelimitedWriter};
+use datafusion::arrow::json::WriterBuilder;
+use datafusion::arrow::json::writer::{JsonArray, LineDelimited};
 use datafusion::arrow::util::pretty::pretty_format_batches_with_schema;
 use datafusion::parquet::arrow::ArrowWriter;
 use datafusion::parquet::basic::{Compression, ZstdLevel};
@@ -93,7 +94,7 @@ fn csv(schema: &SchemaRef, batches: &[RecordBatch]) -> Result<Bytes, ArrowError>
 }
 
 fn json(batches: &[RecordBatch]) -> Result<Bytes, ArrowError> {
-    let mut writer = ArrayWriter::new(Vec::new());
+    let mut writer = with_nulls().build::<_, JsonArray>(Vec::new());
     for batch in batches {
         writer.write(batch)?;
     }
@@ -101,8 +102,13 @@ fn json(batches: &[RecordBatch]) -> Result<Bytes, ArrowError> {
     Ok(writer.into_inner().into())
 }
 
+/// Every row has every column, as the schema says; a column that is left out could not be told from none.
+fn with_nulls() -> WriterBuilder {
+    WriterBuilder::new().with_explicit_nulls(true)
+}
+
 fn json_lines(batches: &[RecordBatch]) -> Result<Bytes, ArrowError> {
-    let mut writer = LineDelimitedWriter::new(Vec::new());
+    let mut writer = with_nulls().build::<_, LineDelimited>(Vec::new());
     for batch in batches {
         writer.write(batch)?;
     }

@@ -90,19 +90,24 @@ fn delayed(job: &Job, task: u32) -> String {
     }
 }
 
+/// Whether its worker has started it, as far as the worker has told.
+pub(crate) fn executes(cx: &Shared, job: &Job, task: u32) -> bool {
+    let worker = job.cols.worker(task).and_then(|no| cx.workers.get(no));
+    worker.is_some_and(|worker| {
+        let mut started = worker.executing.iter();
+        started.any(|given| given.job == job.no && given.task == task)
+    })
+}
+
 fn assigned(cx: &Shared, job: &Job, task: u32) -> String {
     let Some(worker) = job.cols.worker(task).and_then(|no| cx.workers.get(no)) else {
         return "It is assigned.".to_owned();
     };
     let name = &worker.info.name;
-    let executes = worker
-        .executing
-        .iter()
-        .any(|given| given.job == job.no && given.task == task);
     if job.cols.has(task, flag::CANCELLING) {
         return format!("Worker `{name}` was asked to stop it, and has not answered.");
     }
-    if executes {
+    if executes(cx, job, task) {
         return format!("It executes on worker `{name}`.");
     }
     if job.cols.has(task, flag::LOOKAHEAD) {

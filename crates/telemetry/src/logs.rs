@@ -17,6 +17,10 @@ pub enum LogFormat {
     Json,
 }
 
+/// Libraries whose lines say less than ours about the same event: lapin prints every byte of a returned message. What
+/// a user writes about the same module comes later and wins.
+const QUIET: &str = "lapin::returned_messages=off,actix_server=warn";
+
 /// What to log and how.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogOptions {
@@ -73,10 +77,11 @@ pub fn subscriber<W>(
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    let filter = EnvFilter::try_new(&options.level).map_err(|error| LogError::BadLevel {
-        level: options.level.clone(),
-        reason: error.to_string(),
-    })?;
+    let filter =
+        EnvFilter::try_new(format!("{QUIET},{}", options.level)).map_err(|error| LogError::BadLevel {
+            level: options.level.clone(),
+            reason: error.to_string(),
+        })?;
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(writer)

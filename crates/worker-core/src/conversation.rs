@@ -98,18 +98,16 @@ impl Conversation {
 
     /// Follows a leader, or answers one that is none any more.
     pub(crate) fn hello(&mut self, hello: Hello, out: &mut Vec<WorkerEffect>) {
-        if hello.term < self.known_term {
+        let is_rival = self
+            .leader
+            .as_ref()
+            .is_some_and(|leader| leader.leader != hello.leader);
+        // A store that lost data gives a term a second time. Its attempts would be taken for those of the first
+        // leader, so that nobody may lead in it again: the refused one campaigns for a term above.
+        if hello.term < self.known_term || (hello.term == self.known_term && is_rival) {
             if self.link.is_some() {
                 out.extend(self.refusal(hello));
             }
-            return;
-        }
-        let another = self
-            .leader
-            .as_ref()
-            .is_none_or(|leader| leader.leader != hello.leader);
-        if another && hello.term == self.known_term && (self.live.is_some() || self.wanted) {
-            // Two leaders of one term: the store's fencing decides, and the wrong one falls silent.
             return;
         }
         // A leader that connected anew listens elsewhere; what was sent to its old queue is lost.
@@ -126,7 +124,7 @@ impl Conversation {
         self.leader = Some(hello);
     }
 
-    /// An empty frame whose header tells the higher term.
+    /// An empty frame of no session whose header tells the term that is followed.
     fn refusal(&self, hello: Hello) -> Option<WorkerEffect> {
         let header = Header {
             cluster: self.cluster.clone(),
@@ -160,7 +158,6 @@ impl Conversation {
     /// Ends a session of which nothing was acknowledged for too long.
     pub(crate) fn check_silence(&mut self, now: Timestamp, config: &WorkerConfig) {
         if self.silent_at(config).is_some_and(|at| at <= now) {
-            // Whoever says Hello next is followed: two leaders of one term may both believe that they lead.
             self.live = None;
             self.wanted = false;
         }

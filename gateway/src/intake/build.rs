@@ -11,6 +11,9 @@ use millstream_types::TaskIdx;
 use crate::error::{IntakeError, TaskFault};
 use crate::near::nearest;
 
+/// The name of the operation that plans a query.
+pub(super) const PLAN: &str = "plan";
+
 const OPS: [&str; 4] = ["command", "native", "python", "sql"];
 
 /// Distinct operations and options that a graph can number.
@@ -81,7 +84,7 @@ fn plan_op(query: &SqlRequest) -> Result<OpSpec, TaskFault> {
     let params = codec::encode_named(query).map_err(|error| bad_value("query", error.to_string()))?;
     Ok(OpSpec {
         kind: OpKind::Frame,
-        name: "plan".to_owned(),
+        name: PLAN.to_owned(),
         params: params.into(),
         code: None,
         determinate: true,

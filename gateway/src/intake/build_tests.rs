@@ -115,7 +115,7 @@ fn duplicates_and_unknown_outputs_are_refused() {
         Err(IntakeError::Graph(GraphError::DuplicateKey { .. }))
     ));
     let unknown =
-        build(r#"{"tasks": [{"key": "abc", "op": "command", "argv": ["true"]}], "outputs": ["abd"]}"#);
+        build(r#"{"tasks": [{"key": "total", "op": "command", "argv": ["true"]}], "outputs": ["totl"]}"#);
     assert!(matches!(
         unknown,
         Err(IntakeError::UnknownOutput {

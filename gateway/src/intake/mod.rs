@@ -2,6 +2,7 @@
 
 mod build;
 mod recent;
+mod spread;
 mod submit;
 
 pub(crate) use build::{build_job, build_query, check_graph, file_part};

@@ -10,6 +10,7 @@ use millstream_protocol::wire::{GraphSource, JobAnswer, JobMeta, JobOptions, Req
 use millstream_types::{ByteSize, ContentKey, JobId};
 use tokio::time::Instant;
 
+use super::spread;
 use crate::context::Context;
 use crate::error::ApiError;
 use crate::leader::{JobNews, Watch};
@@ -48,7 +49,7 @@ pub(crate) enum Outcome {
 /// Submits a job and waits for its end for at most `wait`.
 pub(crate) async fn submit(
     gateway: &Context,
-    submission: Submission,
+    mut submission: Submission,
     wait: Option<Duration>,
 ) -> Result<Outcome, ApiError> {
     let body_hash = hash_of(&submission);
@@ -60,6 +61,8 @@ pub(crate) async fn submit(
         }
     }
     gateway.admit().await?;
+    // After the hash: a repeat is the same job although the cluster has grown.
+    spread::over_cluster(gateway, &mut submission).await;
     let graph = place_graph(gateway, &submission, body_hash).await?;
     gateway
         .graphs

@@ -211,7 +211,10 @@ async fn results_are_rendered_in_every_format() {
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())
         .collect();
-    assert_eq!(lines[0]["name"], "name 0");
+    assert_eq!(
+        lines[0],
+        serde_json::json!({"UserID": 0, "name": "name 0", "half": null})
+    );
     let array: Vec<serde_json::Value> = serde_json::from_str(&text(ResultFormat::Json)).unwrap();
     assert_eq!(array[1], lines[1]);
     let arrow = render(&planned.schema, &batches, ResultFormat::Arrow).unwrap();

@@ -6,6 +6,7 @@ use millstream_types::{ByteSize, JobId, TaskIdx};
 use crate::core::SchedulerCore;
 use crate::explain;
 use crate::job::{Job, TaskState};
+use crate::shared::Shared;
 
 /// Most tasks in one answer.
 const MAX_PAGE: u32 = 1_000;
@@ -20,28 +21,37 @@ pub(crate) fn tasks(core: &mut SchedulerCore, asked: &TaskQuery) -> Result<Respo
         .jobs
         .by_id_mut(asked.job)
         .ok_or(RequestError::UnknownJob(asked.job))?;
+    let job = &*job;
     let len = job.cols.len();
     let limit = asked.limit.clamp(1, MAX_PAGE) as usize;
     let stop = asked.from.0.saturating_add(MAX_SCAN).min(len);
     let mut found = Vec::new();
     let mut at = asked.from.0;
+    let cx = &core.cx;
     while at < stop && found.len() < limit {
         let is_asked = asked
             .state
             .as_deref()
-            .is_none_or(|name| name == job.cols.state(at).name());
+            .is_none_or(|name| name == state_name(cx, job, at));
         if is_asked {
             found.push(at);
         }
         at += 1;
     }
     let next = (at < len).then_some(TaskIdx(at));
-    let (cx, job) = (&core.cx, &*job);
     let brief = |task: &u32| brief_answer(cx, job, *task);
     Ok(Response::Tasks {
         tasks: found.iter().map(brief).collect(),
         next,
     })
+}
+
+/// The state that users see: of assigned tasks it tells apart those that execute.
+fn state_name(cx: &Shared, job: &Job, task: u32) -> &'static str {
+    match job.cols.state(task) {
+        TaskState::Assigned if explain::executes(cx, job, task) => "running",
+        state => state.name(),
+    }
 }
 
 /// One task with its story.
@@ -72,7 +82,7 @@ pub(crate) fn task(core: &mut SchedulerCore, id: JobId, task: TaskIdx) -> Result
     Ok(Response::Task(Box::new(answer)))
 }
 
-fn brief_answer(cx: &crate::shared::Shared, job: &Job, task: u32) -> TaskAnswer {
+fn brief_answer(cx: &Shared, job: &Job, task: u32) -> TaskAnswer {
     let state = job.cols.state(task);
     let op = job.op_of(task);
     let assigned = (state == TaskState::Assigned)
@@ -84,7 +94,7 @@ fn brief_answer(cx: &crate::shared::Shared, job: &Job, task: u32) -> TaskAnswer 
         task,
         key: job.key_of(task),
         op: format!("{} {}", op.kind.name(), op.name),
-        state: state.name().to_owned(),
+        state: state_name(cx, job, task).to_owned(),
         attempts: job.cols.attempt(task).n,
         failures: failures.map_or(0, |record| record.failures + record.lost_workers),
         workers: workers

@@ -392,6 +392,27 @@ fn tasks_are_listed_by_state_in_pages() {
 }
 
 #[test]
+fn a_task_that_its_worker_has_started_is_running() {
+    let mut bench = Bench::with_workers(&[1]);
+    let job = bench.submit(&map(2));
+    assert_eq!(bench.task(job, 0).state, "assigned");
+    bench.workers[0].execute(&[(job, 0)]);
+    bench.deliver_from(0);
+    assert_eq!(bench.task(job, 0).state, "running");
+    assert_eq!(bench.task(job, 1).state, "assigned");
+    let running = GatewayRequest::Tasks(TaskQuery {
+        job,
+        state: Some("running".to_owned()),
+        from: TaskIdx(0),
+        limit: 10,
+    });
+    let Ok(Response::Tasks { tasks, .. }) = bench.ask(running) else {
+        panic!("no page");
+    };
+    assert_eq!(tasks.len(), 1);
+}
+
+#[test]
 fn a_task_whose_assignment_is_too_large_fails_with_advice() {
     let mut bench = Bench::with_workers(&[1]);
     let mut graph = GraphBuilder::new();

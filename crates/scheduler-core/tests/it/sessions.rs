@@ -1,10 +1,12 @@
 //! Sessions: registration, gaps, stale frames, terms.
 
 use bytes::Bytes;
+use millstream_protocol::envelope::{Header, encode_frame};
 use millstream_protocol::graph::*;
 use millstream_protocol::wire::*;
 use millstream_scheduler_core::*;
 use millstream_types::*;
+use uuid::Uuid;
 
 use crate::bench::{Bench, chain, map};
 
@@ -147,6 +149,23 @@ fn a_higher_term_anywhere_ends_this_leader() {
         bench.submit(&map(1));
         assert!(bench.commits.is_empty(), "a leader of the past decides nothing");
     }
+}
+
+#[test]
+fn a_worker_that_follows_another_leader_of_this_term_ends_it() {
+    let mut bench = Bench::of_term(CoreConfig::default(), 3);
+    let refusal = Header {
+        cluster: ClusterName::default(),
+        sender: Uuid::from_u128(9),
+        term: Term(3),
+        session: SessionNo::default(),
+        seq: 0,
+        ack: 0,
+    };
+    let frame = encode_frame(&refusal, &[]).unwrap();
+    bench.apply(SchedulerEvent::WorkerFrame(frame));
+    bench.step();
+    assert_eq!(bench.step_down, Some(Term(3)));
 }
 
 #[test]

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use millstream_protocol::envelope::decode_header;
-use millstream_protocol::wire::{ExecutingMsg, FromWorker, InventoryMsg, ToWorker};
-use millstream_types::{ClusterName, SessionNo, Term};
+use millstream_protocol::wire::{ExecutingMsg, FromWorker, Hello, InventoryMsg, ToWorker};
+use millstream_types::{ClusterName, LeaderId, SessionNo, Term};
 use millstream_worker_core::{WorkerEffect, WorkerEvent};
 
 use super::rig::{Rig, Step, assign, attempt, finished, hello, row, run, started};
@@ -91,9 +91,10 @@ fn unacknowledged_reports_come_before_the_inventory_is_whole() {
     rig.apply(WorkerEvent::Hello(hello(2)));
     let step = rig.step();
     let kinds: Vec<_> = step.said.iter().map(std::mem::discriminant).collect();
-    assert_eq!(kinds.len(), 3);
-    assert!(matches!(&step.said[1], FromWorker::Failed(msg) if msg.task.0 == 1));
-    assert!(matches!(&step.said[2], FromWorker::Inventory(msg) if msg.last));
+    assert_eq!(kinds.len(), 4);
+    assert!(matches!(&step.said[1], FromWorker::Inventory(msg) if !msg.last));
+    assert!(matches!(&step.said[2], FromWorker::Failed(msg) if msg.task.0 == 1));
+    assert!(matches!(&step.said[3], FromWorker::Inventory(msg) if msg.last));
 }
 
 #[test]
@@ -121,16 +122,31 @@ fn a_missing_batch_opens_a_new_session() {
 }
 
 #[test]
-fn after_silence_whoever_says_hello_is_followed() {
+fn another_leader_of_the_same_term_is_refused_even_after_silence() {
     let mut rig = Rig::in_session(1);
     rig.acks = false;
-    for _ in 0..3 {
-        rig.pass(Duration::from_secs(1));
-        assert_eq!(rig.step().effects, []);
-    }
-    rig.pass(Duration::from_secs(1));
-    assert_eq!(rig.step().effects, []);
-    rig.apply(WorkerEvent::Hello(hello(1)));
+    rig.apply(WorkerEvent::LeaderUnroutable {
+        queue: "leader.1".into(),
+    });
+    rig.step();
+    let rival = Hello {
+        leader: LeaderId::from_u128(7),
+        queue: "leader.rival".into(),
+        ..hello(1)
+    };
+    let mut out = Vec::new();
+    rig.core.apply(rig.now, WorkerEvent::Hello(rival));
+    rig.core.poll(rig.now, &mut out);
+    let [WorkerEffect::Send { queue, frame }] = &out[..] else {
+        panic!("{out:?}");
+    };
+    let (header, items) = decode_header(&ClusterName::default(), frame).unwrap();
+    assert_eq!(queue, "leader.rival");
+    assert_eq!(
+        (header.term, header.session, items.len()),
+        (Term(1), SessionNo(0), 0)
+    );
+    rig.apply(WorkerEvent::Hello(hello(2)));
     assert_eq!(
         rig.step().effects,
         [WorkerEffect::OpenQueue { name: "w.2".into() }]
