@@ -119,6 +119,8 @@ pub(crate) enum ApiError {
         file: String,
         suggestion: Option<String>,
     },
+    #[error("no client renews the session `{0}`")]
+    UnknownSession(String),
     #[error("no worker `{0}`")]
     UnknownWorker(String),
     #[error("task `{key}` of job {job} failed: {error}")]

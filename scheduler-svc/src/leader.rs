@@ -54,6 +54,11 @@ pub(crate) enum StateNews {
     Lease(LeaseNews),
 }
 
+/// Asks which clients' sessions jobs are attached to.
+#[derive(Debug, Message)]
+#[rtype(result = "Vec<String>")]
+pub(crate) struct AttachedSessions;
+
 /// Ends the reign; the answer is the core.
 #[derive(Debug, Message)]
 #[rtype(result = "Option<Box<SchedulerCore>>")]
@@ -206,6 +211,15 @@ impl Handler<StateNews> for LeaderActor {
             StateNews::Fenced | StateNews::Lease(LeaseNews::Lost { .. }) => self.end(End::Fenced),
             StateNews::Outranked { known } => self.end(End::Outranked { known }),
         }
+    }
+}
+
+impl Handler<AttachedSessions> for LeaderActor {
+    type Result = Vec<String>;
+
+    fn handle(&mut self, _: AttachedSessions, _: &mut Self::Context) -> Self::Result {
+        let core = self.core.as_ref();
+        core.map(|core| core.attached_sessions()).unwrap_or_default()
     }
 }
 

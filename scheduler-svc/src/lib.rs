@@ -10,6 +10,7 @@
 //! core's part.
 
 mod broker;
+mod clients;
 mod clock;
 mod election;
 mod intake;

@@ -8,6 +8,7 @@ use tokio::sync::{mpsc, watch};
 use tracing::{info, warn};
 
 use crate::broker::Broker;
+use crate::clients::ClientWatch;
 use crate::clock::Watch;
 use crate::election::{Election, Pulse};
 use crate::intake::{Acks, IntakeReader};
@@ -107,7 +108,13 @@ impl Reign<'_> {
             },
             link: link_sender,
         };
+        let clients = ClientWatch {
+            state: service.state.clone(),
+            leader: leader.clone(),
+            grace: service.settings.session_grace,
+        };
         let tasks = [
+            AbortOnDrop::spawn(clients.run()),
             AbortOnDrop::spawn(outbox.run(batches)),
             AbortOnDrop::spawn(note_writer.run(notes)),
             AbortOnDrop::spawn(broker.run(acknowledged)),

@@ -5,6 +5,7 @@
 
 mod cancel;
 mod cli;
+mod client;
 mod gateway;
 mod leader;
 mod local;

@@ -5,6 +5,7 @@
 )]
 
 mod deps;
+mod fuzz;
 mod house;
 mod light;
 mod reference;
@@ -22,6 +23,7 @@ usage: cargo xtask COMMAND
   deps                        check which crate may know which (docs/ARCHITECTURE.md)
   config-reference            write docs/reference/configuration.md
   config-reference --check    fail if that page is stale
+  fuzz SECONDS                fuzz the reading of messages and graphs, each for so long
   light                       print the crates that do not need the query engine
   with-servers COMMAND…       run a command with a private RabbitMQ and Redis in its environment
 ";
@@ -42,6 +44,7 @@ fn run() -> Result<()> {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments[..] {
         ["deps"] => deps::run(&root()?),
+        ["fuzz", seconds] => fuzz::run(&root()?, seconds),
         ["light"] => light::run(&root()?),
         ["with-servers", program, ref arguments @ ..] => {
             let status = servers::run(program, arguments)?;

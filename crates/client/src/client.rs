@@ -366,7 +366,7 @@ impl Client {
         })
     }
 
-    async fn read<T: DeserializeOwned>(&self, response: Response) -> Result<T, Error> {
+    pub(crate) async fn read<T: DeserializeOwned>(&self, response: Response) -> Result<T, Error> {
         let url = response.url().to_string();
         let is_json = response
             .headers()

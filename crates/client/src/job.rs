@@ -7,7 +7,7 @@ use millstream_protocol::api::{Arg, JobRequest, RequestOptions, Span, TableSourc
 use millstream_types::{Amount, JobId};
 use serde::Serialize;
 
-use crate::Error;
+use crate::{Error, Session};
 
 /// A job to be submitted: tasks, what they read of each other, and which results are wanted.
 #[derive(Debug, Clone, Default)]
@@ -54,6 +54,12 @@ impl Job {
     /// Higher runs first.
     pub fn priority(&mut self, priority: i32) -> &mut Self {
         self.request.options.priority = priority;
+        self
+    }
+
+    /// Lets the job end with this session; without one it goes on when its client is gone.
+    pub fn attach(&mut self, session: &Session) -> &mut Self {
+        self.request.options.session = Some(session.id());
         self
     }
 

@@ -26,6 +26,7 @@ mod error;
 mod events;
 mod job;
 mod running;
+mod session;
 #[cfg(feature = "local")]
 pub mod worker;
 
@@ -41,6 +42,7 @@ pub use millstream_protocol::graph;
 pub use millstream_protocol::wire::{JobEvent, JobEventKind, JobState};
 pub use millstream_types::{ByteSize, JobId, ResourceSet, WorkerId};
 pub use running::{Finished, Running};
+pub use session::Session;
 
 #[cfg(feature = "local")]
 pub use millstream_local::{LocalCluster, LocalError, LocalOptions};

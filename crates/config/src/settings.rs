@@ -81,6 +81,8 @@ sections! {
         request_timeout: Duration = secs(30),
         /// How long the leader may take to answer before the gateway answers 503 and Retry-After.
         leader_timeout: Duration = secs(5),
+        /// How long a client's session lasts without being renewed.
+        session_ttl: Duration = secs(60),
         /// How long an uploaded graph waits for the leader's commit before Redis drops it.
         blob_ttl: Duration = hours(1),
     }
@@ -101,6 +103,9 @@ sections! {
         intake_ack_delay: Duration = secs(3),
         /// How long a new leader waits for workers' inventories before it re-queues anything.
         recovery_window: Duration = secs(3),
+        /// How long a client's session may be missing before the jobs attached to it are cancelled: a Redis that lost it gets
+        /// it back when its client renews it.
+        session_grace: Duration = secs(30),
         /// Longest delay before stored and released states are journaled.
         note_delay: Duration = Duration::from_millis(50),
         /// How long outputs of detached jobs are kept after they were last read.

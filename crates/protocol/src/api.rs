@@ -6,6 +6,7 @@
 mod answer;
 mod job;
 mod problem;
+mod session;
 mod span;
 mod sql;
 
@@ -14,6 +15,7 @@ pub use answer::{
 };
 pub use job::{Arg, EnvRequest, GraphRequest, JobRequest, RequestOptions, TaskRef, TaskRequest};
 pub use problem::Problem;
+pub use session::SessionView;
 pub use span::{Span, SpanError};
 pub use sql::{ResultFormat, SqlOptions, SqlRequest, TableRequest, TableSource};
 

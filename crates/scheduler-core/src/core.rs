@@ -1,5 +1,7 @@
 //! The scheduler core: one event in, effects out.
 
+use std::collections::BTreeSet;
+
 use millstream_protocol::wire::ToGateway;
 use millstream_types::{Term, Timestamp, WorkerId};
 
@@ -132,6 +134,15 @@ impl SchedulerCore {
     /// Whether a new leader still waits for inventories.
     pub fn is_recovering(&self) -> bool {
         self.cx.recovery.is_some()
+    }
+
+    /// The clients' sessions that jobs are attached to.
+    pub fn attached_sessions(&self) -> Vec<String> {
+        let sessions = self
+            .jobs
+            .iter()
+            .filter_map(|job| job.meta.options.attached_to.clone());
+        sessions.collect::<BTreeSet<_>>().into_iter().collect()
     }
 
     /// Heap bytes of all jobs' task tables.

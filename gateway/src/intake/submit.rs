@@ -60,6 +60,9 @@ pub(crate) async fn submit(
             Earlier::Same(meta) => return follow(gateway, job, meta, wait).await,
         }
     }
+    if let Some(session) = &submission.options.attached_to {
+        gateway.check_session(session).await?;
+    }
     gateway.admit().await?;
     // After the hash: a repeat is the same job although the cluster has grown.
     spread::over_cluster(gateway, &mut submission).await;

@@ -14,6 +14,9 @@ use crate::context::Context;
 /// The job that the examples submit, ask for and remove.
 const EXAMPLE_JOB: &str = "0190b5a1-7d2e-7c3f-8a44-2f9f1c7e5b10";
 
+/// The session that the examples open and end.
+const EXAMPLE_SESSION: &str = "5a3c0d7e-2b64-4c1f-9d0a-8e7f6b5a4c3d";
+
 /// Stands for a worker while none is known.
 const NO_WORKER: &str = "worker-0";
 

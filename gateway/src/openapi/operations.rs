@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::EXAMPLE_JOB;
+use super::{EXAMPLE_JOB, EXAMPLE_SESSION};
 
 pub(super) fn paths(worker: &str) -> Value {
     json!({
@@ -18,6 +18,7 @@ pub(super) fn paths(worker: &str) -> Value {
         "/v1/jobs/{job}/tasks/{key}": {"get": show_task()},
         "/v1/jobs/{job}/results/{key}": {"get": result()},
         "/v1/sql": {"post": sql()},
+        "/v1/sessions/{session}": {"put": renew_session(), "delete": end_session()},
         "/v1/workers": {"get": operation("listWorkers", "All workers.", json!([]),
             json_answer("200", "The workers, by name.", Some("WorkersPage")))},
         "/v1/workers/{worker}": {"get": operation("showWorker", "One worker.", json!([worker_param(worker)]),
@@ -188,6 +189,28 @@ fn sql() -> Value {
         "application/vnd.msgpack": {"schema": {"$ref": "#/components/schemas/SqlRequest"}}
     }});
     operation
+}
+
+fn renew_session() -> Value {
+    operation(
+        "renewSession",
+        "Opens a client's session or renews it; jobs submitted with `options.session` end with it.",
+        json!([session_param()]),
+        json_answer("200", "How long it lasts.", Some("Session")),
+    )
+}
+
+fn end_session() -> Value {
+    operation(
+        "endSession",
+        "Ends a client's session: jobs attached to it are cancelled, and their results let go.",
+        json!([session_param()]),
+        json!({"204": {"description": "It is over."}}),
+    )
+}
+
+fn session_param() -> Value {
+    path_param("session", "A UUID made by the client.", EXAMPLE_SESSION)
 }
 
 fn open_probe(summary: &str) -> Value {

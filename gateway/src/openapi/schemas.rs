@@ -25,7 +25,8 @@ fn requests() -> [(&'static str, Value); 4] {
                     "outputs": {"type": "array", "items": {"type": "string"},
                         "description": "Keys of wanted results; those that no other task reads if absent."},
                     "options": {"type": "object", "properties": {
-                        "priority": {"type": "integer"}, "deadline": span(), "result_ttl": span(), "tenant": {"type": "string"}
+                        "priority": {"type": "integer"}, "deadline": span(), "result_ttl": span(), "tenant": {"type": "string"},
+                        "session": text("A client's session that the job ends with.")
                     }}
                 }),
             ),
@@ -93,8 +94,15 @@ fn requests() -> [(&'static str, Value); 4] {
     ]
 }
 
-fn answers() -> [(&'static str, Value); 6] {
+fn answers() -> [(&'static str, Value); 7] {
     [
+        (
+            "Session",
+            object(
+                &["id", "ttl"],
+                json!({"id": {"type": "string", "format": "uuid"}, "ttl": span()}),
+            ),
+        ),
         (
             "Job",
             object(

@@ -5,6 +5,7 @@ pub(crate) mod health;
 pub(crate) mod jobs;
 pub(crate) mod params;
 pub(crate) mod results;
+pub(crate) mod sessions;
 pub(crate) mod sql;
 pub(crate) mod tasks;
 pub(crate) mod workers;
@@ -37,6 +38,11 @@ pub(crate) fn configure(config: &mut web::ServiceConfig) {
         // Keys may contain slashes.
         .service(resource("/v1/jobs/{job}/tasks/{key:.+}").route(web::get().to(tasks::show)))
         .service(resource("/v1/jobs/{job}/results/{key:.+}").route(web::get().to(results::fetch)))
+        .service(
+            resource("/v1/sessions/{session}")
+                .route(web::put().to(sessions::renew))
+                .route(web::delete().to(sessions::end)),
+        )
         .service(resource("/v1/workers").route(web::get().to(workers::list)))
         .service(resource("/v1/workers/{worker}").route(web::get().to(workers::show)))
         .service(resource("/v1/workers/{worker}/drain").route(web::post().to(workers::drain)))

@@ -73,7 +73,11 @@ pub(crate) fn path_part(request: &HttpRequest, name: &str) -> String {
     request.match_info().query(name).to_owned()
 }
 
-fn parse<T: FromStr>(name: &'static str, value: &str, expected: &'static str) -> Result<T, ApiError> {
+pub(crate) fn parse<T: FromStr>(
+    name: &'static str,
+    value: &str,
+    expected: &'static str,
+) -> Result<T, ApiError> {
     value.parse().map_err(|_| ApiError::BadParameter {
         name,
         value: value.chars().take(100).collect(),

@@ -9,5 +9,6 @@ mod mistakes;
 mod openapi;
 mod outages;
 mod results;
+mod sessions;
 mod submit;
 mod support;

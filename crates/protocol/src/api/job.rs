@@ -6,6 +6,7 @@ use bytes::Bytes;
 use millstream_types::{JobId, ResourceSet};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
+use uuid::Uuid;
 
 use super::{Span, TableSource};
 use crate::graph::{Backoff, Rerun};
@@ -52,6 +53,9 @@ pub struct RequestOptions {
     /// Whose work it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tenant: Option<String>,
+    /// The client's session that the job is attached to: the job ends with it. Without one it goes on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session: Option<Uuid>,
 }
 
 impl RequestOptions {
@@ -62,7 +66,7 @@ impl RequestOptions {
             priority: self.priority,
             deadline_ms: self.deadline.map(Span::as_millis),
             result_ttl_s: self.result_ttl.map(|ttl| ttl.0.as_secs()),
-            attached_to: None,
+            attached_to: self.session.map(|session| session.to_string()),
             tenant: self.tenant.clone().unwrap_or(default.tenant),
             labels,
         }

@@ -1,5 +1,6 @@
 //! The messages, by direction.
 
+mod client;
 mod datagram;
 mod gateway;
 mod hello;
@@ -7,6 +8,7 @@ mod job;
 mod live;
 mod worker;
 
+pub use client::ClientSession;
 pub use datagram::{Datagram, decode_datagrams, encode_datagrams};
 pub use gateway::{
     FromGateway, GatewayRequest, GraphSource, InlineResult, Intake, JobAnswer, ObjectLocation, RequestError,

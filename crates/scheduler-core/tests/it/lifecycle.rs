@@ -324,6 +324,7 @@ fn an_attached_job_ends_with_its_client() {
     };
     let job = bench.submit_with(&map(3), options);
     let other = bench.submit(&map(1));
+    assert_eq!(bench.core.attached_sessions(), ["notebook"]);
     bench.apply(SchedulerEvent::ClientSessionEnded {
         session: "notebook".to_owned(),
     });
