@@ -8,7 +8,7 @@ use datafusion::arrow::compute::cast;
 use datafusion::arrow::csv::WriterBuilder;
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::arrow::error::ArrowError;
-use datafusion::arrow::json::WriterBuilder;
+use datafusion::arrow::json::WriterBuilder as JsonWriterBuilder;
 use datafusion::arrow::json::writer::{JsonArray, LineDelimited};
 use datafusion::arrow::util::pretty::pretty_format_batches_with_schema;
 use datafusion::parquet::arrow::ArrowWriter;
@@ -103,8 +103,8 @@ fn json(batches: &[RecordBatch]) -> Result<Bytes, ArrowError> {
 }
 
 /// Every row has every column, as the schema says; a column that is left out could not be told from none.
-fn with_nulls() -> WriterBuilder {
-    WriterBuilder::new().with_explicit_nulls(true)
+fn with_nulls() -> JsonWriterBuilder {
+    JsonWriterBuilder::new().with_explicit_nulls(true)
 }
 
 fn json_lines(batches: &[RecordBatch]) -> Result<Bytes, ArrowError> {
