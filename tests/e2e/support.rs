@@ -1,12 +1,12 @@
 //! What several tests check.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use millstream_tests::events::{ServerEvent, history};
 use millstream_tests::jobs::{FanIn, TOTAL};
-use millstream_tests::{Api, Cluster};
+use millstream_tests::{Api, Cluster, Stack};
 use serde_json::Value;
 
 /// What a job may take on a busy machine, faults included.
@@ -52,15 +52,27 @@ pub(crate) async fn events_named(api: &Api, job: &str, name: &str) -> anyhow::Re
 /// The work of a job during which something breaks; each of its steps writes down when it ends.
 pub(crate) struct Timed {
     pub(crate) work: FanIn,
-    file: std::path::PathBuf,
+    file: PathBuf,
+    file_within: PathBuf,
 }
 
 impl Timed {
     /// Work whose steps write to a file in the cluster's data folder.
     pub(crate) fn new(cluster: &Cluster, work: FanIn) -> Self {
+        let file = cluster.data().join("times");
         Self {
             work,
-            file: cluster.data().join("times"),
+            file_within: file.clone(),
+            file,
+        }
+    }
+
+    /// Work in containers, whose steps write to a file of this name in the folder that they see as `/out`.
+    pub(crate) fn contained(stack: &Stack, name: &str, work: FanIn) -> Self {
+        Self {
+            work,
+            file: stack.out(name),
+            file_within: Path::new("/out").join(name),
         }
     }
 
@@ -70,10 +82,15 @@ impl Timed {
         let tasks = body["tasks"].as_array_mut().context("no tasks")?;
         for task in tasks {
             let script = task["argv"][2].as_str().context("no script")?;
-            let timed = format!("{script}; date +%s.%N >> {}", self.file.display());
+            let timed = format!("{script}; date +%s.%N >> {}", self.file_within.display());
             task["argv"][2] = timed.into();
         }
         Ok(body)
+    }
+
+    /// How often a step ran to its end.
+    pub(crate) fn runs(&self) -> usize {
+        runs(&self.file)
     }
 
     /// Longest time between the ends of two steps.

@@ -12,6 +12,9 @@ use serde_json::Value;
 const PAUSE: Duration = Duration::from_millis(50);
 /// Longest wait for one answer: a gateway that was frozen never gives it.
 const ANSWER: Duration = Duration::from_secs(20);
+/// A connection idle for longer is not used again: the gateway closes one after five seconds, which a test that waits for
+/// a program meanwhile does not see.
+const IDLE: Duration = Duration::from_secs(2);
 
 /// A gateway's address and token.
 #[derive(Debug, Clone)]
@@ -95,10 +98,14 @@ impl Answer {
 impl Api {
     /// A gateway at `url`, such as `http://127.0.0.1:8787`.
     pub fn new(url: impl Into<String>, token: impl Into<String>) -> Self {
+        let http = reqwest::Client::builder()
+            .pool_idle_timeout(IDLE)
+            .build()
+            .unwrap_or_default();
         Self {
             url: url.into(),
             token: token.into(),
-            http: reqwest::Client::new(),
+            http,
         }
     }
 
