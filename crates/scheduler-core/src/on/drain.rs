@@ -1,4 +1,5 @@
 //! A worker leaves in peace: it gets nothing new, its objects are copied where they are needed, then it may exit.
+//! Where all leave, as when the cluster is stopped, there is nobody to copy to: what is lost then is made again.
 
 use millstream_protocol::columns::U32s;
 use millstream_protocol::wire::{JobObjects, ReplicateMsg};
@@ -68,7 +69,11 @@ pub(crate) fn advance(core: &mut SchedulerCore, no: WorkerNo) {
     if core.cx.workers[no].assigned() > 0 || copies_under_way(core) > 0 {
         return;
     }
-    let sole = sole_objects(core, no);
+    let sole = if has_heir(core, no) {
+        sole_objects(core, no)
+    } else {
+        Vec::new()
+    };
     if sole.is_empty() {
         let worker = &mut core.cx.workers[no];
         worker.state = WorkerState::Leaving;
@@ -79,6 +84,14 @@ pub(crate) fn advance(core: &mut SchedulerCore, no: WorkerNo) {
     for (job, task) in sole {
         copy(core, no, job, task);
     }
+}
+
+/// Whether another worker stays, even one that takes nothing just now.
+fn has_heir(core: &SchedulerCore, no: WorkerNo) -> bool {
+    core.cx
+        .workers
+        .iter()
+        .any(|worker| worker.no != no && matches!(worker.state, WorkerState::Active | WorkerState::Suspect))
 }
 
 fn copies_under_way(core: &SchedulerCore) -> usize {

@@ -286,6 +286,34 @@ fn a_draining_worker_gives_its_tasks_back_has_its_objects_copied_and_leaves() {
 }
 
 #[test]
+fn workers_that_all_drain_finish_what_runs_and_leave_without_copies() {
+    let mut bench = Bench::with_workers(&[1, 1]);
+    let job = bench.submit(&map(4));
+    let first = bench.workers[0].task_list();
+    bench.finish(0, job, &first[..1]);
+    let running = bench.workers[1].task_list()[0];
+    bench.workers[1].execute(&[(job, running)]);
+    bench.deliver_from(1);
+    for at in [1, 0] {
+        let worker = bench.workers[at].info.worker;
+        bench.ask(GatewayRequest::Drain { worker }).unwrap();
+    }
+    assert!(
+        bench.workers[0].is_shut_down,
+        "nobody can take over what it holds"
+    );
+    assert!(!bench.workers[1].is_shut_down, "one of its tasks runs");
+    bench.finish(1, job, &[running]);
+    assert!(bench.workers[1].is_shut_down);
+    bench.kill(0);
+    bench.kill(1);
+    bench.add_worker(1);
+    bench.run();
+    assert_eq!(bench.state(job), JobState::Succeeded);
+    assert_eq!(bench.core.counters().workers_lost, 0, "they left as told");
+}
+
+#[test]
 fn a_tree_runs_on_both_workers_and_frees_what_it_has_read() {
     let mut bench = Bench::with_workers(&[2, 2]);
     let mut graph = GraphBuilder::new();
