@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use crate::actor::{Happened, WorkerActor};
+use crate::runner::refused;
 
 /// Fetches under way.
 pub(crate) struct Fetches {
@@ -85,7 +86,7 @@ fn keep(store: &Store, object: &FetchObject, fetched: Fetched) -> FetchOutcome {
         Ok(bytes) => FetchOutcome::Fetched { bytes },
         Err(error) => {
             warn!(%error, object = %object.object, "a fetched object cannot be stored");
-            FetchOutcome::Unreachable
+            FetchOutcome::Unstored(refused(&error, "an input").error)
         }
     }
 }

@@ -45,7 +45,7 @@ impl MemoryWatch {
                     }
                     Some(StoreEvent::SpillFailed(error)) => {
                         error!(%error, "spilling fails");
-                        continue;
+                        WorkerEvent::MemoryChanged(self.report(self.store.report()))
                     }
                     None => return,
                 },
@@ -65,7 +65,7 @@ impl MemoryWatch {
         MemoryReport {
             stored: report.stored,
             spilled: report.spilled,
-            spillable: report.stored - report.pinned,
+            spillable: report.spillable,
             process: report.process.unwrap_or(report.stored),
             cpu_milli: 0,
             fetched: traffic.fetched,

@@ -267,7 +267,7 @@ impl Started {
             .env
             .store
             .put(object, self.task.run.attempt, output.payload, output.format)
-            .map_err(|error| unstored(&error))?;
+            .map_err(|error| refused(&error, "the output"))?;
         Ok((TaskOutput { bytes, inline, parts }, output.extension, log))
     }
 
@@ -292,10 +292,11 @@ fn missing_input(missing: &Missing) -> TaskFailure {
     )
 }
 
-fn unstored(error: &PutError) -> TaskFailure {
+/// The failure of a task for what the store does not take.
+pub(crate) fn refused(error: &PutError, what: &str) -> TaskFailure {
     let kind = match error {
         PutError::SpillFailed { .. } => ErrorKind::SpillFailed,
         PutError::TooLarge { .. } | PutError::Full { .. } => ErrorKind::OutOfMemory,
     };
-    TaskFailure::new(kind, format!("the output cannot be stored: {error}"))
+    TaskFailure::new(kind, format!("{what} cannot be stored: {error}"))
 }

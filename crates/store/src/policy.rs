@@ -62,6 +62,8 @@ pub struct MemoryReport {
     pub spilled: ByteSize,
     /// Stored bytes that are being read.
     pub pinned: ByteSize,
+    /// Stored bytes that can still go to disk: none while spilling fails, or where there is no spill folder.
+    pub spillable: ByteSize,
     /// Memory of the process, as last told by [`crate::Store::report_process_memory`].
     pub process: Option<ByteSize>,
     /// How short memory is.

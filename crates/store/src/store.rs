@@ -423,10 +423,18 @@ impl Shared {
     fn report(&self) -> MemoryReport {
         let (stored, process) = (self.ledger.memory(), self.process());
         let limit = self.config.limit.as_u64();
+        let pinned = self.ledger.pinned();
+        let can_spill = self.folder.is_some() && self.pressure.failure().is_none();
+        let spillable = if can_spill {
+            stored.saturating_sub(pinned)
+        } else {
+            0
+        };
         MemoryReport {
             stored: ByteSize::new(stored),
             spilled: ByteSize::new(self.ledger.spilled()),
-            pinned: ByteSize::new(self.ledger.pinned()),
+            pinned: ByteSize::new(pinned),
+            spillable: ByteSize::new(spillable),
             process: process.map(ByteSize::new),
             level: self.config.policy.level(limit, stored, process),
         }

@@ -109,7 +109,7 @@ pub struct TaskOutput {
 }
 
 /// What became of one object of a fetch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FetchOutcome {
     /// It is in the store.
     Fetched {
@@ -122,6 +122,8 @@ pub enum FetchOutcome {
     Unreachable,
     /// The bytes do not fit their checksum.
     Damaged,
+    /// This worker's store refused it: memory is short, and the disk is full. No holder is to blame.
+    Unstored(Box<TaskError>),
 }
 
 /// How much memory is used, and what that means.
@@ -131,7 +133,7 @@ pub struct MemoryReport {
     pub stored: ByteSize,
     /// Bytes of objects on disk.
     pub spilled: ByteSize,
-    /// Bytes of objects in memory that could go to disk.
+    /// Bytes of objects in memory that could go to disk; none while spilling fails.
     pub spillable: ByteSize,
     /// Memory of the process and its children, as the cgroup counts it.
     pub process: ByteSize,

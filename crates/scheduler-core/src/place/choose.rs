@@ -28,9 +28,13 @@ pub(crate) enum Choice {
     Never,
 }
 
-/// Whether a worker's queue is shorter than what keeps it busy for the target time.
+/// Whether a worker's queue is shorter than what keeps it busy for the target time. A paused one takes one task.
 pub(crate) fn has_room(cx: &Shared, no: WorkerNo) -> bool {
-    room(cx, &cx.workers[no], crate::stats::UNKNOWN_COST_US) > 0
+    let worker = &cx.workers[no];
+    if worker.is_paused() {
+        return worker.takes_last_resort();
+    }
+    room(cx, worker, crate::stats::UNKNOWN_COST_US) > 0
 }
 
 /// How many tasks of a cost fit into a worker's queue.

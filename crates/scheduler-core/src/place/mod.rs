@@ -13,6 +13,7 @@ use crate::core::SchedulerCore;
 use crate::ids::WorkerNo;
 use crate::job::{Job, ReadyClass, Taken, TaskState};
 use crate::shared::{ReadyEntry, Shared};
+use crate::worker::Worker;
 
 /// Workers that may be given tasks in this round.
 #[derive(Debug, Default)]
@@ -74,7 +75,9 @@ impl SchedulerCore {
                 Choice::Worker(worker) => {
                     job.unschedulable.remove(&class);
                     job.assign(cx, taken.task, worker);
-                    job.look_ahead(cx, taken.task, worker);
+                    if !cx.workers[worker].is_paused() {
+                        job.look_ahead(cx, taken.task, worker);
+                    }
                     open.close_if_full(cx, worker);
                 }
                 Choice::NoMemory if taken.is_root => {
@@ -102,10 +105,15 @@ impl SchedulerCore {
 
 impl OpenWorkers {
     fn of(cx: &Shared) -> Self {
-        let takes = |no: &WorkerNo| cx.workers[*no].takes_work() && choose::has_room(cx, *no);
-        Self {
-            list: cx.workers.numbers().filter(takes).collect(),
+        if cx.workers.iter().any(Worker::takes_work) {
+            let takes = |no: &WorkerNo| cx.workers[*no].takes_work() && choose::has_room(cx, *no);
+            let list = cx.workers.numbers().filter(takes).collect();
+            return Self { list };
         }
+        // All are paused: one task each, or none of them would ever free memory again.
+        let takes = |no: &WorkerNo| cx.workers[*no].takes_last_resort();
+        let list = cx.workers.numbers().filter(takes).collect();
+        Self { list }
     }
 
     fn close_if_full(&mut self, cx: &Shared, worker: WorkerNo) {

@@ -171,9 +171,23 @@ impl Worker {
 
     /// Whether it may be given tasks now.
     pub(crate) fn takes_work(&self) -> bool {
-        self.state == WorkerState::Active
-            && matches!(self.link, Link::Open { .. })
-            && !self.load.is_some_and(|load| load.paused)
+        self.is_open() && !self.is_paused()
+    }
+
+    /// Whether it may be given one task although it is paused: it does nothing, and would wait for ever if it was short
+    /// of memory that only a task can free.
+    pub(crate) fn takes_last_resort(&self) -> bool {
+        let executes_nothing = self.load.is_none_or(|load| load.executing == 0);
+        self.is_open() && self.is_paused() && self.assigned() == 0 && executes_nothing
+    }
+
+    fn is_open(&self) -> bool {
+        self.state == WorkerState::Active && matches!(self.link, Link::Open { .. })
+    }
+
+    /// Whether it said that its memory is short.
+    pub(crate) fn is_paused(&self) -> bool {
+        self.load.is_some_and(|load| load.paused)
     }
 
     pub(crate) fn is_gone(&self) -> bool {
@@ -236,7 +250,7 @@ impl Worker {
     /// The state's name as users see it.
     pub(crate) fn state_name(&self) -> &'static str {
         match self.state {
-            WorkerState::Active if self.load.is_some_and(|load| load.paused) => "paused",
+            WorkerState::Active if self.is_paused() => "paused",
             WorkerState::Active => "active",
             WorkerState::Suspect => "suspect",
             WorkerState::Draining | WorkerState::Leaving => "draining",

@@ -249,18 +249,35 @@ fn new_roots_are_withheld_while_memory_is_short_but_never_all_of_them() {
 }
 
 #[test]
-fn a_paused_worker_gets_nothing() {
-    let mut bench = Bench::with_workers(&[1]);
-    let mut load = bench.workers[0].load();
-    load.paused = true;
-    bench.workers[0].say(FromWorker::Heartbeat(load));
-    bench.deliver_from(0);
-    bench.submit(&map(1));
+fn a_paused_worker_gets_nothing_while_another_takes_work() {
+    let mut bench = Bench::with_workers(&[1, 1]);
+    pause(&mut bench, 0, 0);
+    bench.submit(&map(8));
     assert!(bench.workers[0].tasks.is_empty());
     bench.workers[0].heartbeat();
     bench.deliver_from(0);
     bench.step();
+    assert_eq!(bench.workers[0].tasks.len(), 2);
+}
+
+#[test]
+fn when_all_workers_are_paused_each_idle_one_gets_one_task() {
+    let mut bench = Bench::with_workers(&[1, 1]);
+    pause(&mut bench, 0, 0);
+    pause(&mut bench, 1, 1);
+    let job = bench.submit(&map(4));
     assert_eq!(bench.workers[0].tasks.len(), 1);
+    assert!(bench.workers[1].tasks.is_empty(), "it still executes something");
+    bench.run();
+    assert_eq!(bench.state(job), JobState::Succeeded);
+}
+
+fn pause(bench: &mut Bench, at: usize, executing: u32) {
+    let mut load = bench.workers[at].load();
+    load.paused = true;
+    load.executing = executing;
+    bench.workers[at].say(FromWorker::Heartbeat(load));
+    bench.deliver_from(at);
 }
 
 #[test]

@@ -239,12 +239,14 @@ async fn a_used_up_quota_is_named_and_freeing_files_mends_it() {
         unreachable!("{refused:?}");
     };
     assert_eq!(source, error);
+    assert_eq!(store.report().spillable, ByteSize::ZERO);
 
     store.drop_object(object(0), attempt(1));
     store.drop_object(object(1), attempt(1));
     eventually("room again", || {
         store.report().level < MemoryLevel::Pause && store.usage().memory <= ByteSize::new(60 << 10)
     });
+    assert!(store.report().spillable > ByteSize::ZERO);
     put(&store, 9, data(9, 20 << 10));
 }
 

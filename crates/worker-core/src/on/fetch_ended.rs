@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use millstream_protocol::TaskError;
 use millstream_protocol::wire::GoneInput;
 use millstream_types::TaskIdx;
 
@@ -10,14 +11,16 @@ use crate::graph::{NodeRef, NodeState};
 use crate::{FetchId, FetchOutcome, WorkerCore};
 
 /// Handles the end of one fetch.
-pub(super) fn ended(core: &mut WorkerCore, id: FetchId, outcomes: &[FetchOutcome]) {
+pub(super) fn ended(core: &mut WorkerCore, id: FetchId, outcomes: Vec<FetchOutcome>) {
     let Some(fetch) = core.fetches.end(id) else {
         core.ignored += 1;
         return;
     };
-    let mut out_of_reach = Vec::new();
-    for (i, at) in fetch.nodes.iter().enumerate() {
-        let outcome = outcomes.get(i).copied().unwrap_or(FetchOutcome::Unreachable);
+    let (mut out_of_reach, mut unstored) = (Vec::new(), Vec::new());
+    let outcomes = outcomes
+        .into_iter()
+        .chain(std::iter::repeat(FetchOutcome::Unreachable));
+    for (at, outcome) in fetch.nodes.iter().zip(outcomes) {
         let unread = core.graph.node(*at).pins == 0 && !is_replica(core, *at);
         match outcome {
             FetchOutcome::Fetched { bytes } => {
@@ -29,8 +32,9 @@ pub(super) fn ended(core: &mut WorkerCore, id: FetchId, outcomes: &[FetchOutcome
             FetchOutcome::Unreachable if fetch.cancelled => {
                 core.fetches.queue_at_holder(&mut core.graph, *at);
             }
-            _ => {
-                blame(core, *at, fetch.peer, outcome);
+            FetchOutcome::Unstored(error) => unstored.push((*at, *error)),
+            outcome => {
+                blame(core, *at, fetch.peer, &outcome);
                 if !core.fetches.queue_at_holder(&mut core.graph, *at) {
                     out_of_reach.push(*at);
                 }
@@ -38,6 +42,9 @@ pub(super) fn ended(core: &mut WorkerCore, id: FetchId, outcomes: &[FetchOutcome
         }
     }
     give_up(core, &out_of_reach);
+    for (at, error) in unstored {
+        fail_readers(core, at, &error);
+    }
 }
 
 fn is_replica(core: &WorkerCore, at: NodeRef) -> bool {
@@ -70,7 +77,7 @@ fn unreserve(core: &mut WorkerCore, at: NodeRef) {
 }
 
 /// Notes that a holder was tried in vain.
-fn blame(core: &mut WorkerCore, at: NodeRef, peer: PeerRef, outcome: FetchOutcome) {
+fn blame(core: &mut WorkerCore, at: NodeRef, peer: PeerRef, outcome: &FetchOutcome) {
     let Some(source) = core.graph.node_mut(at).copy_mut() else {
         return;
     };
@@ -91,19 +98,7 @@ fn give_up(core: &mut WorkerCore, copies: &[NodeRef]) {
         tasks.extend(waiters.iter().copied().filter(|task| seen.insert(*task)));
     }
     let inputs: Vec<_> = copies.iter().map(|at| (*at, gone_input(core, *at))).collect();
-    // Replicas without readers go now, those with readers when the last of them is given back.
-    for (at, _) in &inputs {
-        if is_replica(core, *at) {
-            core.reports.lost(core.graph.run_of(*at));
-            core.fetches.unwant(super::replicate::PRIORITY, *at);
-            if let Some(source) = core.graph.node_mut(*at).copy_mut() {
-                source.replica = false;
-            }
-            if core.graph.node(*at).pins == 0 {
-                core.graph.remove(*at);
-            }
-        }
-    }
+    inputs.iter().for_each(|(at, _)| give_up_replica(core, *at));
     for task in tasks {
         let reads = core
             .graph
@@ -118,6 +113,34 @@ fn give_up(core: &mut WorkerCore, copies: &[NodeRef]) {
         // An earlier one may have taken it along.
         if core.graph.node(task).is_queued() {
             core.give_back_gone(task, lacking);
+        }
+    }
+}
+
+/// A copy for safety cannot be made. Without readers it goes now, else when the last of them is given back.
+fn give_up_replica(core: &mut WorkerCore, at: NodeRef) {
+    if !is_replica(core, at) {
+        return;
+    }
+    core.reports.lost(core.graph.run_of(at));
+    core.fetches.unwant(super::replicate::PRIORITY, at);
+    if let Some(source) = core.graph.node_mut(at).copy_mut() {
+        source.replica = false;
+    }
+    if core.graph.node(at).pins == 0 {
+        core.graph.remove(at);
+    }
+}
+
+/// There is no room for the copy and there will be none: the tasks that need it fail with the reason.
+fn fail_readers(core: &mut WorkerCore, at: NodeRef, error: &TaskError) {
+    unreserve(core, at);
+    let readers = core.graph.node(at).waiters.clone();
+    give_up_replica(core, at);
+    for task in readers {
+        // An earlier one may have taken it along.
+        if core.graph.node(task).is_queued() {
+            core.fail(task, error.clone(), 0);
         }
     }
 }

@@ -41,7 +41,7 @@ pub(crate) fn event(core: &mut WorkerCore, now: Timestamp, event: WorkerEvent) {
             duration_us,
             log,
         } => run_ended::failed(core, run, *error, duration_us, log),
-        WorkerEvent::FetchEnded { id, outcomes } => fetch_ended::ended(core, id, &outcomes),
+        WorkerEvent::FetchEnded { id, outcomes } => fetch_ended::ended(core, id, outcomes),
         WorkerEvent::ObjectLost {
             object,
             attempt,

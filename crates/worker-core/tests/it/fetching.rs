@@ -1,8 +1,8 @@
 //! Copies of other workers' outputs.
 
-use millstream_protocol::ErrorKind;
 use millstream_protocol::columns::{U32s, U64s};
 use millstream_protocol::wire::{FromWorker, ReplicateMsg, ReturnOutcome, ToWorker};
+use millstream_protocol::{ErrorKind, TaskError};
 use millstream_types::{ByteSize, TaskIdx};
 use millstream_worker_core::{Fetch, FetchId, FetchOutcome, WorkerEffect, WorkerEvent};
 
@@ -126,6 +126,24 @@ fn a_failed_fetch_goes_to_another_holder_and_then_back_to_the_leader() {
     };
     assert_eq!(msg.inputs[0].gone_at, [first.from.worker]);
     assert_eq!(msg.inputs[0].unreachable, [second.from.worker]);
+    assert_eq!(returned(&step), [(10, 1, ReturnOutcome::Returned)]);
+    let stats = rig.core.stats();
+    assert_eq!((stats.queued, stats.copies), (0, 0));
+}
+
+#[test]
+fn a_copy_that_the_store_refuses_fails_its_readers_and_blames_no_holder() {
+    let mut rig = Rig::in_session(1);
+    let reader = row(9, &[remote(1, 1, &[0, 1], 10)]);
+    rig.tell(&[assign(&[reader, row(10, &[local(9, 1)])])]);
+    let id = fetches(&rig.step())[0].id;
+    let full = TaskError::new(ErrorKind::SpillFailed, "no space left on /spill for 10 B");
+    ended(&mut rig, id, &[FetchOutcome::Unstored(Box::new(full.clone()))]);
+    let step = rig.step();
+    assert!(
+        matches!(&step.said[..], [FromWorker::Failed(msg), ..] if (msg.error.kind, &msg.error.message) == (full.kind, &full.message)),
+        "{step:?}"
+    );
     assert_eq!(returned(&step), [(10, 1, ReturnOutcome::Returned)]);
     let stats = rig.core.stats();
     assert_eq!((stats.queued, stats.copies), (0, 0));
