@@ -15,6 +15,12 @@ pub struct WorkerConfig {
     pub reopen_pause: Duration,
     /// A task that executes for longer is reported at once; shorter ones ride along with other batches.
     pub report_executing_after: Duration,
+    /// Expected time of the tasks that are handed to a slot at once; zero hands over one at a time.
+    pub lane: Duration,
+    /// Most tasks that are handed to a slot at once.
+    pub lane_tasks: usize,
+    /// Most bytes that tasks handed to a slot at once are expected to make: memory cannot be watched between them.
+    pub lane_bytes: ByteSize,
     /// Largest output that travels inside a report, where its task is wanted.
     pub inline_limit: ByteSize,
     /// Bytes that fetched inputs of unfinished tasks may take.
@@ -41,6 +47,10 @@ impl WorkerConfig {
             session_silence: Duration::from_secs(3),
             reopen_pause: Duration::from_millis(100),
             report_executing_after: Duration::from_millis(20),
+            // Long against the time a report takes to be acted on, short against what balance and priorities aim at.
+            lane: Duration::from_millis(2),
+            lane_tasks: 512,
+            lane_bytes: memory_limit.fraction(0.01),
             inline_limit: ByteSize::new(4 << 10),
             // Execution is guaranteed 0.3 and the store spills from 0.6: this is what lies between, and a little less.
             fetch_share: memory_limit.fraction(0.25),

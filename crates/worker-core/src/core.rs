@@ -71,7 +71,9 @@ impl WorkerCore {
 
     /// Decides, after one or many events, and moves everything to be done to the end of `out`, in order.
     pub fn poll(&mut self, now: Timestamp, out: &mut Vec<WorkerEffect>) {
+        self.graph.take_over(now);
         decide::overdue(self, now);
+        decide::recall(self, now);
         decide::shed(self);
         decide::fetch(self);
         decide::start(self, now);
@@ -84,7 +86,8 @@ impl WorkerCore {
         let timeout = self.graph.next_timeout().map(|(at, _)| at);
         let session = self.conversation.next_wakeup(&self.config);
         let executing = speak::executing_due(self);
-        [timeout, session, executing].into_iter().flatten().min()
+        let recall = decide::recall_due(self);
+        [timeout, session, executing, recall].into_iter().flatten().min()
     }
 
     /// Who this worker is.
@@ -134,7 +137,7 @@ impl WorkerCore {
             process: memory.process,
             cpu_milli: memory.cpu_milli,
             paused: memory.level.is_paused(),
-            queued: self.graph.queued_count(),
+            queued: self.graph.queued_count() + self.graph.lanes.len() as u32,
             executing: self.graph.running().len() as u32,
             fetched: memory.fetched,
             served: memory.served,

@@ -1,10 +1,13 @@
 //! Decisions that follow from the state, whatever event led to it: what to stop, give back, fetch and start.
 
+use std::collections::VecDeque;
+
+use millstream_protocol::graph::OpKind;
 use millstream_protocol::{ErrorKind, TaskError};
-use millstream_types::Timestamp;
+use millstream_types::{Timestamp, duration_micros};
 
 use crate::graph::{NodeRef, NodeState, Stop, WHOLE};
-use crate::{InputRef, StartTask, WorkerCore, WorkerEffect};
+use crate::{InputRef, StartTask, TaskRun, WorkerCore, WorkerEffect};
 
 /// Stops tasks that run for too long, and a conversation in which nobody answers.
 pub(crate) fn overdue(core: &mut WorkerCore, now: Timestamp) {
@@ -68,6 +71,39 @@ pub(crate) fn fetch(core: &mut WorkerCore) {
     core.fetches.start(&mut core.graph, &core.config, &mut core.out);
 }
 
+/// Asks back what was handed to slots in advance, where what runs before it takes long or nothing more may start.
+pub(crate) fn recall(core: &mut WorkerCore, now: Timestamp) {
+    let stops = core.draining || core.memory.level.is_paused();
+    let heads: Vec<_> = core
+        .graph
+        .lanes
+        .heads()
+        .filter(|head| stops || recall_at(core, *head).is_some_and(|at| at <= now))
+        .collect();
+    for head in heads {
+        for task in core.graph.lanes.recall(head) {
+            core.out.push(WorkerEffect::Recall(core.graph.run_of(task)));
+        }
+    }
+}
+
+/// When the next tasks are asked back.
+pub(crate) fn recall_due(core: &WorkerCore) -> Option<Timestamp> {
+    core.graph
+        .lanes
+        .heads()
+        .filter_map(|head| recall_at(core, head))
+        .min()
+}
+
+/// A task that has run for as long as this is not one of the short ones that it was taken for.
+fn recall_at(core: &WorkerCore, head: NodeRef) -> Option<Timestamp> {
+    match core.graph.node(head).state() {
+        NodeState::Running { since, .. } => Some(since + core.config.report_executing_after),
+        _ => None,
+    }
+}
+
 /// Starts ready tasks while there are slots and resources.
 pub(crate) fn start(core: &mut WorkerCore, now: Timestamp) {
     if core.memory.level.is_paused() {
@@ -75,8 +111,44 @@ pub(crate) fn start(core: &mut WorkerCore, now: Timestamp) {
         return;
     }
     while let Some(task) = core.graph.ready.next() {
-        start_task(core, task, now);
+        if start_task(core, task, now) {
+            fill_lane(core, task);
+        }
     }
+}
+
+/// Hands short tasks to the slot of the one just started, to run one after the other without asking.
+fn fill_lane(core: &mut WorkerCore, head: NodeRef) {
+    let Some(class) = core.graph.node(head).work().map(|work| work.class) else {
+        return;
+    };
+    let (mut us, mut bytes) = (duration_micros(core.config.lane), core.config.lane_bytes.as_u64());
+    let most = core.graph.ready.share_of(class).min(core.config.lane_tasks);
+    let mut behind = VecDeque::new();
+    let mut last = core.graph.run_of(head);
+    while behind.len() < most
+        && let Some(next) = core.graph.ready.first_of(class)
+        && let Some((next_us, next_bytes)) = expected(core, next)
+        && next_us <= us
+        && next_bytes <= bytes
+    {
+        (us, bytes) = (us - next_us, bytes - next_bytes);
+        let Some(start) = describe(core, next, Some(last)) else {
+            break;
+        };
+        last = start.run;
+        hand_over(core, next, start, NodeState::Behind { stop: None });
+        behind.push_back(next);
+    }
+    core.graph.lanes.open(head, behind);
+}
+
+/// Microseconds and bytes that a native task is expected to take. Others wait more than they compute.
+fn expected(core: &WorkerCore, at: NodeRef) -> Option<(u64, u64)> {
+    let node = core.graph.node(at);
+    let (work, job) = (node.work()?, core.graph.jobs.get(node.job)?);
+    let is_native = job.op(work.op)?.kind == OpKind::Native;
+    job.cost(work.op).expected().filter(|_| is_native)
 }
 
 /// Paused with nothing running and nothing to spill: waiting would last for ever, so one task runs.
@@ -94,27 +166,32 @@ fn start_last_resort(core: &mut WorkerCore, now: Timestamp) {
     start_task(core, task, now);
 }
 
-fn start_task(core: &mut WorkerCore, at: NodeRef, now: Timestamp) {
-    match describe(core, at) {
-        Some(start) => {
-            let running = NodeState::Running {
-                since: now,
-                reported: false,
-                stop: None,
-            };
-            // What it wanted to have copied, other tasks had copied.
-            if let Some(work) = core.graph.node(at).work() {
-                core.fetches.unwant(work.priority, at);
-            }
-            core.graph.transition(at, running);
-            core.out.push(WorkerEffect::StartTask(Box::new(start)));
-        }
+/// Starts a task in a free slot; false if it failed at once.
+fn start_task(core: &mut WorkerCore, at: NodeRef, now: Timestamp) -> bool {
+    let Some(start) = describe(core, at, None) else {
         // Checked at the assignment; the job's tables go only together with its queued tasks.
-        None => core.fail(at, unknown_tables(), 0),
-    }
+        core.fail(at, unknown_tables(), 0);
+        return false;
+    };
+    let running = NodeState::Running {
+        since: now,
+        reported: false,
+        stop: None,
+    };
+    hand_over(core, at, start, running);
+    true
 }
 
-fn describe(core: &WorkerCore, at: NodeRef) -> Option<StartTask> {
+fn hand_over(core: &mut WorkerCore, at: NodeRef, start: StartTask, state: NodeState) {
+    // What it wanted to have copied, other tasks had copied.
+    if let Some(work) = core.graph.node(at).work() {
+        core.fetches.unwant(work.priority, at);
+    }
+    core.graph.transition(at, state);
+    core.out.push(WorkerEffect::StartTask(Box::new(start)));
+}
+
+fn describe(core: &WorkerCore, at: NodeRef, after: Option<TaskRun>) -> Option<StartTask> {
     let node = core.graph.node(at);
     let work = node.work()?;
     let job = core.graph.jobs.get(node.job)?;
@@ -125,6 +202,7 @@ fn describe(core: &WorkerCore, at: NodeRef) -> Option<StartTask> {
     });
     Some(StartTask {
         run: core.graph.run_of(at),
+        after,
         op: job.op(work.op)?.clone(),
         options: job.options(work.options)?.options.clone(),
         params: work.params.clone(),

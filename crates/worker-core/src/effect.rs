@@ -11,7 +11,8 @@ use crate::TaskRun;
 
 /// Output of [`crate::WorkerCore::poll`].
 ///
-/// [`WorkerEffect::StartTask`] ends in exactly one of `TaskFinished`, `TaskExtended` and `TaskFailed`, killed or not;
+/// [`WorkerEffect::StartTask`] ends in exactly one of `TaskFinished`, `TaskExtended`, `TaskFailed` and, killed or recalled
+/// before it began, `NotStarted`;
 /// [`WorkerEffect::Fetch`] in exactly one `FetchEnded`, cancelled or not. The others are not answered.
 #[derive(Debug, Clone, PartialEq)]
 pub enum WorkerEffect {
@@ -31,6 +32,9 @@ pub enum WorkerEffect {
     StartTask(Box<StartTask>),
     /// End a running task at once.
     KillTask(TaskRun),
+    /// If this task was started behind another one and has not begun, it is not to begin: answered by `NotStarted`.
+    /// Otherwise nothing happens.
+    Recall(TaskRun),
     /// Copy objects from a peer into the store.
     Fetch(Fetch),
     /// Nobody needs this fetch any more.
@@ -58,6 +62,8 @@ pub enum WorkerEffect {
 pub struct StartTask {
     /// Which run.
     pub run: TaskRun,
+    /// The task whose slot this one takes when that has ended: both run on the same thread. None: a slot is free.
+    pub after: Option<TaskRun>,
     /// What to do.
     pub op: Arc<OpSpec>,
     /// How.

@@ -62,6 +62,11 @@ pub enum WorkerEvent {
         /// What it wrote.
         log: Option<TaskLog>,
     },
+    /// A task that was to run after another one was recalled or killed before it began.
+    NotStarted {
+        /// Which run.
+        run: TaskRun,
+    },
     /// A fetch ended, cancelled or not.
     FetchEnded {
         /// Which.

@@ -125,24 +125,21 @@ impl WorkerCore {
         }
     }
 
-    /// Tells a running task to stop. It stays until its executor says that it ended.
+    /// Tells a started task to stop. It stays until its executor says that it ended.
     pub(crate) fn stop(&mut self, at: NodeRef, why: Stop) {
-        let NodeState::Running {
-            since,
-            reported,
-            stop,
-        } = self.graph.node(at).state()
-        else {
-            return;
+        let stop = Some(why);
+        let to = match self.graph.node(at).state() {
+            NodeState::Running { since, reported, .. } => NodeState::Running {
+                since,
+                reported,
+                stop,
+            },
+            NodeState::Behind { .. } => NodeState::Behind { stop },
+            _ => return,
         };
-        if stop.is_none() {
+        if self.graph.node(at).stop().is_none() {
             self.out.push(WorkerEffect::KillTask(self.graph.run_of(at)));
         }
-        let to = NodeState::Running {
-            since,
-            reported,
-            stop: Some(why),
-        };
         self.graph.transition(at, to);
     }
 

@@ -9,7 +9,7 @@ use millstream_protocol::{ErrorKind, TaskError};
 use millstream_types::{JobId, Timestamp};
 
 use crate::conversation::Live;
-use crate::graph::{LocalGraph, Node, NodeRef, NodeState, Stop};
+use crate::graph::{LocalGraph, Node, NodeRef, Stop};
 use crate::reports::MAX_ROWS;
 use crate::{WorkerCore, WorkerEffect};
 
@@ -90,10 +90,7 @@ fn inventory(graph: &LocalGraph) -> Vec<InventoryMsg> {
 
 /// A run whose end the leader will be told of.
 fn is_wanted_run(node: &Node) -> bool {
-    matches!(
-        node.state(),
-        NodeState::Running { stop, .. } if stop != Some(Stop::Discarded)
-    )
+    node.is_started() && node.stop() != Some(Stop::Discarded)
 }
 
 fn objects(graph: &LocalGraph, job: JobId, nodes: &[NodeRef]) -> JobObjects {

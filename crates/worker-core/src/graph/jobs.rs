@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use millstream_protocol::graph::{OpSpec, TaskOptions};
 use millstream_protocol::wire::OpsMsg;
-use millstream_types::{JobId, ResourceShortage};
+use millstream_types::{ByteSize, JobId, ResourceShortage};
 
+use super::cost::OpCost;
 use super::node::{JobRef, NodeRef};
 use super::ready::{ClassRef, ReadyQueue};
 use crate::fx::TaskMap;
@@ -18,6 +19,8 @@ pub(crate) struct Job {
     pub(crate) label: Arc<str>,
     ops: Vec<Option<Arc<OpSpec>>>,
     options: Vec<Option<JobOptions>>,
+    /// What runs of each operation take.
+    costs: Vec<OpCost>,
     /// The first node of each task that has any.
     pub(super) nodes: TaskMap<NodeRef>,
     /// Number of nodes.
@@ -41,6 +44,11 @@ impl Job {
     /// Options, if the leader has sent them.
     pub(crate) fn options(&self, index: u16) -> Option<&JobOptions> {
         self.options.get(usize::from(index))?.as_ref()
+    }
+
+    /// What runs of an operation took here.
+    pub(crate) fn cost(&self, op: u16) -> OpCost {
+        self.costs.get(usize::from(op)).copied().unwrap_or_default()
     }
 
     /// All nodes' first ones by task number: for what reaches an effect.
@@ -93,6 +101,7 @@ impl Jobs {
             label: "".into(),
             ops: Vec::new(),
             options: Vec::new(),
+            costs: Vec::new(),
             nodes: TaskMap::default(),
             node_count: 0,
         };
@@ -121,6 +130,16 @@ impl Jobs {
         if !msg.label.is_empty() {
             job.label = msg.label.into();
         }
+    }
+
+    /// Takes note of what a run took.
+    pub(crate) fn learn_cost(&mut self, job: JobRef, op: u16, duration_us: u32, bytes: ByteSize) {
+        let Some(job) = self.get_mut(job) else { return };
+        let at = usize::from(op);
+        if job.costs.len() <= at {
+            job.costs.resize(at + 1, OpCost::default());
+        }
+        job.costs[at].learn(duration_us, bytes);
     }
 
     /// Forgets a job's operations; the job itself goes with its last node.

@@ -3,7 +3,9 @@
 //! Owns every node. [`LocalGraph::transition`] alone writes a node's state; the other functions here join, find and
 //! remove nodes. What a change means for the leader, for peers or for the store is decided by the handlers in `on`.
 
+mod cost;
 mod jobs;
+mod lanes;
 mod node;
 mod ready;
 mod transition;
@@ -17,6 +19,7 @@ pub(crate) use jobs::Jobs;
 pub(crate) use node::{Body, CopySource, Input, JobRef, Node, NodeRef, NodeState, Stop, WHOLE, Work};
 pub(crate) use ready::{ClassRef, ReadyQueue};
 
+use self::lanes::Lanes;
 use crate::TaskRun;
 
 /// See the module.
@@ -26,6 +29,7 @@ pub(crate) struct LocalGraph {
     vacant: Vec<NodeRef>,
     pub(crate) jobs: Jobs,
     pub(crate) ready: ReadyQueue,
+    pub(crate) lanes: Lanes,
     running: Vec<NodeRef>,
     timeouts: BTreeSet<(Timestamp, NodeRef)>,
     /// Tasks that wait for inputs or a slot.
@@ -44,6 +48,7 @@ impl LocalGraph {
             vacant: Vec::new(),
             jobs: Jobs::default(),
             ready: ReadyQueue::new(info.slots, info.memory_limit.as_u64(), &info.resources),
+            lanes: Lanes::default(),
             running: Vec::new(),
             timeouts: BTreeSet::new(),
             queued: 0,

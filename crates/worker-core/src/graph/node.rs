@@ -44,8 +44,10 @@ pub(crate) struct Node {
 /// Where a node stands.
 ///
 /// ```text
-///  a task:   Waiting ─► Ready ─► Running ─► Stored ─► Leaving
-///               └──────────┴────────┴─► removed (given back, failed, stopped)
+///  a task:   Waiting ─► Ready ───────────► Running ─► Stored ─► Leaving
+///               │         └─► Behind ──────►┘│
+///               │         ◄─────┘ recalled   │
+///               └──────────┴─────────────────┴─► removed (given back, failed, stopped)
 ///
 ///  a copy:   Remote ─► Claimed ─► Fetching ─► Stored ─► removed
 ///               ▲         ▲           │
@@ -65,6 +67,11 @@ pub(crate) enum NodeState {
     },
     /// The task waits for a slot.
     Ready,
+    /// The task was handed to the slot of another one, to run right after it.
+    Behind {
+        /// Why it was told to stop.
+        stop: Option<Stop>,
+    },
     /// The task executes.
     Running {
         /// Since when.
@@ -195,6 +202,19 @@ impl Node {
     /// Whether the node is a task that executes.
     pub(crate) const fn is_running(&self) -> bool {
         matches!(self.state, NodeState::Running { .. })
+    }
+
+    /// Whether the node is a task that is with an executor, whether it has begun or comes next.
+    pub(crate) const fn is_started(&self) -> bool {
+        matches!(self.state, NodeState::Running { .. } | NodeState::Behind { .. })
+    }
+
+    /// Why the task was told to stop, if it was.
+    pub(crate) const fn stop(&self) -> Option<Stop> {
+        match self.state {
+            NodeState::Running { stop, .. } | NodeState::Behind { stop } => stop,
+            _ => None,
+        }
     }
 
     /// Whether the node is in the store for the leader to free.

@@ -159,6 +159,18 @@ impl ReadyQueue {
         heads.min().map(|(_, node)| *node)
     }
 
+    /// The ready task of the best priority that asks for the same.
+    pub(crate) fn first_of(&self, class: ClassRef) -> Option<NodeRef> {
+        let (_, node) = self.classes[class.0 as usize].ready.first()?;
+        Some(*node)
+    }
+
+    /// How many tasks that ask for the same are ready for each slot that is free, the one just taken included.
+    pub(crate) fn share_of(&self, class: ClassRef) -> usize {
+        let free = self.slots.saturating_sub(self.taken_slots);
+        self.classes[class.0 as usize].ready.len() / (free as usize + 1)
+    }
+
     /// Whether no task is ready.
     pub(crate) fn is_empty(&self) -> bool {
         self.classes.iter().all(|class| class.ready.is_empty())

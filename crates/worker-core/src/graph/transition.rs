@@ -16,6 +16,9 @@ impl LocalGraph {
             }
             return;
         }
+        if let (NodeState::Behind { .. }, NodeState::Behind { .. }) = (from, to) {
+            return;
+        }
         self.leave(at, from);
         self.enter(at, to);
     }
@@ -49,6 +52,22 @@ impl LocalGraph {
         }
     }
 
+    /// Those that were behind a task that has ended execute in its place.
+    pub(crate) fn take_over(&mut self, now: Timestamp) {
+        while let Some(next) = self.lanes.next_head() {
+            let stop = self.node(next).stop();
+            self.lanes.took_over(next);
+            self.transition(
+                next,
+                NodeState::Running {
+                    since: now,
+                    reported: false,
+                    stop,
+                },
+            );
+        }
+    }
+
     fn leave(&mut self, at: NodeRef, state: NodeState) {
         match state {
             NodeState::Waiting { .. } => self.queued -= 1,
@@ -58,7 +77,9 @@ impl LocalGraph {
                     self.ready.remove(class, priority, at);
                 }
             }
+            NodeState::Behind { .. } => self.lanes.left(at),
             NodeState::Running { since, .. } => {
+                self.lanes.head_left(at);
                 self.running.retain(|other| *other != at);
                 self.executing_changed = true;
                 if let Some((class, _)) = self.class_and_priority(at) {
@@ -86,13 +107,15 @@ impl LocalGraph {
                     self.ready.insert(class, priority, at);
                 }
             }
-            NodeState::Running { since, .. } => {
+            NodeState::Running { since, stop, .. } => {
                 self.running.push(at);
                 self.executing_changed = true;
                 if let Some((class, _)) = self.class_and_priority(at) {
                     self.ready.take(class);
                 }
-                if let Some(timeout) = self.timeout_of(at) {
+                // What was told to stop before it began is not told again.
+                let timeout = self.timeout_of(at).filter(|_| stop.is_none());
+                if let Some(timeout) = timeout {
                     self.timeouts.insert((since + timeout, at));
                 }
             }
@@ -122,13 +145,14 @@ pub(super) fn faults(graph: &LocalGraph) -> Vec<String> {
         }
     };
     let mut pins = vec![0_u32; graph.nodes.len()];
-    let (mut queued, mut ready, mut running) = (0, 0, 0);
+    let (mut queued, mut ready, mut running, mut behind) = (0, 0, 0, 0);
     for at in graph.occupied() {
         let node = graph.node(at);
         queued += u32::from(node.is_queued());
         ready += usize::from(node.state == NodeState::Ready);
         running += usize::from(node.is_running());
-        let is_task = node.is_queued() || node.is_running();
+        behind += usize::from(matches!(node.state, NodeState::Behind { .. }));
+        let is_task = node.is_queued() || node.is_started();
         check(
             is_task == node.work().is_some(),
             "a task's state and body differ",
@@ -204,6 +228,13 @@ pub(super) fn faults(graph: &LocalGraph) -> Vec<String> {
     check(
         running == graph.running.len(),
         "the running list has the wrong tasks",
+        None,
+    );
+    let in_lanes = graph.lanes.all();
+    let well_behind = in_lanes.filter(|at| matches!(graph.node(*at).state, NodeState::Behind { .. }));
+    check(
+        well_behind.count() == behind && graph.lanes.len() == behind,
+        "the lanes have the wrong tasks",
         None,
     );
     let classes = graph.running.iter().filter_map(|at| graph.node(*at).work());

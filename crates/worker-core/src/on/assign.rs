@@ -194,7 +194,9 @@ fn find_local(core: &WorkerCore, job: JobRef, dep: &Dep<'_>) -> Option<NodeRef> 
     let usable = match node.state() {
         NodeState::Stored => true,
         // What is told to stop will not make anything.
-        NodeState::Running { stop, .. } => stop.is_none_or(|stop| stop == Stop::TimedOut),
+        NodeState::Running { stop, .. } | NodeState::Behind { stop } => {
+            stop.is_none_or(|stop| stop == Stop::TimedOut)
+        }
         _ => node.is_queued(),
     };
     usable.then_some(at)

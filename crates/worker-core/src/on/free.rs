@@ -53,7 +53,7 @@ pub(super) fn forget_job(core: &mut WorkerCore, id: JobId) {
     let queued = core.graph.job_in_order(job, crate::graph::Node::is_queued);
     queued.iter().for_each(|at| core.detach(*at));
     queued.iter().for_each(|at| core.graph.remove(*at));
-    for at in core.graph.job_in_order(job, crate::graph::Node::is_running) {
+    for at in core.graph.job_in_order(job, crate::graph::Node::is_started) {
         core.stop(at, Stop::Discarded);
     }
     for at in core.graph.job_in_order(job, |_| true) {

@@ -41,6 +41,7 @@ pub(crate) fn event(core: &mut WorkerCore, now: Timestamp, event: WorkerEvent) {
             duration_us,
             log,
         } => run_ended::failed(core, run, *error, duration_us, log),
+        WorkerEvent::NotStarted { run } => run_ended::not_started(core, run),
         WorkerEvent::FetchEnded { id, outcomes } => fetch_ended::ended(core, id, outcomes),
         WorkerEvent::ObjectLost {
             object,

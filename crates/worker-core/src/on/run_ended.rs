@@ -19,6 +19,7 @@ pub(super) fn finished(
     let Some(at) = wanted_run(core, run, log, true) else {
         return;
     };
+    learn_cost(core, at, duration_us, output.bytes);
     core.store_output(at, output.bytes);
     let limit = core.config.inline_limit.as_u64();
     let inline = output.inline.filter(|value| value.len() as u64 <= limit);
@@ -80,6 +81,21 @@ pub(super) fn failed(
     core.fail(at, error, duration_us);
 }
 
+/// The task never began: it waits for a slot again, unless it was told to stop.
+pub(super) fn not_started(core: &mut WorkerCore, run: TaskRun) {
+    let Some(at) = wanted_run(core, run, None, false) else {
+        return;
+    };
+    core.graph.transition(at, NodeState::Ready);
+}
+
+fn learn_cost(core: &mut WorkerCore, at: NodeRef, duration_us: u32, bytes: ByteSize) {
+    let node = core.graph.node(at);
+    if let Some(op) = node.work().map(|work| work.op) {
+        core.graph.jobs.learn_cost(node.job, op, duration_us, bytes);
+    }
+}
+
 /// The timeout that a run was stopped for.
 fn timed_out_after(core: &WorkerCore, at: NodeRef) -> Option<u64> {
     let node = core.graph.node(at);
@@ -101,14 +117,12 @@ fn wanted_run(
     has_output: bool,
 ) -> Option<NodeRef> {
     let at = core.graph.find_run(run);
-    let at = at.filter(|at| core.graph.node(*at).is_running());
+    let at = at.filter(|at| core.graph.node(*at).is_started());
     let Some(at) = at else {
         core.ignored += 1;
         return None;
     };
-    let NodeState::Running { stop, .. } = core.graph.node(at).state() else {
-        return None;
-    };
+    let stop = core.graph.node(at).stop();
     if let (Some(log), false) = (log, stop == Some(Stop::Discarded)) {
         core.reports.log(TaskLogMsg {
             job: run.job,

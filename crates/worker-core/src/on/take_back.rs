@@ -4,7 +4,7 @@ use millstream_protocol::wire::ReturnOutcome;
 use millstream_types::{JobId, TaskIdx};
 
 use crate::WorkerCore;
-use crate::graph::{NodeRef, NodeState, Stop};
+use crate::graph::{NodeRef, Stop};
 
 /// The leader wants back what has not started.
 pub(super) fn retract(core: &mut WorkerCore, job: JobId, tasks: &[u32]) {
@@ -36,15 +36,8 @@ pub(super) fn cancel(core: &mut WorkerCore, job: JobId, tasks: &[u32]) {
 fn current_run(core: &WorkerCore, job: JobId, task: u32) -> Option<NodeRef> {
     let job = core.graph.jobs.find(job)?;
     let runs = core.graph.runs_of(job, task);
-    runs.into_iter().find(|at| {
-        !matches!(
-            core.graph.node(*at).state(),
-            NodeState::Running {
-                stop: Some(Stop::Discarded),
-                ..
-            }
-        )
-    })
+    runs.into_iter()
+        .find(|at| core.graph.node(*at).stop() != Some(Stop::Discarded))
 }
 
 fn answer_done(core: &mut WorkerCore, job: JobId, task: u32) {

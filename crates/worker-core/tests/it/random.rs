@@ -69,6 +69,7 @@ fn action() -> impl Strategy<Value = Action> {
 #[derive(Default)]
 struct Open {
     runs: Vec<TaskRun>,
+    recalled: Vec<TaskRun>,
     fetches: Vec<(millstream_worker_core::FetchId, usize)>,
 }
 
@@ -77,6 +78,7 @@ impl Open {
         for effect in rig.step().effects {
             match effect {
                 WorkerEffect::StartTask(start) => self.runs.push(start.run),
+                WorkerEffect::Recall(run) => self.recalled.push(run),
                 WorkerEffect::Fetch(fetch) => self.fetches.push((fetch.id, fetch.objects.len())),
                 _ => {}
             }
@@ -88,7 +90,10 @@ impl Open {
             return;
         }
         let run = self.runs.swap_remove(which % self.runs.len());
+        let may_not_start = self.recalled.contains(&run);
+        self.recalled.retain(|recalled| *recalled != run);
         match how % 4 {
+            _ if may_not_start && how % 8 < 6 => rig.apply(WorkerEvent::NotStarted { run }),
             0 => rig.fail(run.task.0, run.attempt.n),
             1 => rig.apply(WorkerEvent::TaskExtended {
                 run,
@@ -180,8 +185,11 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
     #[test]
-    fn any_conversation_leaves_nothing_behind(actions in prop::collection::vec(action(), 1..120)) {
-        let mut rig = Rig::in_session(2);
+    fn any_conversation_leaves_nothing_behind(
+        actions in prop::collection::vec(action(), 1..120),
+        lane_us in prop::sample::select(vec![0_u64, 10, 100]),
+    ) {
+        let mut rig = Rig::with_lanes(2, std::time::Duration::from_micros(lane_us));
         let mut open = Open::default();
         for action in actions {
             act(&mut rig, &mut open, action);

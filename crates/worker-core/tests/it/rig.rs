@@ -170,8 +170,12 @@ pub(crate) fn dropped(task: u32, n: u32) -> WorkerEffect {
 }
 
 impl Rig {
-    /// A worker without a leader.
+    /// A worker without a leader that starts one task for each slot.
     pub(crate) fn alone(slots: u32) -> Self {
+        Self::alone_with(slots, Duration::ZERO)
+    }
+
+    fn alone_with(slots: u32, lane: Duration) -> Self {
         let info = WorkerInfo {
             worker: WORKER,
             name: "w".into(),
@@ -183,7 +187,11 @@ impl Rig {
             resources: ResourceSet::new(),
             version: "1".into(),
         };
-        let config = WorkerConfig::for_memory(info.memory_limit);
+        let config = WorkerConfig {
+            lane,
+            lane_bytes: info.memory_limit,
+            ..WorkerConfig::for_memory(info.memory_limit)
+        };
         let now = Timestamp::from_micros(1_000_000);
         Self {
             core: WorkerCore::new(config, info, ClusterName::default(), now),
@@ -196,7 +204,15 @@ impl Rig {
 
     /// A worker in session with a leader of term 1 that has sent the job's tables and two peers.
     pub(crate) fn in_session(slots: u32) -> Self {
-        let mut rig = Self::alone(slots);
+        Self::open(Self::alone(slots))
+    }
+
+    /// The same for a worker that hands over tasks for this long at once.
+    pub(crate) fn with_lanes(slots: u32, lane: Duration) -> Self {
+        Self::open(Self::alone_with(slots, lane))
+    }
+
+    fn open(mut rig: Self) -> Self {
         rig.apply(WorkerEvent::LinkUp {
             queue_base: "w".into(),
         });
