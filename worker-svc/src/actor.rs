@@ -47,7 +47,8 @@ impl WorkerActor {
         for event in events {
             if let WorkerEvent::TaskFinished { run, .. }
             | WorkerEvent::TaskExtended { run, .. }
-            | WorkerEvent::TaskFailed { run, .. } = &event
+            | WorkerEvent::TaskFailed { run, .. }
+            | WorkerEvent::NotStarted { run } = &event
             {
                 self.runner.forget(*run);
             }
@@ -70,6 +71,7 @@ impl WorkerActor {
                 }
                 WorkerEffect::StartTask(task) => self.runner.take(*task),
                 WorkerEffect::KillTask(run) => self.runner.kill(run),
+                WorkerEffect::Recall(run) => self.runner.recall(run),
                 WorkerEffect::Fetch(fetch) => self.fetches.start(fetch),
                 WorkerEffect::CancelFetch { id } => self.fetches.cancel(id),
                 WorkerEffect::DropObject {
@@ -93,6 +95,7 @@ impl WorkerActor {
     }
 
     fn tick(&mut self) {
+        self.runner.tell();
         let now = self.now();
         if self.core.next_wakeup().is_some_and(|at| at <= now) {
             self.apply(vec![WorkerEvent::Tick]);

@@ -254,6 +254,7 @@ fn malformed(message: String) -> FrameError {
 }
 
 /// The output of a stage: batches by part.
+#[derive(Clone)]
 struct Batches {
     schema: SchemaRef,
     parts: Vec<Part>,
@@ -284,6 +285,13 @@ impl SharedObject for Batches {
     fn encode_part(&self, part: usize) -> io::Result<Bytes> {
         let batches = self.parts.get(part).map_or(&[][..], |part| &part.batches);
         encode_ipc(&self.schema, batches).map_err(io::Error::other)
+    }
+
+    fn select(self: Arc<Self>, part: usize) -> Option<Arc<dyn SharedObject>> {
+        Some(Arc::new(Self {
+            schema: Arc::clone(&self.schema),
+            parts: vec![self.parts.get(part)?.clone()],
+        }))
     }
 
     fn as_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync> {

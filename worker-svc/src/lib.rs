@@ -177,8 +177,11 @@ impl WorkerService {
         Ok(())
     }
 
-    /// Asks to be drained, and waits for it as long as the settings say.
+    /// Asks to be drained, and waits for it as long as the settings say; not at all where that is no time.
     async fn drain(&self, actor: &actix::Addr<WorkerActor>, exited: &mut mpsc::Receiver<()>) {
+        if self.settings.drain_timeout.is_zero() {
+            return;
+        }
         let _ = actor.send(Happened(vec![WorkerEvent::DrainAsked])).await;
         if tokio::time::timeout(self.settings.drain_timeout, exited.recv())
             .await
@@ -252,13 +255,11 @@ impl WorkerService {
         }
     }
 
-    /// Where queries may read. The planner takes no roots at all as "anywhere", so a worker that may read nothing names
-    /// a folder of its own that stays empty.
-    fn readable_roots(&self) -> Vec<std::path::PathBuf> {
-        let roots = self.data.roots.iter().map(|root| root.path.clone());
-        let nothing = (self.data.roots.is_empty() && !self.all_files)
-            .then(|| self.settings.scratch_dir.join("no-data-roots-are-set"));
-        roots.chain(nothing).collect()
+    /// Where queries may read; everywhere if none.
+    fn readable_roots(&self) -> Option<Vec<std::path::PathBuf>> {
+        let roots: Vec<_> = self.data.roots.iter().map(|root| root.path.clone()).collect();
+        let is_everywhere = roots.is_empty() && self.all_files;
+        (!is_everywhere).then_some(roots)
     }
 
     fn task_env(
@@ -279,6 +280,7 @@ impl WorkerService {
         let command = CommandExecutor::new(CommandSettings {
             allowed: settings.allow_command,
             inherit_env: settings.command_env.clone(),
+            output_limit: settings.command_output_limit.as_u64(),
             ..CommandSettings::default()
         });
         let stage_memory = limit.fraction(settings.execution_share.get()).as_u64();

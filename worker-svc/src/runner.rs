@@ -2,7 +2,7 @@
 //!
 //! Each started task ends in exactly one event, whatever happens to it. Heartbeats never share a thread with a task.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
@@ -49,6 +49,7 @@ pub(crate) struct Runner {
     ended: mpsc::UnboundedSender<Ended>,
     running: HashMap<TaskRun, CancellationToken>,
     batch: Vec<Started>,
+    recalls: HashSet<TaskRun>,
 }
 
 impl Runner {
@@ -72,6 +73,7 @@ impl Runner {
             ended,
             running,
             batch: Vec::new(),
+            recalls: HashSet::new(),
         };
         Ok((runner, results, ends))
     }
@@ -95,15 +97,34 @@ impl Runner {
         }
     }
 
-    /// Hands the native tasks taken so far to the slots.
+    /// Hands the native tasks taken so far to the slots, and takes back what was recalled.
     pub(crate) fn flush(&mut self) {
         self.slots.start(self.batch.drain(..));
+        if self.recalls.is_empty() {
+            return;
+        }
+        let recalls = std::mem::take(&mut self.recalls);
+        for started in self.slots.recall(|work| recalls.contains(&work.task.run)) {
+            let run = started.task.run;
+            let _ = self.ended.send(Ended(WorkerEvent::NotStarted { run }));
+        }
     }
 
-    /// Asks a running task to end; it ends with an event like any other.
-    pub(crate) fn kill(&self, run: TaskRun) {
+    /// Takes a task back if it waits behind another one, at the next [`Runner::flush`].
+    pub(crate) fn recall(&mut self, run: TaskRun) {
+        self.recalls.insert(run);
+    }
+
+    /// Lets results be heard that wait for the rest of their row.
+    pub(crate) fn tell(&self) {
+        self.slots.tell();
+    }
+
+    /// Asks a started task to end; it ends with an event like any other.
+    pub(crate) fn kill(&mut self, run: TaskRun) {
         if let Some(cancel) = self.running.get(&run) {
             cancel.cancel();
+            self.recalls.insert(run);
         }
     }
 
@@ -135,6 +156,10 @@ impl SlotWork for Started {
             self.env.executors.native().run_native(&context)
         });
         self.end(result, began)
+    }
+
+    fn follows(&self) -> bool {
+        self.task.after.is_some()
     }
 }
 

@@ -36,7 +36,7 @@ pub use error::Error;
 pub use events::{Event, EventStream};
 pub use job::{Job, TaskBuilder, TaskExt, TaskHandle};
 #[cfg(feature = "local")]
-pub use millstream_executor::{NativeFunction, TaskCtx, task};
+pub use millstream_executor::{NativeFunction, TaskCtx, Variadic, task};
 pub use millstream_protocol::api;
 pub use millstream_protocol::graph;
 pub use millstream_protocol::wire::{JobEvent, JobEventKind, JobState};

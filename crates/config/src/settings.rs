@@ -152,6 +152,8 @@ sections! {
         allow_command: bool = true,
         /// Environment variables of the worker that command tasks inherit.
         command_env: Vec<String> = ["PATH", "HOME", "LANG", "LC_ALL", "TZ"].map(str::to_owned).to_vec(),
+        /// Most bytes of standard output and of files that a command task may return.
+        command_output_limit: ByteSize = ByteSize::from_mib(1024),
         /// Output kept for each attempt of a task: this much of its head and this much of its tail.
         log_limit: ByteSize = ByteSize::new(64 << 10),
         /// How long a stopping worker lets running tasks finish and hands over its results.

@@ -3,8 +3,12 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
+
+/// Results of a long row of work are told at least this often, and otherwise when the row is done.
+const TELL_EVERY: Duration = Duration::from_millis(1);
 
 /// Work for a slot. Must not panic.
 pub trait SlotWork: Send + 'static {
@@ -13,18 +17,31 @@ pub trait SlotWork: Send + 'static {
 
     /// Does the work, on a slot's thread.
     fn run(self) -> Self::Done;
+
+    /// Whether it belongs to the work started just before it: the same thread does it, right afterwards.
+    fn follows(&self) -> bool {
+        false
+    }
 }
 
 struct Shared<W: SlotWork> {
     queue: Mutex<Queue<W>>,
     work: Condvar,
-    done: Mutex<Vec<W::Done>>,
+    done: Mutex<Results<W::Done>>,
     ready: Notify,
 }
 
 struct Queue<W> {
     waiting: VecDeque<W>,
+    /// What each slot has taken and not begun.
+    rows: Vec<VecDeque<W>>,
     closed: bool,
+}
+
+struct Results<D> {
+    ended: Vec<D>,
+    /// Whether the reader knows that there are some.
+    told: bool,
 }
 
 /// `slots` threads. Dropping the pool lets running work finish, forgets what waits and joins the threads.
@@ -48,10 +65,14 @@ impl<W: SlotWork> SlotPool<W> {
         let shared = Arc::new(Shared {
             queue: Mutex::new(Queue {
                 waiting: VecDeque::new(),
+                rows: (0..slots).map(|_| VecDeque::new()).collect(),
                 closed: false,
             }),
             work: Condvar::new(),
-            done: Mutex::default(),
+            done: Mutex::new(Results {
+                ended: Vec::new(),
+                told: false,
+            }),
             ready: Notify::new(),
         });
         let mut pool = Self {
@@ -62,7 +83,7 @@ impl<W: SlotWork> SlotPool<W> {
             let shared = Arc::clone(&shared);
             let thread = thread::Builder::new()
                 .name(format!("slot-{slot}"))
-                .spawn(move || shared.serve())?;
+                .spawn(move || shared.serve(slot))?;
             pool.threads.push(thread);
         }
         Ok((pool, SlotResults { shared }))
@@ -81,6 +102,26 @@ impl<W: SlotWork> SlotPool<W> {
             _ => self.shared.work.notify_all(),
         }
     }
+
+    /// Takes back work that follows other work and has not begun.
+    pub fn recall(&self, is_meant: impl Fn(&W) -> bool) -> Vec<W> {
+        let mut recalled = Vec::new();
+        let mut queue = lock(&self.shared.queue);
+        let Queue { waiting, rows, .. } = &mut *queue;
+        for row in rows.iter_mut().chain([waiting]) {
+            let (meant, others): (VecDeque<W>, VecDeque<W>) = std::mem::take(row)
+                .into_iter()
+                .partition(|work| work.follows() && is_meant(work));
+            recalled.extend(meant);
+            *row = others;
+        }
+        recalled
+    }
+
+    /// Tells the reader of results that were kept for the rest of their row: its next piece may take long.
+    pub fn tell(&self) {
+        self.shared.tell();
+    }
 }
 
 impl<W: SlotWork> Drop for SlotPool<W> {
@@ -89,6 +130,7 @@ impl<W: SlotWork> Drop for SlotPool<W> {
             let mut queue = lock(&self.shared.queue);
             queue.closed = true;
             queue.waiting.clear();
+            queue.rows.iter_mut().for_each(VecDeque::clear);
         }
         self.shared.work.notify_all();
         for thread in self.threads.drain(..) {
@@ -99,28 +141,49 @@ impl<W: SlotWork> Drop for SlotPool<W> {
 }
 
 impl<W: SlotWork> Shared<W> {
-    fn serve(&self) {
-        while let Some(work) = self.next() {
+    fn serve(&self, slot: usize) {
+        let mut told_at = Instant::now();
+        while let Some((work, is_last)) = self.next(slot) {
+            if is_last {
+                // Nobody knows how long it takes.
+                self.tell();
+            }
             let done = work.run();
-            let mut results = lock(&self.done);
-            results.push(done);
-            let first = results.len() == 1;
-            drop(results);
-            // Later results join the batch that the reader has been told of.
-            if first {
-                self.ready.notify_one();
+            lock(&self.done).ended.push(done);
+            if is_last || told_at.elapsed() >= TELL_EVERY {
+                self.tell();
+                told_at = Instant::now();
             }
         }
     }
 
-    fn next(&self) -> Option<W> {
+    /// Later results join the batch that the reader has been told of.
+    fn tell(&self) {
+        let mut done = lock(&self.done);
+        if !done.told && !done.ended.is_empty() {
+            done.told = true;
+            drop(done);
+            self.ready.notify_one();
+        }
+    }
+
+    /// The next piece of the slot's row, and whether it is the last; a new row if there is none.
+    fn next(&self, slot: usize) -> Option<(W, bool)> {
         let mut queue = lock(&self.queue);
         loop {
             if queue.closed {
                 return None;
             }
-            if let Some(work) = queue.waiting.pop_front() {
-                return Some(work);
+            let Queue { waiting, rows, .. } = &mut *queue;
+            let row = &mut rows[slot];
+            if row.is_empty() {
+                row.extend(waiting.pop_front());
+                while let Some(next) = waiting.pop_front_if(|next| next.follows()) {
+                    row.push_back(next);
+                }
+            }
+            if let Some(work) = row.pop_front() {
+                return Some((work, row.is_empty()));
             }
             queue = self.work.wait(queue).unwrap_or_else(PoisonError::into_inner);
         }
@@ -138,8 +201,9 @@ impl<W: SlotWork> SlotResults<W> {
     /// Moves the results there are to the end of `out` and returns how many.
     pub fn try_recv(&mut self, out: &mut Vec<W::Done>) -> usize {
         let mut done = lock(&self.shared.done);
-        let count = done.len();
-        out.append(&mut done);
+        let count = done.ended.len();
+        out.append(&mut done.ended);
+        done.told = false;
         count
     }
 }

@@ -392,6 +392,9 @@ fn did_you_mean(suggestion: &Option<String>) -> String {
 }
 
 fn list(roots: &[PathBuf]) -> String {
+    if roots.is_empty() {
+        return "none are set: see [data] roots".to_owned();
+    }
     roots
         .iter()
         .map(|root| root.display().to_string())

@@ -204,8 +204,8 @@ pub enum CsvType {
 pub struct PlannerOptions {
     /// Tasks per stage.
     pub target_partitions: usize,
-    /// Folders whose files may be read; empty means that every file may.
-    pub roots: Vec<PathBuf>,
+    /// Folders whose files may be read; every file if none, no file if there is no folder among them.
+    pub roots: Option<Vec<PathBuf>>,
     /// A join input smaller than this is sent whole to every task instead of being shuffled.
     pub broadcast_bytes: usize,
     /// The same limit in rows, used when the size is not known.
@@ -222,7 +222,7 @@ impl Default for PlannerOptions {
     fn default() -> Self {
         Self {
             target_partitions: 8,
-            roots: Vec::new(),
+            roots: None,
             // Measured on TPC-H: between 32 and 64 MiB shuffles cost more than copies of the build side.
             broadcast_bytes: 48 << 20,
             broadcast_rows: 1 << 20,

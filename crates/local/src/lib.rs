@@ -143,7 +143,7 @@ impl LocalCluster {
         self.folder.path()
     }
 
-    /// Stops all services: running tasks may finish within the drain's timeout.
+    /// Stops all services. Tasks that run are stopped, and results are gone: both live in this process.
     pub async fn stop(mut self) {
         for service in self.services.drain(..) {
             service.stop().await;
@@ -217,7 +217,8 @@ fn worker(
         MemoryLimit::Bytes(options.memory_limit.unwrap_or_else(|| share_of_memory(workers)));
     settings.spill_dir = folder.join(format!("spill-{number}"));
     settings.scratch_dir = folder.join(format!("scratch-{number}"));
-    settings.drain_timeout = settings.drain_timeout.min(Duration::from_secs(2));
+    // Nothing outlives the process: there is nobody to hand results to.
+    settings.drain_timeout = Duration::ZERO;
     let service = WorkerService {
         settings,
         data: options.settings.data.clone(),

@@ -35,6 +35,7 @@ struct Running {
     start: StartTask,
     /// Read at the start: executors hold on to what they read.
     inputs: Vec<Object>,
+    begins_at: u64,
     ends_at: u64,
     is_killed: bool,
 }
@@ -245,6 +246,7 @@ impl World {
             }
             WorkerEffect::StartTask(start) => self.start_task(worker, *start),
             WorkerEffect::KillTask(run) => self.kill_task(worker, run),
+            WorkerEffect::Recall(run) => self.recall_task(worker, run),
             WorkerEffect::Fetch(fetch) => self.start_fetch(worker, fetch),
             WorkerEffect::CancelFetch { id } => self.cancel_fetch(worker, id),
             WorkerEffect::DropObject {
@@ -293,10 +295,16 @@ impl World {
             _ if self.rng.random_bool(0.1) => self.rng.random_range(10_000..400_000),
             _ => self.rng.random_range(50..10_000),
         };
+        let before = start
+            .after
+            .and_then(|before| self.workers[worker].running.get(&before));
+        let begins_at = before.map_or(self.now, |before| before.ends_at);
+        let ends_at = begins_at + duration;
         let running = Running {
             start,
             inputs,
-            ends_at: self.now + duration,
+            begins_at,
+            ends_at,
             is_killed: false,
         };
         if self.workers[worker].running.insert(run, running).is_some() {
@@ -305,7 +313,19 @@ impl World {
                 format!("worker w{worker} starts {run:?} twice at once"),
             );
         }
-        self.after(duration, Event::TaskEnds { worker, run });
+        self.at(ends_at, Event::TaskEnds { worker, run });
+    }
+
+    /// What waits behind another task and has not begun does not begin; what has begun goes on.
+    fn recall_task(&mut self, worker: usize, run: TaskRun) {
+        let running = &mut self.workers[worker].running;
+        if running.get(&run).is_some_and(|task| task.begins_at > self.now) {
+            running.remove(&run);
+            self.tell(Some(run.job), || {
+                format!("w{worker} takes back {}@{}", run.task, run.attempt)
+            });
+            self.apply_worker(worker, WorkerEvent::NotStarted { run });
+        }
     }
 
     fn kill_task(&mut self, worker: usize, run: TaskRun) {

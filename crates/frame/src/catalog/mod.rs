@@ -76,7 +76,7 @@ impl<'a> Catalog<'a> {
             self.options.roots.clone(),
             self.options.min_split_bytes,
         );
-        let located = run_blocking(move || locate(&table, &source, &roots, min_split)).await?;
+        let located = run_blocking(move || locate(&table, &source, roots.as_deref(), min_split)).await?;
         match located {
             Located::Csv(csv) => Ok(OpenTable {
                 bytes: csv.total_bytes(),
@@ -96,7 +96,7 @@ enum Located {
 fn locate(
     table: &str,
     source: &TableSource,
-    roots: &[PathBuf],
+    roots: Option<&[PathBuf]>,
     min_split: u64,
 ) -> Result<Located, FrameError> {
     let files = paths::expand(table, &source.paths, source.format, roots)?;

@@ -18,7 +18,7 @@ pub(super) fn expand(
     table: &str,
     paths: &[String],
     format: Option<TableFormat>,
-    roots: &[PathBuf],
+    roots: Option<&[PathBuf]>,
 ) -> Result<Vec<PathBuf>, FrameError> {
     let roots = Roots::resolve(roots);
     let mut files = Vec::new();
@@ -136,15 +136,16 @@ fn is_data_file(entry: &Path, format: Option<TableFormat>) -> bool {
     fits && !name.starts_with(['.', '_']) && entry.is_file()
 }
 
-/// The readable roots by their real paths.
+/// The readable roots by their real paths; none where everything is readable.
 struct Roots<'a> {
-    given: &'a [PathBuf],
+    given: Option<&'a [PathBuf]>,
     real: Vec<PathBuf>,
 }
 
 impl<'a> Roots<'a> {
-    fn resolve(given: &'a [PathBuf]) -> Self {
-        let real = given.iter().filter_map(|root| root.canonicalize().ok()).collect();
+    fn resolve(given: Option<&'a [PathBuf]>) -> Self {
+        let roots = given.unwrap_or_default();
+        let real = roots.iter().filter_map(|root| root.canonicalize().ok()).collect();
         Self { given, real }
     }
 
@@ -153,7 +154,7 @@ impl<'a> Roots<'a> {
     fn check(&self, path: &Path) -> Result<PathBuf, FrameError> {
         let outside = || FrameError::OutsideRoots {
             path: path.to_owned(),
-            roots: self.given.to_vec(),
+            roots: self.given.unwrap_or_default().to_vec(),
         };
         match path.canonicalize() {
             Ok(real) if self.allows(&real) => Ok(real),
@@ -164,7 +165,7 @@ impl<'a> Roots<'a> {
     }
 
     fn allows(&self, real: &Path) -> bool {
-        self.given.is_empty() || self.real.iter().any(|root| real.starts_with(root))
+        self.given.is_none() || self.real.iter().any(|root| real.starts_with(root))
     }
 
     /// Whether the nearest existing folder above a missing path is under a root.
@@ -177,7 +178,7 @@ impl<'a> Roots<'a> {
             };
             folder.canonicalize().ok()
         });
-        self.given.is_empty() || existing.is_some_and(|folder| self.allows(&folder))
+        self.given.is_none() || existing.is_some_and(|folder| self.allows(&folder))
     }
 }
 
@@ -201,7 +202,7 @@ mod tests {
         folder
     }
 
-    fn expand_in(folder: &Path, path: &str, roots: &[PathBuf]) -> Result<Vec<PathBuf>, FrameError> {
+    fn expand_in(folder: &Path, path: &str, roots: Option<&[PathBuf]>) -> Result<Vec<PathBuf>, FrameError> {
         expand("t", &[folder.join(path).display().to_string()], None, roots)
     }
 
@@ -209,11 +210,11 @@ mod tests {
     fn folders_and_patterns_give_their_data_files_by_name() {
         let folder = folder(&["b.csv", "a.csv", "_SUCCESS", ".c.csv", "notes.txt"]);
         assert_eq!(
-            names(&expand_in(folder.path(), "", &[]).unwrap()),
+            names(&expand_in(folder.path(), "", None).unwrap()),
             ["a.csv", "b.csv"]
         );
         assert_eq!(
-            names(&expand_in(folder.path(), "[a-b].csv", &[]).unwrap()),
+            names(&expand_in(folder.path(), "[a-b].csv", None).unwrap()),
             ["a.csv", "b.csv"]
         );
     }
@@ -222,12 +223,12 @@ mod tests {
     fn an_empty_pattern_and_a_missing_file_are_told_apart() {
         let folder = folder(&[]);
         assert_eq!(
-            expand_in(folder.path(), "*.csv", &[]).unwrap_err().code(),
+            expand_in(folder.path(), "*.csv", None).unwrap_err().code(),
             "no_files"
         );
-        assert_eq!(expand_in(folder.path(), "", &[]).unwrap_err().code(), "no_files");
+        assert_eq!(expand_in(folder.path(), "", None).unwrap_err().code(), "no_files");
         assert_eq!(
-            expand_in(folder.path(), "x.csv", &[]).unwrap_err().code(),
+            expand_in(folder.path(), "x.csv", None).unwrap_err().code(),
             "file_not_found"
         );
     }
@@ -238,7 +239,7 @@ mod tests {
         let roots = [inside.path().to_owned()];
         std::os::unix::fs::symlink(outside.path().join("secret.csv"), inside.path().join("link.csv"))
             .unwrap();
-        assert!(expand_in(inside.path(), "a.csv", &roots).is_ok());
+        assert!(expand_in(inside.path(), "a.csv", Some(&roots)).is_ok());
         for (base, path) in [
             (outside.path(), "secret.csv"),
             (outside.path(), "missing.csv"),
@@ -248,14 +249,22 @@ mod tests {
             (inside.path(), "../etc/passwd"),
         ] {
             assert_eq!(
-                expand_in(base, path, &roots).unwrap_err().code(),
+                expand_in(base, path, Some(&roots)).unwrap_err().code(),
                 "path_outside_roots",
                 "{path}"
             );
         }
         assert_eq!(
-            expand_in(inside.path(), "no.csv", &roots).unwrap_err().code(),
+            expand_in(inside.path(), "no.csv", Some(&roots))
+                .unwrap_err()
+                .code(),
             "file_not_found"
+        );
+        let none = expand_in(inside.path(), "a.csv", Some(&[])).unwrap_err();
+        assert_eq!(
+            none.code(),
+            "path_outside_roots",
+            "without roots nothing is readable"
         );
     }
 

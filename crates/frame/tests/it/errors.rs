@@ -110,7 +110,7 @@ async fn statements_that_are_no_queries_are_refused() {
 async fn paths_in_from_are_checked_like_tables() {
     let (folder, path) = flights();
     let options = PlannerOptions {
-        roots: vec![folder.path().to_owned()],
+        roots: Some(vec![folder.path().to_owned()]),
         ..distributed(2)
     };
     let sql = |path: &Path| format!("SELECT * FROM '{}'", path.display());
