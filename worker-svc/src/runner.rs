@@ -151,11 +151,16 @@ impl SlotWork for Started {
 
     fn run(self) -> Ended {
         let began = Instant::now();
-        let result = self.inputs_now().and_then(|inputs| {
-            let context = self.context(inputs);
-            self.env.executors.native().run_native(&context)
-        });
-        self.end(result, began)
+        match self.inputs_now() {
+            Ok(inputs) => {
+                let (ending, context) = self.open(inputs);
+                let result = ending.env.executors.native().run_native(&context);
+                // Lets go of the inputs before the output takes its room.
+                drop(context);
+                ending.end(result, began)
+            }
+            Err(failure) => self.ending().end(Err(failure), began),
+        }
     }
 
     fn follows(&self) -> bool {
@@ -166,14 +171,16 @@ impl SlotWork for Started {
 impl Started {
     async fn run_waiting(self) -> Ended {
         let began = Instant::now();
-        let result = match self.inputs().await {
-            Ok(inputs) => match self.env.executors.get(self.task.op.kind) {
-                Ok(executor) => executor.run(self.context(inputs)).await,
-                Err(failure) => Err(failure),
-            },
+        let inputs = match self.inputs().await {
+            Ok(inputs) => inputs,
+            Err(failure) => return self.ending().end(Err(failure), began),
+        };
+        let (ending, context) = self.open(inputs);
+        let result = match ending.env.executors.get(context.op.kind) {
+            Ok(executor) => executor.run(context).await,
             Err(failure) => Err(failure),
         };
-        self.end(result, began)
+        ending.end(result, began)
     }
 
     /// Pins the inputs on a thread that may wait for the disk.
@@ -208,28 +215,58 @@ impl Started {
         Ok(inputs)
     }
 
-    fn context(&self, inputs: Vec<Input>) -> TaskContext {
-        let task = &self.task;
-        TaskContext {
-            job: task.run.job,
-            task: task.run.task,
-            attempt: task.run.attempt,
-            op: task.op.clone(),
-            options: task.options.clone(),
-            params: task.params.clone(),
-            index: task.index,
-            inputs,
-            cancel: self.cancel.clone(),
-            log: self.log.clone(),
-            scratch: self.env.scratch.clone(),
-            label: task.label.clone(),
-            host: self.env.host.clone(),
+    /// What is left to do when the task has ended.
+    fn ending(self) -> Ending {
+        Ending {
+            env: self.env,
+            run: self.task.run,
+            wants_inline: self.task.inline,
         }
     }
 
+    /// Takes the task apart into what its executor needs and what comes after it.
+    fn open(self, inputs: Vec<Input>) -> (Ending, TaskContext) {
+        let Self {
+            env,
+            task,
+            cancel,
+            log,
+        } = self;
+        let context = TaskContext {
+            job: task.run.job,
+            task: task.run.task,
+            attempt: task.run.attempt,
+            op: task.op,
+            options: task.options,
+            params: task.params,
+            index: task.index,
+            inputs,
+            cancel,
+            log,
+            scratch: env.scratch.clone(),
+            label: task.label,
+            host: env.host.clone(),
+        };
+        let ending = Ending {
+            env,
+            run: task.run,
+            wants_inline: task.inline,
+        };
+        (ending, context)
+    }
+}
+
+/// What happens to a task's result.
+struct Ending {
+    env: Arc<TaskEnv>,
+    run: TaskRun,
+    wants_inline: bool,
+}
+
+impl Ending {
     /// Stores the output and makes the event of the end.
     fn end(&self, result: TaskResult, began: Instant) -> Ended {
-        let run = self.task.run;
+        let run = self.run;
         let duration_us = u32::try_from(began.elapsed().as_micros()).unwrap_or(u32::MAX);
         let event = match result.and_then(|output| self.keep(output)) {
             Ok((output, None, log)) => WorkerEvent::TaskFinished {
@@ -287,11 +324,11 @@ impl Started {
         }
         let inline = self.inline(&output.payload);
         let parts = u32::try_from(output.payload.parts()).unwrap_or(u32::MAX);
-        let object = ObjectId::new(self.task.run.job, self.task.run.task);
+        let object = ObjectId::new(self.run.job, self.run.task);
         let bytes = self
             .env
             .store
-            .put(object, self.task.run.attempt, output.payload, output.format)
+            .put(object, self.run.attempt, output.payload, output.format)
             .map_err(|error| refused(&error, "the output"))?;
         Ok((TaskOutput { bytes, inline, parts }, output.extension, log))
     }
@@ -299,7 +336,7 @@ impl Started {
     fn inline(&self, payload: &millstream_store::Payload) -> Option<Bytes> {
         match payload {
             millstream_store::Payload::Bytes(parts)
-                if self.task.inline
+                if self.wants_inline
                     && parts.len() == 1
                     && parts[0].len() as u64 <= self.env.inline_limit.as_u64() =>
             {
