@@ -92,12 +92,19 @@ const NOTE_DELAY: Duration = Duration::from_millis(20);
 
 async fn attempt(gateway: &Context, wanted: &Wanted) -> Result<Delivery, ApiError> {
     let mut failed = Vec::new();
-    let mut entry = match gateway.state.result_entry(wanted.job, wanted.task).await? {
-        Some(bytes) => read_record::<ResultEntry>("a result", &bytes)?,
-        None => match without_entry(gateway, wanted).await? {
-            Place::At(entry) => entry,
-            Place::Pending(state) => return Ok(Delivery::Pending(state)),
-        },
+    let known = match gateway.state.result_entry(wanted.job, wanted.task).await? {
+        Some(bytes) => Some(read_record::<ResultEntry>("a result", &bytes)?),
+        None => None,
+    };
+    let place = match known {
+        // The leader has to know that it is read.
+        Some(entry) if entry.is_untold => locate(gateway, wanted, Vec::new()).await?,
+        Some(entry) => Place::At(entry),
+        None => without_entry(gateway, wanted).await?,
+    };
+    let mut entry = match place {
+        Place::At(entry) => entry,
+        Place::Pending(state) => return Ok(Delivery::Pending(state)),
     };
     for _ in 0..MAX_RELOCATIONS {
         if let Some(response) = open(gateway, wanted, &entry, &mut failed).await {

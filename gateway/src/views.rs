@@ -87,8 +87,13 @@ impl Context {
         let graph = self.graph(meta.job).await?;
         for (task, entry) in self.state.results(meta.job).await?.into_iter().take(MAX_LISTED) {
             let entry: ResultEntry = read_record("a result", &entry)?;
-            view.results
-                .push(result_view(meta.job, &graph, task, entry.inline, form));
+            view.results.push(result_view(
+                meta.job,
+                &graph,
+                task,
+                entry.inline.filter(|_| !entry.is_untold),
+                form,
+            ));
         }
         Ok(view)
     }

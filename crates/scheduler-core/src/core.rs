@@ -115,7 +115,11 @@ impl SchedulerCore {
 
     /// When `apply(Tick)` and `poll` must be called next, if nothing happens before.
     pub fn next_wakeup(&self) -> Option<Timestamp> {
-        if self.has_more {
+        if self.cx.has_stepped_down {
+            return None;
+        }
+        // Without a sure lease nothing is placed, however often it is tried.
+        if self.has_more && self.cx.is_lease_sure {
             return Some(self.cx.clock.now);
         }
         self.cx.timers.next()
@@ -129,6 +133,13 @@ impl SchedulerCore {
     /// What peers did wrong and what was done, counted since the start of the term.
     pub fn counters(&self) -> Counters {
         self.cx.counters
+    }
+
+    /// How many objects it believes a worker to hold; none for one that is not there.
+    pub fn objects_at(&self, worker: WorkerId) -> Option<u32> {
+        let no = self.cx.workers.find(worker)?;
+        let row = &self.cx.workers[no];
+        (!row.is_gone()).then_some(row.objects)
     }
 
     /// Whether a new leader still waits for inventories.

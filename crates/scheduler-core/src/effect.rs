@@ -84,6 +84,13 @@ pub enum Commit {
         /// What is counted so far, and the last error.
         failure: Box<FailureRecord>,
     },
+    /// Outputs that may come out differently when they are made again are about to be told.
+    PutDelivered {
+        /// The job.
+        job: JobId,
+        /// The pages of their state bytes.
+        pages: Vec<(u32, Bytes)>,
+    },
     /// Everything of the job goes.
     DeleteJob {
         /// The job.

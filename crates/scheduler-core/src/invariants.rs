@@ -21,6 +21,12 @@ impl SchedulerCore {
         for worker in self.cx.workers.iter() {
             check_worker(worker, given.get(&worker.no), &mut broken);
         }
+        if self.cx.counters.wrong_frees > 0 {
+            broken.push(format!(
+                "{} objects were freed although somebody needed them",
+                self.cx.counters.wrong_frees
+            ));
+        }
         let inline: usize = self
             .jobs
             .iter()

@@ -51,6 +51,11 @@ impl SchedulerCore {
             no,
         };
         sender.control();
+        if sender.session.wants_data() {
+            for item in sender.cx.workers[no].outbox.take_forgets_of_assigned() {
+                sender.push(&item);
+            }
+        }
         let assigns = if sender.session.wants_data() {
             sender.cx.workers[no].outbox.take_assigns()
         } else {

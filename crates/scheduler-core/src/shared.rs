@@ -39,6 +39,8 @@ pub struct Counters {
     pub recomputed: u64,
     /// Submissions refused for lack of room.
     pub refused: u64,
+    /// Objects that were let go although somebody needed them. Any is a defect of the core.
+    pub wrong_frees: u64,
 }
 
 /// An entry of the cluster-wide ready list: classes in the order they are served.

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use millstream_protocol::codec;
 use millstream_protocol::graph::Graph;
 use millstream_protocol::wire::{
     FromGateway, GatewayRequest, GraphSource, JobAnswer, JobOptions, JobState, ObjectLocation, RequestError,
     Response, ResultEntry, SubmitMsg, ToGateway,
 };
-use millstream_types::{ContentKey, JobId, ObjectId, TaskIdx, WorkerId};
+use millstream_protocol::{ErrorKind, codec};
+use millstream_types::{Attempt, ContentKey, JobId, ObjectId, TaskIdx, WorkerId};
 use rand::Rng;
 
 use crate::graphs::random_graph;
@@ -37,13 +37,13 @@ pub(crate) struct Client {
     pub(crate) job: JobId,
     msg: SubmitMsg,
     wanted: Vec<TaskIdx>,
-    /// None where it depends on chance.
-    expected: Option<Expected>,
-    may_fail: bool,
+    expected: Expected,
     pub(crate) phase: Phase,
     cancel_at: Option<u64>,
     values: BTreeMap<TaskIdx, u64>,
     failed: Vec<WorkerId>,
+    /// From which runs of indeterminate tasks the values come that were read.
+    throws: BTreeMap<u32, Attempt>,
 }
 
 impl World {
@@ -83,11 +83,11 @@ impl World {
             },
             wanted: graph.wanted().collect(),
             expected: model::expected(graph),
-            may_fail: graph.ops.iter().any(|op| !op.determinate),
             phase: Phase::New,
             cancel_at: is_cancelled.then(|| self.now + self.rng.random_range(0..self.config.fault_ms * 1000)),
             values: BTreeMap::new(),
             failed: Vec::new(),
+            throws: BTreeMap::new(),
         }
     }
 
@@ -117,6 +117,8 @@ impl World {
                     .iter()
                     .find(|task| !known.contains_key(task));
                 match next.copied() {
+                    // A gateway reads the index of the state store first.
+                    Some(task) if self.rng.random_bool(0.5) => self.read_index(client, task),
                     Some(task) => {
                         let failed = self.clients[client].failed.clone();
                         self.ask(client, GatewayRequest::Locate { job, task, failed });
@@ -130,6 +132,14 @@ impl World {
         }
         let delay = self.rng.random_range(100_000..800_000);
         self.after(delay, Event::Client(client));
+    }
+
+    fn read_index(&mut self, client: usize, task: TaskIdx) {
+        let job = self.clients[client].job;
+        let entry = self.store.result(self.now, job, task);
+        if let Some(entry) = entry.filter(|entry| !entry.is_untold) {
+            self.client_fetches(client, &entry);
+        }
     }
 
     fn submit(&mut self, client: usize) {
@@ -221,6 +231,7 @@ impl World {
                     });
                     self.clients[client].phase = Phase::New;
                     self.clients[client].values.clear();
+                    self.clients[client].throws.clear();
                 }
             }
             RequestError::WrongState(_) => {}
@@ -238,15 +249,16 @@ impl World {
         let Client {
             job,
             expected,
-            may_fail,
             cancel_at,
             ..
         } = &self.clients[client];
-        let (job, may_fail) = (*job, *may_fail);
+        let job = *job;
+        let error = answer.meta.error.as_ref();
+        let is_loss = error.is_some_and(|error| error.kind == ErrorKind::IndeterminateLoss);
         let is_right = match (state, expected) {
             (JobState::Cancelled, _) => cancel_at.is_some(),
-            (JobState::Succeeded, Some(Expected::Fails)) => false,
-            (JobState::Failed, Some(Expected::Values(_))) => may_fail,
+            (JobState::Succeeded, Expected::Fails) | (JobState::Failed, Expected::Values(_)) => false,
+            (JobState::Failed, Expected::Chance) => is_loss,
             _ => true,
         };
         self.tell(Some(job), || format!("{job} is {}", state.name()));
@@ -278,8 +290,11 @@ impl World {
         match location {
             ObjectLocation::Held(entry) => self.client_fetches(client, &entry),
             ObjectLocation::Pending { .. } => {}
-            // Made again after it was lost, an indeterminate job may come to another end.
-            ObjectLocation::Failed(_) if self.clients[client].may_fail => {
+            // Lost after something of the same throw was read.
+            ObjectLocation::Failed(error)
+                if error.kind == ErrorKind::IndeterminateLoss
+                    && self.clients[client].expected == Expected::Chance =>
+            {
                 self.clients[client].phase = Phase::Done
             }
             ObjectLocation::Failed(error) => {
@@ -287,6 +302,26 @@ impl World {
                     Some(job),
                     format!("a result of job {job} cannot be read: {error}"),
                 );
+            }
+        }
+    }
+
+    /// What a client reads of one job comes from one run of each indeterminate task.
+    fn check_throws(&mut self, client: usize, object: ObjectId, attempt: Attempt) {
+        let Some(throws) = self.throws.get(&(object.job, object.task.0, attempt)).cloned() else {
+            self.fail(
+                Some(object.job),
+                format!("{object} of {attempt}, which was never made, is read"),
+            );
+            return;
+        };
+        for (task, attempt) in throws.iter() {
+            let known = self.clients[client].throws.insert(*task, *attempt);
+            if known.is_some_and(|known| known != *attempt) && !self.has_lost_journal {
+                let reason = format!(
+                    "{object} comes from run {attempt} of task {task}, and what was read before from {known:?}"
+                );
+                self.fail(Some(object.job), reason);
             }
         }
     }
@@ -323,7 +358,8 @@ impl World {
         }
         let Some(value) = inline.or(held) else { return };
         self.clients[client].failed.clear();
-        if let Some(Expected::Values(values)) = &self.clients[client].expected {
+        self.check_throws(client, object, entry.attempt);
+        if let Expected::Values(values) = &self.clients[client].expected {
             let right = values
                 .iter()
                 .find(|(task, _)| *task == asked)

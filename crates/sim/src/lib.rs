@@ -11,6 +11,7 @@ mod faults;
 mod graphs;
 mod model;
 mod network;
+mod orders;
 mod report;
 mod scheduler;
 mod store;
@@ -18,7 +19,9 @@ mod story;
 mod worker;
 mod world;
 
+use std::any::Any;
 use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 pub use config::SimConfig;
 pub use report::{SimFailure, SimReport};
@@ -27,6 +30,12 @@ use client::Phase;
 use millstream_types::JobId;
 use story::Story;
 use world::World;
+
+/// Far more events than any run needs that comes to rest: one that has more goes in circles without time passing.
+const MAX_EVENTS: u64 = 3_000_000;
+
+/// After so long without anything to do, everything that is on its way has arrived.
+const SETTLING_US: u64 = 15_000_000;
 
 /// Simulates one cluster until all is done and gone.
 ///
@@ -69,9 +78,14 @@ fn simulate(seed: u64, config: &SimConfig, story: Story) -> Result<SimReport, Bo
     let mut world = World::new(seed, config, story);
     let limit = (config.fault_ms + config.rest_ms) * 1000;
     while world.failure.is_none() {
-        if !world.step() || world.elapsed() > limit {
-            let (what, job) = world.why_not_done();
-            world.fail(job, what);
+        // The world is not looked at again after a panic, but for its story.
+        match catch_unwind(AssertUnwindSafe(|| world.step())) {
+            Ok(true) if world.elapsed() <= limit && world.report.events < MAX_EVENTS => {}
+            Ok(_) => {
+                let (what, job) = world.why_not_done();
+                world.fail(job, what);
+            }
+            Err(panic) => world.fail(None, format!("a core panicked: {}", message_of(&*panic))),
         }
         if world.is_at_rest() {
             break;
@@ -95,6 +109,12 @@ fn simulate(seed: u64, config: &SimConfig, story: Story) -> Result<SimReport, Bo
     }
 }
 
+fn message_of(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("without a message")
+}
+
 impl World {
     /// Moves on from trouble to cleaning up; true when nothing is left.
     fn is_at_rest(&mut self) -> bool {
@@ -102,13 +122,44 @@ impl World {
             return false;
         }
         if !self.is_cleaning {
-            self.is_cleaning = self.clients_are(Phase::Done);
+            if !self.clients_are(Phase::Done) {
+                return false;
+            }
+            let done_at = *self.done_at.get_or_insert(self.now);
+            if self.now >= done_at + SETTLING_US {
+                self.compare_holdings();
+                self.is_cleaning = true;
+            }
             return false;
         }
         self.report.events.is_multiple_of(16)
             && self.clients_are(Phase::Removed)
             && self.broker.intake.is_empty()
             && self.workers.iter().all(|worker| worker.leftovers().is_none())
+    }
+
+    /// At rest a worker holds what the leader believes it to hold: more is leaked, less is lost.
+    fn compare_holdings(&mut self) {
+        let Some(leader) = self.schedulers.iter().find(|scheduler| scheduler.leads()) else {
+            return self.fail(None, "nobody leads although all is healed".to_owned());
+        };
+        let wrong = self
+            .workers
+            .iter()
+            .filter(|worker| worker.is_alive)
+            .find_map(|worker| {
+                let (believed, held) = (leader.objects_at(worker.id), worker.objects());
+                (believed != Some(held)).then(|| {
+                    format!(
+                        "worker {} holds {held} objects, the leader believes {believed:?}: {:?}",
+                        worker.id,
+                        worker.store.keys().collect::<Vec<_>>()
+                    )
+                })
+            });
+        if let Some(wrong) = wrong {
+            self.fail(None, wrong);
+        }
     }
 
     /// What keeps the world from coming to rest.

@@ -155,28 +155,29 @@ pub(crate) fn decode_value(bytes: &[u8]) -> Option<u64> {
     bytes.try_into().ok().map(u64::from_le_bytes)
 }
 
-/// What a job amounts to without faults: the values of its wanted outputs by task, or a failure. None where it
-/// depends on chance.
-pub(crate) fn expected(graph: &millstream_protocol::graph::Graph) -> Option<Expected> {
-    if graph.ops.iter().any(|op| !op.determinate) {
-        return None;
-    }
+/// What a job amounts to without faults.
+pub(crate) fn expected(graph: &millstream_protocol::graph::Graph) -> Expected {
     let mut memo = Vec::new();
     memo.resize(graph.task_count() as usize, None);
     // Every task of a job has to succeed, wanted or not.
     let all = (0..graph.task_count()).map(|task| evaluate(graph, TaskIdx(task), &mut memo));
     let Some(values) = all.collect::<Option<Vec<_>>>() else {
-        return Some(Expected::Fails);
+        return Expected::Fails;
     };
-    Some(Expected::Values(
-        graph.wanted().map(|task| (task, values[task.index()])).collect(),
-    ))
+    if graph.ops.iter().any(|op| !op.determinate) {
+        return Expected::Chance;
+    }
+    Expected::Values(graph.wanted().map(|task| (task, values[task.index()])).collect())
 }
 
 /// See [`expected`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Expected {
+    /// It succeeds with these outputs.
     Values(Vec<(TaskIdx, u64)>),
+    /// It succeeds with outputs of one throw of the dice, unless a throw is lost after something of it was read.
+    Chance,
+    /// It fails: which operations do so does not depend on values.
     Fails,
 }
 

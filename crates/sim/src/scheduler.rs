@@ -6,7 +6,7 @@ use millstream_protocol::wire::{GraphSource, SubmitMsg};
 use millstream_scheduler_core::{
     Clock, Commit, CoreConfig, Effect, Identity, Note, SchedulerCore, SchedulerEvent, SubmittedGraph,
 };
-use millstream_types::{ClusterName, LeaderId, Term};
+use millstream_types::{ClusterName, LeaderId, Term, WorkerId};
 use rand::Rng;
 
 use crate::network::{GATEWAY, Message, Owner};
@@ -24,6 +24,8 @@ const ACK_DELAY_US: u64 = 3_000_000;
 enum Out {
     Effect(Effect),
     Note(Note),
+    /// Everything behind a loss of the store was written again.
+    Repaired(u64),
 }
 
 /// See the module.
@@ -43,6 +45,8 @@ pub(crate) struct SchedulerProcess {
     outbox: VecDeque<Out>,
     /// A commit is on its way.
     is_committing: bool,
+    /// Its next trailing writes are scheduled.
+    is_noting: bool,
     renewed_at: u64,
     is_sure: bool,
     store_epoch: u64,
@@ -55,6 +59,11 @@ impl SchedulerProcess {
     /// Whether it leads, or believes so.
     pub(crate) const fn leads(&self) -> bool {
         self.is_alive && self.core.is_some() && !self.is_suspended
+    }
+
+    /// How many objects the leader believes a worker to hold.
+    pub(crate) fn objects_at(&self, worker: WorkerId) -> Option<u32> {
+        self.core.as_ref().filter(|_| self.leads())?.objects_at(worker)
     }
 }
 
@@ -73,6 +82,7 @@ impl World {
             known: Term::default(),
             outbox: VecDeque::new(),
             is_committing: false,
+            is_noting: false,
             renewed_at: 0,
             is_sure: false,
             store_epoch: 0,
@@ -178,7 +188,11 @@ impl World {
     }
 
     pub(crate) fn scheduler_tick(&mut self, scheduler: usize) {
-        if self.schedulers[scheduler].tick_at == Some(self.now) {
+        // A later time: another tick was scheduled since. An earlier one: the process was stopped when it was due.
+        if self.schedulers[scheduler]
+            .tick_at
+            .is_some_and(|at| at <= self.now)
+        {
             self.schedulers[scheduler].tick_at = None;
             self.apply_scheduler(scheduler, SchedulerEvent::Tick);
         }
@@ -234,10 +248,12 @@ impl World {
 
     pub(crate) fn take_notes(&mut self, scheduler: usize) {
         let process = &mut self.schedulers[scheduler];
+        process.is_noting = false;
         if process.is_suspended {
             return;
         }
         let Some(core) = &mut process.core else { return };
+        process.is_noting = true;
         process
             .outbox
             .extend(core.take_notes().into_iter().map(Out::Note));
@@ -259,10 +275,11 @@ impl World {
             match out {
                 Out::Effect(Effect::Commit(commit)) => self.commit(scheduler, commit),
                 Out::Effect(effect) => self.scheduler_effect(scheduler, effect),
+                Out::Repaired(epoch) => self.store.repaired = epoch,
                 Out::Note(note) => {
                     let (leader, term) = self.fence_of(scheduler);
                     match self.store.note(self.now, leader, term, note.clone()) {
-                        Fenced::No => {}
+                        Fenced::No => self.look_at_journal(scheduler),
                         Fenced::Yes => self.lose_lease(scheduler),
                         Fenced::Down => self.try_again(scheduler, Out::Note(note)),
                     }
@@ -284,6 +301,7 @@ impl World {
                 self.schedulers[scheduler].is_committing = true;
                 let delay = self.rng.random_range(100..1_500);
                 self.after(delay, Event::Durable(scheduler));
+                self.look_at_journal(scheduler);
             }
             Fenced::Yes => self.lose_lease(scheduler),
             Fenced::Down => self.try_again(scheduler, Out::Effect(Effect::Commit(commit))),
@@ -304,6 +322,7 @@ impl World {
             Effect::AckIntake { token } => self.after(ACK_DELAY_US, Event::AckIntake { scheduler, token }),
             Effect::SendToWorker { queue, frame } => {
                 self.digest(&frame);
+                self.tell_orders(scheduler, &queue, &frame);
                 if is_connected {
                     self.send(from, &queue, Message::Frame(frame));
                 }
@@ -372,16 +391,12 @@ impl World {
         let (leader, term) = self.fence_of(scheduler);
         match self.store.renew(self.now, leader, term) {
             Fenced::No => {
-                let epoch = self.store.epoch;
                 let process = &mut self.schedulers[scheduler];
                 process.renewed_at = self.now;
                 if !std::mem::replace(&mut process.is_sure, true) {
                     self.apply_scheduler(scheduler, SchedulerEvent::LeaseSure);
                 }
-                if std::mem::replace(&mut self.schedulers[scheduler].store_epoch, epoch) != epoch {
-                    self.tell(None, || format!("s{scheduler} finds that the store lost data"));
-                    self.apply_scheduler(scheduler, SchedulerEvent::JournalLost);
-                }
+                self.look_at_journal(scheduler);
             }
             Fenced::Yes => self.lose_lease(scheduler),
             Fenced::Down => {
@@ -391,6 +406,16 @@ impl World {
                     self.apply_scheduler(scheduler, SchedulerEvent::LeaseUncertain);
                 }
             }
+        }
+    }
+
+    /// Every answer of the store tells how far its journal is: a leader that finds it shorter writes everything again.
+    fn look_at_journal(&mut self, scheduler: usize) {
+        let epoch = self.store.epoch;
+        if std::mem::replace(&mut self.schedulers[scheduler].store_epoch, epoch) != epoch {
+            self.tell(None, || format!("s{scheduler} finds that the store lost data"));
+            self.apply_scheduler(scheduler, SchedulerEvent::JournalLost);
+            self.schedulers[scheduler].outbox.push_back(Out::Repaired(epoch));
         }
     }
 
@@ -414,11 +439,13 @@ impl World {
         process.is_sure = true;
         process.outbox.clear();
         process.store_epoch = self.store.epoch;
+        let mut is_whole = self.store.repaired == self.store.epoch;
         match process.core.take() {
             // Nobody else led in between.
             Some(mut core) if process.is_suspended && term == old.next() => {
                 core.lead_again(clock, identity);
                 process.core = Some(core);
+                is_whole = true;
             }
             _ => {
                 let mut core = SchedulerCore::new(core_config(), identity, clock);
@@ -428,9 +455,15 @@ impl World {
             }
         }
         process.is_suspended = false;
-        self.after(NOTES_US, Event::Notes(scheduler));
+        self.has_lost_journal |= !is_whole;
+        let epoch = self.store.epoch;
+        if !std::mem::replace(&mut self.schedulers[scheduler].is_noting, true) {
+            self.after(NOTES_US, Event::Notes(scheduler));
+        }
         self.listen(scheduler);
         self.poll_scheduler(scheduler);
+        self.schedulers[scheduler].outbox.push_back(Out::Repaired(epoch));
+        self.pump(scheduler);
     }
 
     /// A stopped process goes on: all that came meanwhile comes now.
@@ -464,6 +497,7 @@ fn summary(commit: &Commit) -> String {
         Commit::PutFailure { job, task, failure } => {
             format!("failure {} of {task} of {job}", failure.failures)
         }
+        Commit::PutDelivered { job, .. } => format!("what was delivered of {job}"),
         Commit::DeleteJob { job } => format!("removal of {job}"),
     }
 }

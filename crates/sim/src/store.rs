@@ -58,6 +58,8 @@ pub(crate) struct Store {
     snapshots: VecDeque<Data>,
     /// Raised when data was lost; leaders that saw another number write everything again.
     pub(crate) epoch: u64,
+    /// The last loss that a leader has made good by writing everything again.
+    pub(crate) repaired: u64,
     /// Until when nobody gets an answer.
     pub(crate) down_until: u64,
 }
@@ -136,6 +138,11 @@ impl Store {
                     .failures
                     .insert(task.0, *failure);
             }
+            Commit::PutDelivered { job, pages } => {
+                if let Some(job) = self.data.jobs.get_mut(&job) {
+                    put_pages(&mut job.pages, &pages);
+                }
+            }
             Commit::DeleteJob { job } => {
                 self.data.jobs.remove(&job);
             }
@@ -151,9 +158,7 @@ impl Store {
         match note {
             Note::Pages { job, pages } => {
                 if let Some(job) = self.data.jobs.get_mut(&job) {
-                    pages
-                        .iter()
-                        .for_each(|(page, bytes)| put_page(&mut job.pages, *page, bytes));
+                    put_pages(&mut job.pages, &pages);
                 }
             }
             Note::Result { job, task, entry } => {
@@ -181,6 +186,13 @@ impl Store {
             Note::Event { .. } | Note::Log { .. } => {}
         }
         fenced
+    }
+
+    /// Where an output is, as a gateway reads it.
+    pub(crate) fn result(&self, now: u64, job: JobId, task: TaskIdx) -> Option<ResultEntry> {
+        let is_up = now >= self.down_until;
+        let job = self.data.jobs.get(&job).filter(|_| is_up)?;
+        job.results.get(&task.0).cloned()
     }
 
     /// What a new leader finds.
@@ -214,12 +226,14 @@ impl Store {
     }
 }
 
-fn put_page(pages: &mut Vec<u8>, page: u32, bytes: &[u8]) {
-    let from = page as usize * 256;
-    if pages.len() < from + bytes.len() {
-        pages.resize(from + bytes.len(), 0);
+fn put_pages(all: &mut Vec<u8>, pages: &[(u32, Bytes)]) {
+    for (page, bytes) in pages {
+        let from = *page as usize * 256;
+        if all.len() < from + bytes.len() {
+            all.resize(from + bytes.len(), 0);
+        }
+        all[from..from + bytes.len()].copy_from_slice(bytes);
     }
-    pages[from..from + bytes.len()].copy_from_slice(bytes);
 }
 
 fn recovered(job: &StoredJob) -> Option<RecoveredJob> {

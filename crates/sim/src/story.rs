@@ -35,6 +35,11 @@ impl Story {
             .push_back(format!("{:>10.3} ms  {}", at_us as f64 / 1000.0, line()));
     }
 
+    /// Whether anybody listens.
+    pub(crate) const fn is_told(&self) -> bool {
+        self.limit > 0
+    }
+
     /// All lines.
     pub(crate) fn into_lines(self) -> Vec<String> {
         self.lines.into()

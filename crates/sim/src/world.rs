@@ -3,8 +3,9 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::rc::Rc;
 
-use millstream_types::{JobId, Timestamp};
+use millstream_types::{Attempt, JobId, Timestamp};
 use millstream_worker_core::{FetchId, TaskRun};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -110,6 +111,13 @@ pub(crate) struct World {
     pub(crate) is_troubled: bool,
     /// Executions so far by task.
     pub(crate) executions: BTreeMap<(JobId, u32), u32>,
+    /// From which runs of indeterminate tasks each object comes that was ever made.
+    pub(crate) throws: BTreeMap<(JobId, u32, Attempt), Rc<BTreeMap<u32, Attempt>>>,
+    /// A leader took over a store that had lost data which nobody had written again. What was rolled back or delivered
+    /// is known to nobody then, so that runs of indeterminate tasks may be mixed.
+    pub(crate) has_lost_journal: bool,
+    /// Since when all clients have what they wanted.
+    pub(crate) done_at: Option<u64>,
     /// Workers that cannot fetch from each other.
     pub(crate) parted: BTreeSet<(usize, usize)>,
     pub(crate) report: SimReport,
@@ -143,6 +151,9 @@ impl World {
             is_cleaning: false,
             is_troubled: config.has_faults(),
             executions: BTreeMap::new(),
+            throws: BTreeMap::new(),
+            has_lost_journal: false,
+            done_at: None,
             parted: BTreeSet::new(),
             report: SimReport::default(),
             story,

@@ -2,12 +2,6 @@
 
 use millstream_sim::{SimConfig, run_range, run_seed};
 
-/// Seeds that fail for a defect that is known and not yet mended.
-///
-/// 170: an output that is lost after its job succeeded is not made again; the job goes from recovering to failed at once,
-/// and its readers wait for ever.
-const OPEN_DEFECTS: [u64; 1] = [170];
-
 #[test]
 fn without_faults_every_job_comes_to_its_outcome() {
     if let Err(failure) = run_range(0..60, &SimConfig::fault_free()) {
@@ -17,12 +11,18 @@ fn without_faults_every_job_comes_to_its_outcome() {
 
 #[test]
 fn with_faults_every_job_comes_to_its_outcome_and_nothing_is_left() {
-    let config = SimConfig {
-        indeterminate: false,
-        ..SimConfig::default()
-    };
-    for seed in (0..200).filter(|seed| !OPEN_DEFECTS.contains(seed)) {
-        if let Err(failure) = run_seed(seed, &config) {
+    if let Err(failure) = run_range(0..200, &SimConfig::default()) {
+        panic!("{failure}");
+    }
+}
+
+/// Seeds that each showed a defect when it was found.
+#[test]
+fn seeds_that_failed_once_pass() {
+    // Lost for good after delivery, a throw mixed with another after a takeover, a needed task that was being stopped, a
+    // job forgotten after its assignment, a last batch lost, a run's number given twice, a stale word of a lost object.
+    for seed in [170, 667, 1039, 639, 1010, 214, 221, 1704, 3472, 3810, 4865] {
+        if let Err(failure) = run_seed(seed, &SimConfig::default()) {
             panic!("{failure}");
         }
     }

@@ -394,6 +394,7 @@ fn entry_of(graph: &Graph, task: TaskIdx) -> ResultEntry {
         // Nothing listens on port 1.
         holders: vec![(WORKER, "127.0.0.1:1".to_owned())],
         inline: (!is_far).then(|| value_of(graph, task)),
+        is_untold: false,
     }
 }
 

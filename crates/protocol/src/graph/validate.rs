@@ -127,7 +127,10 @@ impl Graph {
     }
 
     /// Checks a rebased fragment against the job it joins. A fragment may be empty.
-    pub(super) fn validate_extension(&self, job: &Self, limits: &GraphLimits) -> Result<(), GraphError> {
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn validate_extension(&self, job: &Self, limits: &GraphLimits) -> Result<(), GraphError> {
         let base = job.task_count();
         self.check_size(job, limits)?;
         let end = base + self.task_count();

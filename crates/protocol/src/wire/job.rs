@@ -101,9 +101,13 @@ pub enum StoredTaskState {
 }
 
 impl StoredTaskState {
+    /// Set in the journal's byte beside the state: the output was told outside the cluster. Written before it is told
+    /// where the output may come out differently when it is made again.
+    pub const DELIVERED: u8 = 0x80;
+
     /// Reads the journal's byte; an unknown one counts as pending, which is always safe.
     pub const fn from_byte(byte: u8) -> Self {
-        match byte {
+        match byte & !Self::DELIVERED {
             1 => Self::Stored,
             2 => Self::Released,
             3 => Self::Failed,
@@ -174,6 +178,10 @@ pub struct ResultEntry {
     pub holders: Vec<(WorkerId, String)>,
     /// The value itself where it is small.
     pub inline: Option<bytes::Bytes>,
+    /// It may come out differently when it is made again, and nobody has been told of it: readers ask the leader for it,
+    /// so that the leader knows. Absent in records of before.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_untold: bool,
 }
 
 /// Failures counted against a task, as the journal keeps them.
@@ -187,6 +195,27 @@ pub struct FailureRecord {
     pub lost_workers: u32,
     /// Whether the task will not run again.
     pub terminal: bool,
+    /// Runs up to this one are void: what they made came from an output that was lost and may come out differently.
+    /// Absent in records of before.
+    #[serde(default, skip_serializing_if = "is_no_run")]
+    pub void: Attempt,
+}
+
+impl FailureRecord {
+    /// A record that counts nothing yet.
+    pub const fn new(error: TaskError) -> Self {
+        Self {
+            error,
+            failures: 0,
+            lost_workers: 0,
+            terminal: false,
+            void: Attempt::new(millstream_types::Term(0), 0),
+        }
+    }
+}
+
+fn is_no_run(attempt: &Attempt) -> bool {
+    *attempt == Attempt::default()
 }
 
 /// Head and tail of what a task wrote.

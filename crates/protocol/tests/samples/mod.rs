@@ -388,6 +388,7 @@ pub(crate) fn result_entry() -> ResultEntry {
         bytes: ByteSize::new(4096),
         holders: vec![(WORKER, "127.0.0.1:40001".to_owned())],
         inline: Some(Bytes::from_static(b"\x01")),
+        is_untold: false,
     }
 }
 

@@ -89,6 +89,12 @@ impl Job {
         worker: crate::ids::WorkerNo,
         attempt: millstream_types::Attempt,
     ) {
+        let is_counted = task < self.cols.len()
+            && self.cols.attempt(task) == attempt
+            && self.holders(task).any(|holder| holder == worker);
+        if is_counted {
+            cx.counters.wrong_frees += 1;
+        }
         cx.workers[worker].outbox.free(self.id, task, attempt);
         cx.workers.touch(worker);
     }

@@ -14,6 +14,8 @@
 //!
 //! [`TaskColumns::set_state`] is the only writer of a task's state.
 
+use std::collections::BTreeSet;
+
 use millstream_protocol::wire::{JobCounts, StoredTaskState};
 use millstream_types::Attempt;
 
@@ -126,6 +128,8 @@ pub(crate) mod flag {
     pub(crate) const NAMED: u16 = 1 << 7;
     /// Its object is reported but nobody has confirmed to hold it yet.
     pub(crate) const TENTATIVE: u16 = 1 << 8;
+    /// An earlier output of an indeterminate task may be about: the task's next run makes it void.
+    pub(crate) const RAN: u16 = 1 << 9;
     /// Everything that ends with the assignment.
     pub(crate) const OF_ASSIGNMENT: u16 = LOOKAHEAD | RETRACTING | CANCELLING | REDO;
 }
@@ -233,7 +237,7 @@ impl TaskColumns {
     /// Marks every page that is not all pending.
     pub(crate) fn mark_all_dirty(&mut self) {
         for task in 0..self.len() {
-            if self.state(task).journal_byte() != 0 {
+            if self.journal_byte(task) != 0 {
                 self.mark_dirty(task);
             }
         }
@@ -250,12 +254,31 @@ impl TaskColumns {
             while bits != 0 {
                 let page = word * 64 + bits.trailing_zeros() as usize;
                 bits &= bits - 1;
-                let end = (page * PAGE + PAGE).min(self.state.len());
-                let bytes = (page * PAGE..end).map(|task| self.state(task as u32).journal_byte());
-                pages.push((page as u32, bytes.collect()));
+                pages.push(self.page(page));
             }
         }
         pages
+    }
+
+    /// The pages of these tasks, in ascending order.
+    pub(crate) fn pages_of(&self, tasks: &[u32]) -> Vec<(u32, bytes::Bytes)> {
+        let pages: BTreeSet<_> = tasks.iter().map(|task| *task as usize / PAGE).collect();
+        pages.into_iter().map(|page| self.page(page)).collect()
+    }
+
+    fn page(&self, page: usize) -> (u32, bytes::Bytes) {
+        let end = (page * PAGE + PAGE).min(self.state.len());
+        let bytes = (page * PAGE..end).map(|task| self.journal_byte(task as u32));
+        (page as u32, bytes.collect())
+    }
+
+    fn journal_byte(&self, task: u32) -> u8 {
+        let delivered = if self.has(task, flag::DELIVERED) {
+            StoredTaskState::DELIVERED
+        } else {
+            0
+        };
+        self.state(task).journal_byte() | delivered
     }
 
     pub(crate) fn has(&self, task: u32, flags: u16) -> bool {

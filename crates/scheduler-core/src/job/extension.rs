@@ -78,6 +78,7 @@ impl Job {
         });
         let (before, replacement) = (GraphMark::of(&self.graph), rebased.replacement);
         let first = self.cols.len();
+        self.grown.push((first, cx.identity.term));
         self.join(cx, task, rebased);
         let kind = JobEventKind::Extended {
             key: self.key_of(task),
@@ -127,6 +128,7 @@ impl Job {
             TaskState::Stored | TaskState::Released | TaskState::Cancelled if self.is_needed(target) => {
                 self.require(cx, target);
             }
+            TaskState::Assigned if self.cols.has(target, flag::CANCELLING) => self.require(cx, target),
             _ => {}
         }
     }
@@ -158,6 +160,7 @@ impl Job {
                 TaskState::Stored if self.cols.is_held(input) => available += 1,
                 TaskState::Stored | TaskState::Released | TaskState::Cancelled => again.push(input),
                 TaskState::Failed => dead.push(input),
+                TaskState::Assigned if self.cols.has(input, flag::CANCELLING) => again.push(input),
                 _ => {}
             });
             self.cols.available[task as usize] = available;

@@ -14,12 +14,10 @@ use crate::timers::Timer;
 impl Job {
     /// A run of the task failed by itself. The task is off its worker. It is tried again, or failed for good.
     pub(crate) fn on_failure(&mut self, cx: &mut Shared, task: u32, error: TaskError) {
-        let record = self.failures.entry(task).or_insert_with(|| FailureRecord {
-            error: error.clone(),
-            failures: 0,
-            lost_workers: 0,
-            terminal: false,
-        });
+        let record = self
+            .failures
+            .entry(task)
+            .or_insert_with(|| FailureRecord::new(error.clone()));
         record.error = error;
         record.failures += 1;
         let (failures, options) = (record.failures, self.options_of(task));
@@ -70,12 +68,10 @@ impl Job {
 
     /// Fails a task that is on no worker for good, with an error that was not counted before.
     pub(crate) fn fail_with(&mut self, cx: &mut Shared, task: u32, error: TaskError) {
-        let record = self.failures.entry(task).or_insert_with(|| FailureRecord {
-            error: error.clone(),
-            failures: 0,
-            lost_workers: 0,
-            terminal: false,
-        });
+        let record = self
+            .failures
+            .entry(task)
+            .or_insert_with(|| FailureRecord::new(error.clone()));
         record.error = error;
         self.fail(cx, task);
     }
@@ -152,7 +148,7 @@ impl Job {
 
     /// The error of a failed task: its own, or its input's.
     pub(crate) fn error_of(&self, task: u32) -> TaskError {
-        if let Some(record) = self.failures.get(&task) {
+        if let Some(record) = self.failures.get(&task).filter(|record| record.terminal) {
             return record.error.clone();
         }
         let mut seen = 0_u32;
@@ -166,7 +162,7 @@ impl Job {
                 }
             });
             let Some(input) = failed else { break };
-            if let Some(record) = self.failures.get(&input) {
+            if let Some(record) = self.failures.get(&input).filter(|record| record.terminal) {
                 let message = format!("input `{}` failed: {}", self.key_of(input), record.error.message);
                 return TaskError {
                     message,

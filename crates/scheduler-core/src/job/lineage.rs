@@ -24,8 +24,8 @@ impl Job {
         bytes: u64,
     ) {
         debug_assert!(!self.cols.state(task).is_done(), "task {task} is done");
+        self.set_generation(task, attempt);
         self.cols.set_worker(task, Some(worker));
-        self.cols.set_attempt(task, attempt);
         self.cols.bytes[task as usize] = bytes;
         self.transition(cx, task, TaskState::Stored);
         let holder = &mut cx.workers[worker];
@@ -37,6 +37,21 @@ impl Job {
         if !self.is_kept(task) {
             self.release(cx, task);
         }
+    }
+
+    /// The object is of this run, which need not be the latest.
+    fn set_generation(&mut self, task: u32, attempt: Attempt) {
+        let latest = self.latest_attempt(task);
+        if attempt < latest {
+            self.latest.insert(task, latest);
+        }
+        self.cols.set_attempt(task, attempt);
+    }
+
+    /// The latest run of a task.
+    pub(crate) fn latest_attempt(&self, task: u32) -> Attempt {
+        let known = self.cols.attempt(task);
+        self.latest.get(&task).map_or(known, |latest| known.max(*latest))
     }
 
     /// Tells the readers of a stored object.
@@ -138,8 +153,12 @@ impl Job {
         missing
     }
 
-    /// Frees a stored object at all its holders.
+    /// Frees a stored object at all its holders: nobody needs it, it is void, or the job gives up all it has.
     pub(crate) fn release(&mut self, cx: &mut Shared, task: u32) {
+        let may_go = !self.is_kept(task) || self.is_void(task, self.cols.attempt(task));
+        if !may_go && self.ending.is_none() && !self.is_expired {
+            cx.counters.wrong_frees += 1;
+        }
         let (id, attempt, bytes) = (self.id, self.cols.attempt(task), self.cols.bytes[task as usize]);
         if let Some(first) = self.cols.worker(task) {
             free_at(cx, first, id, task, attempt, bytes);
@@ -180,8 +199,8 @@ impl Job {
         attempt: Attempt,
         bytes: u64,
     ) {
+        self.set_generation(task, attempt);
         self.cols.set_worker(task, Some(worker));
-        self.cols.set_attempt(task, attempt);
         self.cols.bytes[task as usize] = bytes;
         self.transition(cx, task, TaskState::Stored);
         let holder = &mut cx.workers[worker];
@@ -274,6 +293,7 @@ impl Job {
         let mut rolled_back = BTreeSet::new();
         while let Some(task) = stack.pop() {
             let state = self.cols.state(task);
+            self.uncancel(task);
             let is_inline_only = state == TaskState::Stored && !self.cols.is_held(task);
             if !is_inline_only && !matches!(state, TaskState::Released | TaskState::Cancelled) {
                 continue;
@@ -297,6 +317,15 @@ impl Job {
                 }
             }
             self.rerun(cx, task, &mut stack);
+        }
+    }
+
+    /// A task that is being stopped since nobody needed it is needed again: it runs again after the answer.
+    fn uncancel(&mut self, task: u32) {
+        let is_stopping =
+            self.cols.state(task) == TaskState::Assigned && self.cols.has(task, flag::CANCELLING);
+        if is_stopping && self.is_needed(task) {
+            self.cols.set(task, flag::REDO);
         }
     }
 

@@ -20,7 +20,7 @@ use bytes::Bytes;
 use millstream_protocol::TaskError;
 use millstream_protocol::graph::{Graph, OpSpec, TaskOptions};
 use millstream_protocol::wire::{FailureRecord, JobMeta, JobState};
-use millstream_types::{JobId, ResourceSet, TaskIdx, Timestamp};
+use millstream_types::{Attempt, JobId, ResourceSet, TaskIdx, Term, Timestamp};
 
 use self::alias::Aliases;
 pub(crate) use self::columns::{TaskColumns, TaskState, flag};
@@ -60,6 +60,10 @@ pub(crate) struct Job {
     stats: Vec<StatNo>,
     /// Where the submitted graph and each extension end in `graph`, and who made it.
     pub(crate) marks: Vec<(Option<TaskIdx>, Option<TaskIdx>, GraphMark)>,
+    /// Where extensions of this leader's begin, and in which term: no run of an earlier one is of these tasks.
+    pub(crate) grown: Vec<(u32, Term)>,
+    /// The latest run of tasks of which an earlier one's object was adopted: numbers of runs are never given twice.
+    pub(crate) latest: BTreeMap<u32, Attempt>,
     /// Wanted tasks as the graph names them; an extension may have put others in their place.
     pub(crate) wanted: Vec<u32>,
     /// Holders beyond the first.
@@ -82,6 +86,8 @@ pub(crate) struct Job {
     pub(crate) was_recovered: bool,
     /// Recovered, and not yet settled from inventories: counters of edges are not there yet.
     pub(crate) is_raw: bool,
+    /// The journal has a part of it that does not fit the rest.
+    pub(crate) is_journal_torn: bool,
     /// When results are let go, once the job is over.
     pub(crate) retain_until: Timestamp,
     /// Results were let go.
@@ -112,6 +118,8 @@ impl Job {
             classes: Vec::new(),
             stats: Vec::new(),
             marks: Vec::new(),
+            grown: Vec::new(),
+            latest: BTreeMap::new(),
             wanted: Vec::new(),
             replicas: BTreeMap::new(),
             inline: BTreeMap::new(),
@@ -126,6 +134,7 @@ impl Job {
             ending: None,
             was_recovered: false,
             is_raw: false,
+            is_journal_torn: false,
             retain_until: Timestamp::ZERO,
             is_expired: false,
             is_retention_armed: false,

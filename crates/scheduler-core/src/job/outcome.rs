@@ -49,8 +49,9 @@ impl Job {
         self.meta.ended_ms = Some(cx.clock.unix_ms);
         self.set_state(cx, state);
         self.keep_results(cx);
-        let answer = self.answer(true);
-        for queue in std::mem::take(&mut self.watchers) {
+        let watchers = std::mem::take(&mut self.watchers);
+        let answer = self.answer(cx, !watchers.is_empty());
+        for queue in watchers {
             cx.effects.push(Effect::ReplyToGateway {
                 queue,
                 msg: ToGateway::Ended(Box::new(answer.clone())),
@@ -90,6 +91,17 @@ impl Job {
                 let object = self.alias.resolve(*task);
                 self.cols.state(object) == TaskState::Stored
             })
+    }
+
+    /// Whether an output that was lost after the end is made again: not if the job was stopped, by a cancel or as a whole.
+    /// A new leader tells that from the record, in which only a job that failed by a task names one.
+    pub(crate) fn may_recover(&self) -> bool {
+        let has_ended_itself = match self.meta.state {
+            JobState::Succeeded => true,
+            JobState::Failed => self.meta.failed_task.is_some(),
+            _ => false,
+        };
+        has_ended_itself && self.ending.is_none() && !self.is_expired
     }
 
     /// Starts the retention of results anew.
@@ -156,8 +168,9 @@ impl Job {
     }
 
     /// What a gateway is told of the job. With `deliver`, small results travel along and count as delivered.
-    pub(crate) fn answer(&mut self, deliver: bool) -> JobAnswer {
+    pub(crate) fn answer(&mut self, cx: &mut Shared, deliver: bool) -> JobAnswer {
         let mut inline = Vec::new();
+        let mut delivered = Vec::new();
         let mut room = ANSWER_INLINE;
         if deliver && self.is_over() {
             for named in self.wanted.clone() {
@@ -174,8 +187,9 @@ impl Job {
                     key: self.key_of(named),
                     value: value.clone(),
                 });
-                self.cols.set(object, flag::DELIVERED);
+                delivered.push(object);
             }
+            self.deliver(cx, &delivered);
         }
         JobAnswer {
             meta: self.record(),
@@ -183,6 +197,35 @@ impl Job {
             inline,
             outputs: self.wanted.iter().map(|task| TaskIdx(*task)).collect(),
         }
+    }
+
+    /// Outputs are about to leave the cluster. Where they may come out differently the next time, that is written first.
+    pub(crate) fn deliver(&mut self, cx: &mut Shared, objects: &[u32]) {
+        let is_new = |object: &u32| !self.cols.has(*object, flag::DELIVERED);
+        let newly: Vec<u32> = objects.iter().copied().filter(is_new).collect();
+        for object in &newly {
+            self.cols.set(*object, flag::DELIVERED);
+        }
+        if !self.has_indeterminate || newly.is_empty() {
+            return;
+        }
+        for object in &newly {
+            self.mark_result(*object);
+        }
+        cx.commit(Commit::PutDelivered {
+            job: self.id,
+            pages: self.cols.pages_of(&newly),
+        });
+    }
+
+    /// The pages with delivered outputs that may come out differently, if there are any.
+    pub(crate) fn delivered_pages(&self) -> Option<Vec<(u32, Bytes)>> {
+        let objects = self.wanted.iter().map(|task| self.alias.resolve(*task));
+        let delivered: Vec<u32> = objects
+            .filter(|object| self.cols.has(*object, flag::DELIVERED))
+            .collect();
+        let is_told = self.has_indeterminate && !delivered.is_empty();
+        is_told.then(|| self.cols.pages_of(&delivered))
     }
 
     /// Keeps a small wanted output, if there is room.
@@ -214,6 +257,7 @@ impl Job {
                 .map(|worker| (worker.info.worker, worker.info.data_address.clone()))
                 .collect(),
             inline: self.inline.get(&object).cloned(),
+            is_untold: self.has_indeterminate && !self.cols.has(object, flag::DELIVERED),
         })
     }
 

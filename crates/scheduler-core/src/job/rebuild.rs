@@ -31,6 +31,9 @@ impl Job {
             }
         }
         for (task, byte) in (0..job.cols.len()).zip(found.pages) {
+            if byte & StoredTaskState::DELIVERED != 0 {
+                job.cols.set(task, flag::DELIVERED);
+            }
             job.recover_state(cx, task, StoredTaskState::from_byte(byte));
         }
         for task in job.failures.keys().copied().collect::<Vec<_>>() {
@@ -52,9 +55,18 @@ impl Job {
         job
     }
 
+    /// Joins an extension from the journal. One that does not fit, since an earlier one was lost, is left out: its task
+    /// runs again, and the journal is written anew.
     fn join_again(&mut self, cx: &mut Shared, task: TaskIdx, extension: GraphExtension) {
-        if task.0 >= self.cols.len() {
-            cx.counters.impossible_messages += 1;
+        let limits = &cx.config.graph;
+        let fits = task.0 < self.cols.len()
+            && !self.cols.has(task.0, flag::EXTENDED)
+            && extension.fragment.validate_extension(&self.graph, limits).is_ok()
+            && extension
+                .replacement
+                .is_none_or(|target| target.0 < self.cols.len() + extension.fragment.task_count());
+        if !fits {
+            self.is_journal_torn = true;
             return;
         }
         let replacement = extension.replacement;
@@ -133,6 +145,10 @@ impl Job {
         bytes: u64,
     ) {
         match self.cols.state(task) {
+            _ if self.is_void(task, attempt) => {
+                self.refuse(cx, task, worker, attempt);
+                return;
+            }
             TaskState::Failed | TaskState::Cancelled | TaskState::Replaced => {
                 self.refuse(cx, task, worker, attempt);
                 return;
@@ -193,7 +209,7 @@ impl Job {
             TaskState::Stored => !self.cols.is_held(task) && !self.inline.contains_key(&task),
             _ => false,
         };
-        if !is_free || self.is_over() {
+        if !is_free || self.is_over() || self.is_void(task, attempt) {
             cx.workers[worker].outbox.cancel(self.id, task);
             cx.workers.touch(worker);
             return false;
@@ -223,6 +239,9 @@ impl Job {
                 }
             }
         }
+        if self.has_indeterminate && !self.is_over() {
+            self.infer_runs(cx);
+        }
         self.count_edges();
         self.is_raw = false;
         self.touch(cx);
@@ -236,6 +255,41 @@ impl Job {
         }
         self.arm_deadline(cx);
         self.keep_results(cx);
+    }
+
+    /// What is there was made from inputs that were there, although the journal may not have come to know: they count as
+    /// released, so that an indeterminate one is not simply run as if nobody had read it.
+    fn infer_runs(&mut self, cx: &mut Shared) {
+        let has_read = |state| {
+            matches!(
+                state,
+                TaskState::Stored | TaskState::Released | TaskState::Replaced
+            )
+        };
+        let mut stack: Vec<u32> = (0..self.cols.len())
+            .filter(|task| has_read(self.cols.state(*task)))
+            .collect();
+        while let Some(task) = stack.pop() {
+            let mut unknown = Vec::new();
+            self.for_each_input(task, |input| {
+                let is_known = self.cols.attempt(input) != Attempt::default();
+                match self.cols.state(input) {
+                    TaskState::Waiting => unknown.push(input),
+                    TaskState::Cancelled if !is_known => unknown.push(input),
+                    _ => {}
+                }
+            });
+            for input in unknown {
+                if self.cols.attempt(input) == Attempt::default() {
+                    self.cols.set_attempt(input, EARLIER);
+                }
+                if self.cols.state(input) == TaskState::Waiting {
+                    self.transition(cx, input, TaskState::Released);
+                    self.mark_result(input);
+                }
+                stack.push(input);
+            }
+        }
     }
 
     fn count_edges(&mut self) {

@@ -1,12 +1,72 @@
 //! The rule for operations that may give another output when they run again: two runs of one producer are never mixed.
 
+use millstream_protocol::wire::FailureRecord;
 use millstream_protocol::{ErrorKind, TaskError};
-use millstream_types::Attempt;
+use millstream_types::{Attempt, TaskIdx, Term};
 
 use super::{Job, TaskState, flag};
+use crate::Commit;
 use crate::shared::Shared;
 
 impl Job {
+    /// A task was taken off its worker although it may have run there, or its output was refused. If its next run may
+    /// give something else, what others made from the last one is dropped. The task itself may still be assigned.
+    pub(crate) fn forget_run(&mut self, cx: &mut Shared, task: u32) {
+        let is_fixed = !self.has_indeterminate || self.op_of(task).determinate;
+        if is_fixed || self.is_raw || self.ending.is_some() {
+            return;
+        }
+        let dropped = self.roll_back_readers(cx, task).unwrap_or_default();
+        for task in dropped {
+            if self.is_needed(task) {
+                self.require(cx, task);
+            }
+        }
+    }
+
+    /// Whether what this run made must not come back: it came from what was rolled back, or is of a task that had this
+    /// number before the journal lost an extension.
+    pub(crate) fn is_void(&self, task: u32, attempt: Attempt) -> bool {
+        let mut grown = self.grown.iter();
+        if grown.any(|(first, term)| task >= *first && attempt.term < *term) {
+            return true;
+        }
+        let record = self.failures.get(&task);
+        record.is_some_and(|record| attempt <= record.void)
+    }
+
+    /// Makes every run of a task so far void, before any other run can be told apart from it no more. A worker that was
+    /// out of reach may come back with what it made, under this leader or a later one.
+    pub(crate) fn make_void(&mut self, cx: &mut Shared, task: u32) {
+        let last = self.latest_attempt(task);
+        let term = cx.identity.term;
+        let void = if last.term == term {
+            last
+        } else {
+            // Which run of an earlier leader was the last may not be known.
+            Attempt::new(Term(term.0.saturating_sub(1)), u32::MAX)
+        };
+        let error = || {
+            TaskError::new(
+                ErrorKind::IndeterminateLoss,
+                "what it made came from an output that was lost and may come out differently: it is made again",
+            )
+        };
+        let record = self
+            .failures
+            .entry(task)
+            .or_insert_with(|| FailureRecord::new(error()));
+        if void <= record.void {
+            return;
+        }
+        record.void = void;
+        cx.commit(Commit::PutFailure {
+            job: self.id,
+            task: TaskIdx(task),
+            failure: Box::new(record.clone()),
+        });
+    }
+
     /// An indeterminate task is about to run again: whatever was made from its last output is dropped. Returns the
     /// tasks that were, to be run again where needed, or nothing if a part of it has left the cluster already, so that
     /// the job fails.
@@ -17,8 +77,10 @@ impl Job {
             self.fail_indeterminate(cx, producer, task);
             return None;
         }
+        self.cols.set(producer, flag::RAN);
         let mut dropped = Vec::new();
         for task in tainted {
+            self.make_void(cx, task);
             match self.cols.state(task) {
                 TaskState::Stored => {
                     if self.cols.is_held(task) {

@@ -58,6 +58,7 @@ fn finished_one(
     cx.stats.observe(stat, duration_us, bytes);
     if job.cols.has(task, flag::CANCELLING) {
         job.refuse(cx, task, no, attempt);
+        job.forget_run(cx, task);
         job.take_back(cx, task);
         return false;
     }
@@ -103,6 +104,7 @@ pub(crate) fn extended(core: &mut SchedulerCore, no: WorkerNo, msg: ExtendedMsg)
     cx.stats.observe(stat, msg.duration_us, msg.bytes.as_u64());
     if job.cols.has(task, flag::CANCELLING) {
         job.refuse(cx, task, no, msg.attempt);
+        job.forget_run(cx, task);
         job.take_back(cx, task);
         return;
     }

@@ -63,7 +63,7 @@ fn answer(
 /// Tells the end of a job to a gateway: at once, or when it comes.
 pub(crate) fn watch(cx: &mut Shared, job: &mut Job, queue: &str) {
     if job.is_over() {
-        let answer = job.answer(true);
+        let answer = job.answer(cx, true);
         job.keep_results(cx);
         cx.effects.push(Effect::ReplyToGateway {
             queue: queue.to_owned(),
@@ -85,7 +85,7 @@ fn job_answer(core: &mut SchedulerCore, id: JobId) -> Result<Response, RequestEr
     }
     let job = core.jobs.by_id_mut(id).ok_or(RequestError::UnknownJob(id))?;
     job.keep_results(&mut core.cx);
-    Ok(Response::Job(Box::new(job.answer(true))))
+    Ok(Response::Job(Box::new(job.answer(&mut core.cx, true))))
 }
 
 fn remove(core: &mut SchedulerCore, id: JobId) -> Result<Response, RequestError> {
@@ -143,8 +143,10 @@ fn locate_in(
             }
         }
     }
+    if job.cols.state(object) == TaskState::Stored {
+        job.deliver(cx, &[object]);
+    }
     if let Some(entry) = job.result_entry(cx, named) {
-        job.cols.set(object, flag::DELIVERED);
         return Ok(ObjectLocation::Held(entry));
     }
     match job.cols.state(object) {
@@ -154,6 +156,9 @@ fn locate_in(
             job.key_of(named)
         ))),
         TaskState::Released if job.is_over() && !job.is_raw => {
+            if !job.may_recover() {
+                return Ok(ObjectLocation::Failed(job.result_error(named)));
+            }
             recover_result(cx, job, object);
             Ok(ObjectLocation::Pending {
                 state: job.meta.state,
@@ -167,9 +172,6 @@ fn locate_in(
 
 /// A wanted output was lost after its job ended: it is made again.
 fn recover_result(cx: &mut Shared, job: &mut Job, object: u32) {
-    if job.ending.is_some() {
-        return;
-    }
     job.set_state(cx, JobState::Recovering);
     job.require(cx, object);
     // A job that runs again owes all its outputs.

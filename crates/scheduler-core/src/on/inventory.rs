@@ -68,11 +68,13 @@ fn adopt_objects(core: &mut SchedulerCore, no: WorkerNo, objects: &JobObjects) {
         .zip(objects.attempts.iter())
         .zip(objects.bytes.iter());
     for ((task, attempt), bytes) in rows {
+        let attempt = Attempt::from_packed(*attempt);
         if *task >= job.cols.len() {
+            // Of an extension that the journal lost with its leader.
             cx.counters.impossible_messages += 1;
+            job.refuse(cx, *task, no, attempt);
             continue;
         }
-        let attempt = Attempt::from_packed(*attempt);
         if job.is_raw {
             job.adopt_raw_object(cx, *task, no, attempt, *bytes);
         } else {
@@ -90,7 +92,7 @@ fn adopt_objects(core: &mut SchedulerCore, no: WorkerNo, objects: &JobObjects) {
 fn adopt_object(cx: &mut Shared, job: &mut Job, task: u32, no: WorkerNo, attempt: Attempt, bytes: u64) {
     let is_last = job.cols.attempt(task) == attempt;
     // Two runs of an indeterminate lineage are never mixed: only the run that was current may come back.
-    let fits = is_last || !job.has_indeterminate;
+    let fits = (is_last || !job.has_indeterminate) && !job.is_void(task, attempt);
     let state = job.cols.state(task);
     match state {
         TaskState::Stored if is_last => job.add_holder(cx, task, no),
@@ -112,6 +114,7 @@ fn adopt_object(cx: &mut Shared, job: &mut Job, task: u32, no: WorkerNo, attempt
         }
         TaskState::Assigned if is_last && job.cols.worker(task) == Some(no) => {
             job.refuse(cx, task, no, attempt);
+            job.forget_run(cx, task);
             job.take_back(cx, task);
         }
         TaskState::Waiting | TaskState::Ready | TaskState::Delayed if fits && job.ending.is_none() => {
@@ -132,6 +135,8 @@ fn adopt_given(core: &mut SchedulerCore, no: WorkerNo, given: &JobAttempts) {
     for (task, attempt) in given.tasks.iter().zip(given.attempts.iter()) {
         if *task >= job.cols.len() {
             cx.counters.impossible_messages += 1;
+            cx.workers[no].outbox.cancel(job.id, *task);
+            cx.workers.touch(no);
             continue;
         }
         let attempt = Attempt::from_packed(*attempt);
@@ -185,6 +190,7 @@ pub(crate) fn settle(core: &mut SchedulerCore, no: WorkerNo) {
         if inventory.confirmed.contains(&(given.job, given.task)) {
             core.cx.workers[no].given.push(given);
         } else {
+            job.forget_run(&mut core.cx, given.task);
             job.take_back(&mut core.cx, given.task);
         }
     }

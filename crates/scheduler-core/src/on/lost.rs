@@ -76,6 +76,9 @@ struct Fate {
 
 fn task_lost(cx: &mut Shared, job: &mut Job, no: WorkerNo, given: Given, fate: Fate) {
     let task = given.task;
+    if fate.was_sent {
+        job.forget_run(cx, task);
+    }
     if job.ending.is_some() || job.cols.has(task, flag::CANCELLING) {
         job.take_back(cx, task);
         return;
@@ -106,12 +109,10 @@ fn task_lost(cx: &mut Shared, job: &mut Job, no: WorkerNo, given: Given, fate: F
 /// The task executed on a worker that died. After some of those it is taken to be the cause.
 fn blame(cx: &mut Shared, job: &mut Job, no: WorkerNo, task: u32) {
     let error = killed(cx, job, no, task);
-    let record = job.failures.entry(task).or_insert_with(|| FailureRecord {
-        error: error.clone(),
-        failures: 0,
-        lost_workers: 0,
-        terminal: false,
-    });
+    let record = job
+        .failures
+        .entry(task)
+        .or_insert_with(|| FailureRecord::new(error.clone()));
     record.lost_workers += 1;
     record.error = error;
     if record.lost_workers >= cx.config.allowed_failures {

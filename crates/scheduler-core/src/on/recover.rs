@@ -10,7 +10,7 @@ use millstream_types::{TaskIdx, WorkerId};
 use super::inventory;
 use crate::core::SchedulerCore;
 use crate::job::{GraphMark, Job, graph_part};
-use crate::shared::RecoveryWindow;
+use crate::shared::{RecoveryWindow, Shared};
 use crate::timers::Timer;
 use crate::worker::Link;
 use crate::{Commit, RecoveredJob};
@@ -23,7 +23,10 @@ pub(crate) fn recover(core: &mut SchedulerCore, mut jobs: Vec<RecoveredJob>, reg
             continue;
         }
         let no = core.jobs.next_no();
-        let job = Job::recovered(&mut core.cx, no, no.0, found);
+        let mut job = Job::recovered(&mut core.cx, no, no.0, found);
+        if std::mem::take(&mut job.is_journal_torn) {
+            write_again(&mut core.cx, &mut job);
+        }
         core.jobs.add(job);
     }
     let until = core.cx.clock.now + core.cx.config.recovery_window;
@@ -80,11 +83,7 @@ pub(crate) fn journal_lost(core: &mut SchedulerCore) {
     }
     for job in core.jobs.iter_mut() {
         let id = job.id;
-        core.cx.commit(Commit::DeleteJob { job: id });
-        for commit in rewrite(job) {
-            core.cx.commit(commit);
-        }
-        note_again(job);
+        write_again(&mut core.cx, job);
         if !job.is_over() {
             let kind = JobEventKind::Recovered {
                 term: core.cx.identity.term.0,
@@ -93,6 +92,14 @@ pub(crate) fn journal_lost(core: &mut SchedulerCore) {
             core.cx.tell(id, kind);
         }
     }
+}
+
+fn write_again(cx: &mut Shared, job: &mut Job) {
+    cx.commit(Commit::DeleteJob { job: job.id });
+    for commit in rewrite(job) {
+        cx.commit(commit);
+    }
+    note_again(job);
 }
 
 /// Makes everything that trails be noted again.
@@ -120,6 +127,9 @@ pub(crate) fn rewrite(job: &Job) -> Vec<Commit> {
             task: TaskIdx(*task),
             failure: Box::new(failure.clone()),
         });
+    }
+    if let Some(pages) = job.delivered_pages() {
+        commits.push(Commit::PutDelivered { job: job.id, pages });
     }
     if job.meta.state == JobState::Cancelling {
         commits.push(Commit::RequestCancel { job: job.id });

@@ -79,7 +79,10 @@ fn returned_one(
     let is_cancelling = job.cols.has(task, flag::CANCELLING);
     match outcome {
         ReturnOutcome::Returned | ReturnOutcome::Stopped => job.take_back(cx, task),
-        ReturnOutcome::Done if is_cancelling || is_unknown_there => job.take_back(cx, task),
+        ReturnOutcome::Done if is_cancelling || is_unknown_there => {
+            job.forget_run(cx, task);
+            job.take_back(cx, task);
+        }
         // It goes on, or its report is on the way.
         ReturnOutcome::Started | ReturnOutcome::Done => {
             if job.cols.has(task, flag::RETRACTING) {
@@ -140,12 +143,12 @@ fn input_gone(cx: &mut Shared, job: &mut Job, no: WorkerNo, task: u32, input: &G
         if let Some(holder) = cx.workers.find(*holder)
             && is_current(job)
         {
-            job.drop_holder(cx, object, holder);
+            disown(cx, job, object, holder, input.attempt);
         }
     }
     if input.gone_at.is_empty() && input.unreachable.is_empty() && is_current(job) {
         // It was told to find the object at home, and did not.
-        job.drop_holder(cx, object, no);
+        disown(cx, job, object, no, input.attempt);
     }
     for holder in &input.unreachable {
         let Some(holder) = cx.workers.find(*holder) else {
@@ -160,10 +163,15 @@ fn input_gone(cx: &mut Shared, job: &mut Job, no: WorkerNo, task: u32, input: &G
         if *tries > MAX_UNREACHED {
             // Nobody who may run the task reaches it: as good as lost.
             *tries = 0;
-            job.refuse(cx, object, holder, input.attempt);
-            job.drop_holder(cx, object, holder);
+            disown(cx, job, object, holder, input.attempt);
         }
     }
+}
+
+/// A holder counts as one no more on somebody's word. The word may be old, and the object there: then it goes.
+fn disown(cx: &mut Shared, job: &mut Job, object: u32, holder: WorkerNo, attempt: Attempt) {
+    job.drop_holder(cx, object, holder);
+    job.refuse(cx, object, holder, attempt);
 }
 
 /// A worker lost objects that nobody freed.

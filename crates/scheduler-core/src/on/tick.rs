@@ -127,6 +127,12 @@ fn judge(core: &mut SchedulerCore, no: WorkerNo, earliest: Timestamp, hears_some
         lost::worker_lost(core, no);
         return;
     }
+    if worker.has_missed_a_batch(now, suspect_after) {
+        core.cx.counters.gaps += 1;
+        // What it says next is not acknowledged, so that it opens another.
+        core.cx.workers[no].end_session();
+    }
+    let worker = &mut core.cx.workers[no];
     if silence >= suspect_after && worker.state == WorkerState::Active {
         worker.state = WorkerState::Suspect;
     }

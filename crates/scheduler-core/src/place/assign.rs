@@ -20,6 +20,10 @@ const SEQ_BITS: u32 = 20;
 impl Job {
     /// Gives a task to a worker. Its inputs are stored, or queued on the same worker.
     pub(crate) fn assign(&mut self, cx: &mut Shared, task: u32, no: WorkerNo) {
+        if self.cols.has(task, flag::RAN) {
+            self.cols.clear(task, flag::RAN);
+            self.make_void(cx, task);
+        }
         let attempt = self.next_attempt(cx, task);
         self.bind(cx, task, no, attempt);
         cx.counters.assigned += 1;
@@ -77,7 +81,7 @@ impl Job {
 
     /// A run's number is its task's own, so that a column of first attempts is a constant.
     fn next_attempt(&self, cx: &Shared, task: u32) -> Attempt {
-        let (term, last) = (cx.identity.term, self.cols.attempt(task));
+        let (term, last) = (cx.identity.term, self.latest_attempt(task));
         if last.term == term {
             Attempt::new(term, last.n + 1)
         } else {

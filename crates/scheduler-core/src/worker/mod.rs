@@ -4,6 +4,7 @@ pub(crate) mod outbox;
 mod table;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
 
 use millstream_protocol::session::Session;
 use millstream_protocol::wire::{FromWorker, HeartbeatMsg, WorkerInfo};
@@ -95,6 +96,8 @@ pub(crate) struct Worker {
     pub(crate) last_session: SessionNo,
     pub(crate) state: WorkerState,
     pub(crate) last_heard: Timestamp,
+    /// Batches it had acknowledged when that was last looked at, and since when it has not acknowledged more.
+    pub(crate) acked: (u64, Timestamp),
     pub(crate) load: Option<HeartbeatMsg>,
     /// Tasks given whose inputs are stored.
     pub(crate) queued: u32,
@@ -145,6 +148,7 @@ impl Worker {
             last_session: SessionNo(0),
             state: WorkerState::Active,
             last_heard: now,
+            acked: (0, now),
             load: None,
             queued: 0,
             ahead: 0,
@@ -199,6 +203,22 @@ impl Worker {
             Link::Down => None,
             Link::Collecting { session, .. } | Link::Open { session } => Some(session),
         }
+    }
+
+    /// Whether it is heard but has acknowledged nothing of what it was sent for `patience`: the last batch was lost, and
+    /// no other follows from whose number it could notice.
+    pub(crate) fn has_missed_a_batch(&mut self, now: Timestamp, patience: Duration) -> bool {
+        let (known, since) = self.acked;
+        let Some(session) = self.session() else {
+            return false;
+        };
+        let acked = session.acked();
+        let is_waiting = session.sent() > acked;
+        if !is_waiting || acked != known {
+            self.acked = (acked, now);
+            return false;
+        }
+        now.since(since) >= patience && now.since(self.last_heard) < patience
     }
 
     /// Whether its inventory has named objects of a job and is not complete.

@@ -207,6 +207,18 @@ impl Outbox {
         !self.assigns.is_empty()
     }
 
+    /// Takes what a worker must forget before it is given tasks of a job of the same id.
+    pub(crate) fn take_forgets_of_assigned(&mut self) -> Vec<ToWorker> {
+        let mut items = Vec::new();
+        for builder in &self.assigns {
+            let AssignJob(job) = builder.msg.job;
+            if self.forget.remove(&job) {
+                items.push(ToWorker::ForgetJob { job });
+            }
+        }
+        items
+    }
+
     /// Takes retracts and cancels.
     pub(crate) fn take_requests(&mut self) -> Vec<ToWorker> {
         let mut items = Vec::new();

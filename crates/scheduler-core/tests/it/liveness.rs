@@ -127,3 +127,22 @@ fn a_worker_that_was_declared_lost_may_come_back_with_its_objects() {
         .filter(|(_, task)| *task == 0);
     assert_eq!(executed.count(), 1);
 }
+
+#[test]
+fn a_leader_that_connects_again_says_hello_no_more_often() {
+    let mut bench = Bench::with_workers(&[1]);
+    for connection in 0..5 {
+        bench.pass(Duration::from_millis(300));
+        bench.apply(SchedulerEvent::BrokerDown);
+        bench.pass(Duration::from_millis(700));
+        bench.apply(SchedulerEvent::BrokerUp);
+        bench.apply(SchedulerEvent::Listening {
+            queue: format!("millstream.scheduler.1.{connection}"),
+        });
+        bench.step();
+    }
+    bench.pass(Duration::from_secs(2));
+    bench.hellos = 0;
+    bench.pass(Duration::from_secs(10));
+    assert_eq!(bench.hellos, 10);
+}

@@ -165,6 +165,8 @@ fn a_delivered_output_that_cannot_be_made_the_same_way_fails_the_job() {
 #[test]
 fn an_input_that_its_holder_does_not_have_is_made_again() {
     let (mut bench, job) = half_done(&chain(2), 1);
+    // What is said to be gone is freed all the same.
+    bench.workers[0].strict = false;
     let holder = bench.workers[0].info.worker;
     bench.workers[0].objects.clear();
     let attempt = Attempt::new(Term(1), 1);
@@ -302,4 +304,156 @@ fn a_rollback_reaches_what_was_made_through_tasks_that_run_again_themselves() {
     );
     bench.run();
     assert_eq!(bench.state(job), JobState::Succeeded);
+}
+
+#[test]
+fn an_output_that_cannot_be_made_the_same_way_again_is_refused_for_good() {
+    let mut graph = chain_of(2, &dice());
+    graph.outputs.push(0);
+    let mut bench = Bench::with(no_lookahead());
+    bench.add_worker(1);
+    let job = bench.submit(&graph);
+    bench.run();
+    let locate = |bench: &mut Bench, task| {
+        bench.ask(GatewayRequest::Locate {
+            job,
+            task: TaskIdx(task),
+            failed: vec![],
+        })
+    };
+    assert!(matches!(
+        locate(&mut bench, 0),
+        Ok(Response::Location(ObjectLocation::Held(_)))
+    ));
+    bench.add_worker(1);
+    bench.kill(0);
+    assert!(matches!(
+        locate(&mut bench, 1),
+        Ok(Response::Location(ObjectLocation::Pending { .. }))
+    ));
+    assert_eq!(bench.state(job), JobState::Failed);
+    for task in [0, 1] {
+        match locate(&mut bench, task) {
+            Ok(Response::Location(ObjectLocation::Failed(error))) => {
+                assert_eq!(error.kind, ErrorKind::IndeterminateLoss);
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+/// Dice, read by `a` and by `b`, whose outputs are read by a last task.
+fn throw_and_readers() -> Graph {
+    let mut graph = GraphBuilder::new();
+    let dice = graph.op(dice());
+    let f = graph.op(OpSpec::native("f"));
+    let options = graph.options(TaskOptions::default());
+    let throw = graph.task(dice, options, b"", &[]);
+    let a = graph.task(f, options, b"", &[Dep::whole(throw)]);
+    let b = graph.task(f, options, b"", &[Dep::whole(throw)]);
+    let sum = graph.task(f, options, b"", &[Dep::whole(a), Dep::whole(b)]);
+    graph.want(sum);
+    graph.finish()
+}
+
+#[test]
+fn what_comes_back_with_a_lost_worker_is_not_mixed_with_a_new_throw() {
+    let mut bench = Bench::with(no_lookahead());
+    bench.add_worker(1);
+    let job = bench.submit(&throw_and_readers());
+    bench.finish(0, job, &[0]);
+    bench.finish(0, job, &[1]);
+    let old = bench.workers[0].objects.clone();
+    bench.add_worker(1);
+    bench.kill(0);
+    // The throw is made again; `a` of the last one comes back before it is.
+    bench.workers[0].objects = old.into_iter().filter(|((_, task), _)| *task == 1).collect();
+    bench.workers[0].tasks.clear();
+    bench.connect(0);
+    assert!(bench.workers[0].objects.is_empty(), "it is void");
+    bench.run();
+    assert_eq!(bench.state(job), JobState::Succeeded);
+    let runs = bench
+        .workers
+        .iter()
+        .flat_map(|worker| &worker.executed)
+        .filter(|(_, task)| *task == 1)
+        .count();
+    assert_eq!(runs, 2);
+}
+
+#[test]
+fn a_task_that_is_being_stopped_runs_again_when_it_is_needed_after_all() {
+    // A last task reads `x` and the dice; `x` runs when the dice were thrown, and fails for good once.
+    let mut graph = GraphBuilder::new();
+    let dice = graph.op(dice());
+    let f = graph.op(OpSpec::native("f"));
+    let options = graph.options(TaskOptions::default());
+    let throw = graph.task(dice, options, b"", &[]);
+    let input = graph.task(f, options, b"", &[]);
+    let a = graph.task(f, options, b"", &[Dep::whole(throw), Dep::whole(input)]);
+    let b = graph.task(f, options, b"", &[Dep::whole(throw), Dep::whole(a)]);
+    graph.want(b);
+    let mut bench = Bench::with(no_lookahead());
+    bench.add_worker(2);
+    let job = bench.submit(&graph.finish());
+    bench.finish(0, job, &[throw.0, input.0]);
+    bench.finish(0, job, &[a.0]);
+    // `input` is lost and freed, then the throw: `a` has to be made again, and with it everything.
+    let lost = crate::bench::objects(job, throw.0, Attempt::new(Term(1), 1), 1);
+    bench.workers[0].objects.remove(&(job, throw.0));
+    bench.workers[0].answers = false;
+    bench.workers[0].say(FromWorker::Lost(lost.clone()));
+    bench.deliver_from(0);
+    bench.step();
+    bench.workers[0].answers = true;
+    bench.workers[0].answer_all();
+    bench.deliver_from(0);
+    bench.step();
+    bench.run();
+    assert_eq!(bench.state(job), JobState::Succeeded);
+    bench.ask(GatewayRequest::Remove { job }).unwrap();
+    bench.nothing_left();
+}
+
+#[test]
+fn the_number_of_a_run_is_not_given_again_after_an_older_one_was_adopted() {
+    let mut bench = Bench::with(no_lookahead());
+    bench.add_worker(1);
+    let job = bench.submit(&chain(2));
+    bench.finish(0, job, &[0]);
+    let old = bench.workers[0].objects.clone();
+    bench.add_worker(1);
+    bench.kill(0);
+    let second = bench.workers[1].tasks[&(job, 0)].attempt;
+    // The first run's output comes back; it is taken, and lost again.
+    bench.workers[0].objects = old;
+    bench.workers[0].tasks.clear();
+    bench.connect(0);
+    assert!(bench.workers[0].objects.contains_key(&(job, 0)));
+    bench.kill(0);
+    let third = bench.workers[1].tasks[&(job, 0)].attempt;
+    assert!(third > second, "{third} after {second}");
+    bench.run();
+    assert_eq!(bench.state(job), JobState::Succeeded);
+}
+
+#[test]
+fn what_is_said_to_be_gone_is_freed_where_it_is_after_all() {
+    let (mut bench, job) = half_done(&chain(2), 1);
+    let holder = bench.workers[0].info.worker;
+    let input = GoneInput {
+        task: TaskIdx(0),
+        attempt: Attempt::new(Term(1), 1),
+        gone_at: vec![holder],
+        unreachable: vec![],
+    };
+    bench.workers[0].gone(job, 1, input);
+    bench.deliver_from(0);
+    bench.step();
+    assert!(bench.workers[0].objects.is_empty());
+    bench.run();
+    assert_eq!(bench.state(job), JobState::Succeeded);
+    bench.ask(GatewayRequest::Remove { job }).unwrap();
+    bench.nothing_left();
 }

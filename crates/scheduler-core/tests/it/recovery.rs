@@ -8,7 +8,7 @@ use millstream_protocol::wire::*;
 use millstream_scheduler_core::*;
 use millstream_types::*;
 
-use crate::bench::{Bench, chain, map};
+use crate::bench::{Bench, chain, chain_of, dice, map};
 
 /// The next leader, with what the journal has, and the old one's workers not yet connected.
 fn next_leader(mut old: Bench) -> Bench {
@@ -278,4 +278,192 @@ fn an_extension_whose_report_comes_after_its_output_was_adopted_still_counts() {
     let answer = bench.job(job);
     assert_eq!((answer.meta.state, answer.counts.total), (JobState::Succeeded, 2));
     assert_eq!(bench.workers[0].executed.len(), 2);
+}
+
+#[test]
+fn a_new_leader_knows_what_was_delivered() {
+    let mut graph = chain_of(2, &dice());
+    graph.outputs.push(0);
+    let mut old = Bench::with_workers(&[1]);
+    let job = old.submit(&graph);
+    old.run();
+    let told = old.ask(GatewayRequest::Locate {
+        job,
+        task: TaskIdx(0),
+        failed: vec![],
+    });
+    assert!(matches!(told, Ok(Response::Location(ObjectLocation::Held(_)))));
+    assert!(matches!(old.commits.last(), Some(Commit::PutDelivered { .. })));
+    old.notes.retain(|note| !matches!(note, Note::Pages { .. }));
+    old.workers[0].objects.clear();
+    let mut bench = next_leader(old);
+    bench.connect(0);
+    let asked = bench.ask(GatewayRequest::Locate {
+        job,
+        task: TaskIdx(1),
+        failed: vec![],
+    });
+    assert!(matches!(
+        asked,
+        Ok(Response::Location(ObjectLocation::Pending { .. }))
+    ));
+    assert_eq!(bench.state(job), JobState::Failed);
+}
+
+#[test]
+fn an_index_entry_says_whether_a_throw_was_told() {
+    let mut bench = Bench::with_workers(&[1]);
+    let job = bench.submit(&chain_of(1, &dice()));
+    bench.run();
+    let is_untold = |bench: &Bench| {
+        let entries = bench.notes.iter().rev().filter_map(|note| match note {
+            Note::Result { entry, .. } => Some(entry.is_untold),
+            _ => None,
+        });
+        entries.clone().next()
+    };
+    assert_eq!(is_untold(&bench), Some(true));
+    bench
+        .ask(GatewayRequest::Locate {
+            job,
+            task: TaskIdx(0),
+            failed: vec![],
+        })
+        .unwrap();
+    assert_eq!(is_untold(&bench), Some(false));
+}
+
+#[test]
+fn a_new_leader_does_not_mix_a_new_throw_with_what_was_made_from_the_last() {
+    // The throw was read by `a`, whose output is there; that it ever ran was never noted.
+    let mut graph = GraphBuilder::new();
+    let dice = graph.op(dice());
+    let f = graph.op(OpSpec::native("f"));
+    let options = graph.options(TaskOptions::default());
+    let throw = graph.task(dice, options, b"", &[]);
+    let a = graph.task(f, options, b"", &[Dep::whole(throw)]);
+    let b = graph.task(f, options, b"", &[Dep::whole(throw), Dep::whole(a)]);
+    graph.want(b);
+    let mut old = Bench::with_workers(&[1]);
+    let job = old.submit(&graph.finish());
+    old.finish(0, job, &[throw.0]);
+    old.finish(0, job, &[a.0]);
+    old.notes.retain(|note| !matches!(note, Note::Pages { .. }));
+    old.workers[0].objects.remove(&(job, throw.0));
+    old.workers[0].tasks.clear();
+    let mut bench = next_leader(old);
+    bench.connect(0);
+    bench.run();
+    assert_eq!(bench.state(job), JobState::Succeeded);
+    let runs = bench.workers[0].executed.iter();
+    assert_eq!(runs.filter(|(_, task)| *task == a.0).count(), 2);
+}
+
+#[test]
+fn what_was_rolled_back_stays_void_under_the_next_leader() {
+    let mut graph = GraphBuilder::new();
+    let dice = graph.op(dice());
+    let f = graph.op(OpSpec::native("f"));
+    let options = graph.options(TaskOptions::default());
+    let throw = graph.task(dice, options, b"", &[]);
+    let a = graph.task(f, options, b"", &[Dep::whole(throw)]);
+    let b = graph.task(f, options, b"", &[Dep::whole(throw), Dep::whole(a)]);
+    graph.want(b);
+    let mut old = Bench::with_workers(&[1]);
+    let job = old.submit(&graph.finish());
+    old.finish(0, job, &[throw.0]);
+    old.finish(0, job, &[a.0]);
+    let stale = old.workers[0].objects[&(job, a.0)];
+    old.workers[0].objects.remove(&(job, throw.0));
+    old.workers[0].say(FromWorker::Lost(crate::bench::objects(
+        job,
+        throw.0,
+        Attempt::new(Term(1), 1),
+        1,
+    )));
+    old.deliver_from(0);
+    old.step();
+    // The word that `a` is freed was lost with the leader.
+    old.workers[0].objects.insert((job, a.0), stale);
+    old.workers[0].tasks.clear();
+    let mut bench = next_leader(old);
+    bench.connect(0);
+    assert!(!bench.workers[0].objects.contains_key(&(job, a.0)));
+    bench.run();
+    assert_eq!(bench.state(job), JobState::Succeeded);
+}
+
+#[test]
+fn an_extension_without_the_one_before_it_is_made_again() {
+    let mut graph = GraphBuilder::new();
+    let f = graph.op(OpSpec::native("f"));
+    let options = graph.options(TaskOptions::default());
+    let first = graph.task(f, options, b"", &[]);
+    let second = graph.task(f, options, b"", &[]);
+    graph.want(first);
+    graph.want(second);
+    let mut old = Bench::with_workers(&[2]);
+    let job = old.submit(&graph.finish());
+    for task in [first, second] {
+        let mut fragment = GraphBuilder::fragment();
+        let g = fragment.op(OpSpec::native("g"));
+        let options = fragment.options(TaskOptions::default());
+        let a = fragment.task(g, options, b"", &[]);
+        let b = fragment.task(g, options, b"", &[Dep::whole(a)]);
+        let extension = GraphExtension {
+            fragment: fragment.finish(),
+            replacement: Some(b),
+        };
+        old.workers[0].extend(job, task.0, extension);
+    }
+    old.deliver_from(0);
+    old.step();
+    // The store lost the first of the two extensions.
+    old.commits
+        .retain(|commit| !matches!(commit, Commit::PutExtension { task, .. } if *task == first));
+    old.workers[0].tasks.clear();
+    let mut bench = next_leader(old);
+    assert!(
+        bench
+            .commits
+            .iter()
+            .any(|commit| matches!(commit, Commit::DeleteJob { .. })),
+        "the journal is written again"
+    );
+    bench.connect(0);
+    bench.run();
+    assert_eq!(bench.job(job).counts.total, 2);
+    assert_eq!(bench.state(job), JobState::Succeeded);
+}
+
+#[test]
+fn a_job_that_is_submitted_again_is_forgotten_before_it_is_assigned() {
+    let mut old = Bench::with_workers(&[1]);
+    let graph = map(1);
+    let (job, msg, encoded) = old.submission(&graph, JobOptions::default());
+    old.apply(SchedulerEvent::JobSubmitted {
+        token: 7,
+        msg: Box::new(msg.clone()),
+        graph: Ok(encoded.clone()),
+    });
+    old.step();
+    old.workers[0].finish(job, &[0], 1, 1);
+    // The store lost the job with its leader; the worker comes while the window is still open, then the client.
+    old.commits.clear();
+    let missing = WorkerId::from_u128(77);
+    let mut bench = Bench::of_term(CoreConfig::default(), 2);
+    bench.workers = std::mem::take(&mut old.workers);
+    bench.core.recover(bench.clock, Vec::new(), vec![missing]);
+    bench.connect(0);
+    bench.apply(SchedulerEvent::JobSubmitted {
+        token: 8,
+        msg: Box::new(msg),
+        graph: Ok(encoded),
+    });
+    bench.step();
+    bench.pass_with(Duration::from_secs(4), &[0]);
+    assert!(!bench.core.is_recovering());
+    assert!(bench.workers[0].tasks.contains_key(&(job, 0)), "still assigned");
+    bench.run();
+    assert_eq!(bench.state(job), JobState::Succeeded);
 }

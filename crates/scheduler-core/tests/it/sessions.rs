@@ -1,5 +1,7 @@
 //! Sessions: registration, gaps, stale frames, terms.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use millstream_protocol::envelope::{Header, encode_frame};
 use millstream_protocol::graph::*;
@@ -240,4 +242,22 @@ fn a_term_that_was_given_twice_is_led_by_nobody() {
     }));
     bench.step();
     assert_eq!(bench.step_down, Some(Term(4)));
+}
+
+#[test]
+fn a_last_batch_that_was_lost_ends_the_session() {
+    let mut bench = Bench::with_workers(&[1]);
+    bench.pass_with(Duration::from_secs(2), &[0]);
+    bench.lose_frames_to = Some(0);
+    let job = bench.submit(&map(1));
+    bench.lose_frames_to = None;
+    assert!(bench.workers[0].tasks.is_empty(), "the assignment was lost");
+    let said = bench.workers[0].session.sent();
+    // Its heartbeats go on, and acknowledge nothing new.
+    bench.pass_with(Duration::from_secs(5), &[0]);
+    assert!(bench.workers[0].session.sent() > said);
+    assert_eq!(bench.core.counters().gaps, 1);
+    bench.connect(0);
+    bench.run();
+    assert_eq!(bench.state(job), JobState::Succeeded);
 }

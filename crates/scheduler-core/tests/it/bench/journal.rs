@@ -57,6 +57,7 @@ fn apply_commit(jobs: &mut BTreeMap<JobId, RecoveredJob>, commit: &Commit) {
                 job.failures.push((*task, (**failure).clone()));
             }
         }
+        Commit::PutDelivered { job, pages } => put_pages(jobs, *job, pages),
         Commit::DeleteJob { job } => {
             jobs.remove(job);
         }
@@ -65,19 +66,7 @@ fn apply_commit(jobs: &mut BTreeMap<JobId, RecoveredJob>, commit: &Commit) {
 
 fn apply_note(jobs: &mut BTreeMap<JobId, RecoveredJob>, note: &Note) {
     match note {
-        Note::Pages { job, pages } => {
-            if let Some(job) = jobs.get_mut(job) {
-                let mut all = job.pages.to_vec();
-                for (page, bytes) in pages {
-                    let at = *page as usize * 256;
-                    if all.len() < at + bytes.len() {
-                        all.resize(at + bytes.len(), 0);
-                    }
-                    all[at..at + bytes.len()].copy_from_slice(bytes);
-                }
-                job.pages = all.into();
-            }
-        }
+        Note::Pages { job, pages } => put_pages(jobs, *job, pages),
         Note::Result { job, task, entry } => {
             if let Some(job) = jobs.get_mut(job) {
                 job.results.retain(|(other, _)| other != task);
@@ -91,4 +80,17 @@ fn apply_note(jobs: &mut BTreeMap<JobId, RecoveredJob>, note: &Note) {
         }
         _ => {}
     }
+}
+
+fn put_pages(jobs: &mut BTreeMap<JobId, RecoveredJob>, job: JobId, pages: &[(u32, bytes::Bytes)]) {
+    let Some(job) = jobs.get_mut(&job) else { return };
+    let mut all = job.pages.to_vec();
+    for (page, bytes) in pages {
+        let at = *page as usize * 256;
+        if all.len() < at + bytes.len() {
+            all.resize(at + bytes.len(), 0);
+        }
+        all[at..at + bytes.len()].copy_from_slice(bytes);
+    }
+    job.pages = all.into();
 }

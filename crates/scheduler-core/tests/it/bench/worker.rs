@@ -205,6 +205,7 @@ impl FakeWorker {
             ToWorker::ForgetJob { job } => {
                 self.forgotten.push(job);
                 self.objects.retain(|(of, _), _| *of != job);
+                self.tasks.retain(|(of, _), _| *of != job);
             }
             ToWorker::Replicate(msg) => self.replicate.push(msg),
             ToWorker::Drain => self.is_draining = true,
