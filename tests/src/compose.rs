@@ -46,7 +46,8 @@ impl Stack {
     /// If no cluster is named, or it cannot be repaired.
     pub async fn take() -> anyhow::Result<Self> {
         let project = variable("COMPOSE_PROJECT_NAME")?;
-        let lock = File::create(std::env::temp_dir().join(format!("{project}.lock")))?;
+        let data = PathBuf::from(variable("MILLSTREAM_DATA")?);
+        let lock = File::create(data.join(".lock"))?;
         lock.lock()?;
         let program = variable("MILLSTREAM_COMPOSE")?;
         let mut stack = Self {
@@ -54,7 +55,7 @@ impl Stack {
             program: program.split_whitespace().map(str::to_owned).collect(),
             project,
             out: variable("MILLSTREAM_OUT")?.into(),
-            data: variable("MILLSTREAM_DATA")?.into(),
+            data,
             since: SystemTime::now()
                 .duration_since(SystemTime::UNIX_EPOCH)?
                 .as_secs()
