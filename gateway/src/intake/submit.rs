@@ -57,7 +57,7 @@ pub(crate) async fn submit(
     if submission.is_client_id {
         match earlier(gateway, job, body_hash).await? {
             Earlier::None => {}
-            Earlier::Same(meta) => return follow(gateway, job, meta, wait).await,
+            Earlier::Same(meta) => return follow(gateway, job, Some(meta), wait).await,
         }
     }
     if let Some(session) = &submission.options.attached_to {
@@ -156,7 +156,7 @@ pub(crate) async fn follow(
 
 enum Earlier {
     None,
-    Same(Option<Box<JobMeta>>),
+    Same(Box<JobMeta>),
 }
 
 /// Looks for an earlier submission of the same id.
@@ -173,7 +173,11 @@ async fn earlier(gateway: &Context, job: JobId, body_hash: ContentKey) -> Result
     };
     match known {
         None => Ok(Earlier::None),
-        Some(hash) if hash == body_hash => Ok(Earlier::Same(meta.map(Box::new))),
+        // Without a record it is on its way to the leader, who recognises a repeat, or was lost with all that the state
+        // store had, and is submitted again.
+        Some(hash) if hash == body_hash => {
+            Ok(meta.map_or(Earlier::None, |meta| Earlier::Same(Box::new(meta))))
+        }
         Some(_) => Err(RequestError::IdConflict(job).into()),
     }
 }
