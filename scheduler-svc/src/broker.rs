@@ -6,7 +6,7 @@ use actix::Addr;
 use futures::FutureExt;
 use millstream_bus::{Address, Bus, Consumer, Link, QueueName, QueueSpec};
 use millstream_protocol::envelope::decode_header;
-use millstream_protocol::wire::{Datagram, StaleTerm, decode_datagrams};
+use millstream_protocol::wire::{Datagram, decode_datagrams};
 use millstream_scheduler_core::{Identity, SchedulerEvent};
 use tokio::sync::{mpsc, watch};
 use tracing::{info, warn};
@@ -94,11 +94,6 @@ impl Broker {
         });
         match read {
             Ok(None) => events.push(SchedulerEvent::WorkerFrame(frame)),
-            // Nothing but a header: a worker that follows another leader answers a Hello with the term it knows.
-            Ok(Some(batch)) if batch.items.is_empty() => {
-                let known = batch.header.term;
-                events.push(SchedulerEvent::StaleTermHeard(StaleTerm { known }));
-            }
             Ok(Some(batch)) => events.extend(batch.items.into_iter().filter_map(event_of)),
             Err(error) => {
                 warn!(%error, "a message on the leader's queue cannot be read");

@@ -8,7 +8,7 @@ use millstream_tests::{Cluster, ClusterOptions};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{LIMIT, SOON};
+use crate::support::{LIMIT, SOON, lasts};
 
 fn endless(session: Option<&str>) -> Value {
     let mut job = json!({"id": new_id(), "tasks": [command("endless", "sleep 600")]});
@@ -47,7 +47,7 @@ async fn attached_job_ends_with_a_client_that_is_gone_and_others_go_on() -> anyh
     // Longer than the session lasts by itself and the leader's grace: it is the renewals that keep the job.
     for _ in 0..7 {
         renew().await?;
-        tokio::time::sleep(Duration::from_secs(1)).await;
+        lasts(Duration::from_secs(1)).await;
     }
     ensure!(cluster.api.job(&attached).await?["state"] == "running");
 

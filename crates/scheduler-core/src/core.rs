@@ -170,7 +170,7 @@ impl SchedulerCore {
 
     /// Another leader is followed in `known`. A store that was rolled back may have given the same term twice: then
     /// neither goes on, since workers cannot tell the two apart, and the next term is above both.
-    pub(crate) fn hear_rival(&mut self, known: Term) {
+    fn hear_rival(&mut self, known: Term) {
         if known == self.cx.identity.term && !self.cx.has_stepped_down {
             self.step_down(known);
         }

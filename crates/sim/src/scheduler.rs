@@ -2,7 +2,8 @@
 
 use std::collections::VecDeque;
 
-use millstream_protocol::wire::{GraphSource, SubmitMsg};
+use bytes::Bytes;
+use millstream_protocol::wire::{Datagram, GraphSource, SubmitMsg, decode_datagrams};
 use millstream_scheduler_core::{
     Clock, Commit, CoreConfig, Effect, Identity, Note, SchedulerCore, SchedulerEvent, SubmittedGraph,
 };
@@ -171,7 +172,7 @@ impl World {
 
     pub(crate) fn scheduler_hears(&mut self, scheduler: usize, message: Message) {
         let event = match message {
-            Message::Frame(frame) => SchedulerEvent::WorkerFrame(frame),
+            Message::Frame(frame) => frame_heard(frame),
             Message::Request(request) => SchedulerEvent::GatewayAsked(*request),
             Message::Hello(hello) => {
                 let process = &mut self.schedulers[scheduler];
@@ -477,6 +478,15 @@ impl World {
                 self.after(1, event);
             }
         }
+    }
+}
+
+/// Reads a frame as the service does: what belongs to no session is read before it comes to the core.
+fn frame_heard(frame: Bytes) -> SchedulerEvent {
+    let batch = decode_datagrams(&ClusterName::default(), &frame);
+    match batch.map(|batch| batch.items).as_deref() {
+        Ok([Datagram::StaleTerm(stale)]) => SchedulerEvent::StaleTermHeard(stale.clone()),
+        _ => SchedulerEvent::WorkerFrame(frame),
     }
 }
 

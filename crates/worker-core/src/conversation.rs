@@ -13,7 +13,7 @@
 use bytes::Bytes;
 use millstream_protocol::envelope::{self, Header};
 use millstream_protocol::session::{PushError, Session, Verdict};
-use millstream_protocol::wire::{FromWorker, Hello};
+use millstream_protocol::wire::{Datagram, FromWorker, Hello, StaleTerm, encode_datagrams};
 use millstream_types::{ClusterName, SessionNo, Term, Timestamp, WorkerId};
 use uuid::Uuid;
 
@@ -124,17 +124,11 @@ impl Conversation {
         self.leader = Some(hello);
     }
 
-    /// An empty frame of no session whose header tells the term that is followed.
+    /// Tells another leader which term is followed.
     fn refusal(&self, hello: Hello) -> Option<WorkerEffect> {
-        let header = Header {
-            cluster: self.cluster.clone(),
-            sender: self.own,
-            term: self.known_term,
-            session: SessionNo::default(),
-            seq: 0,
-            ack: 0,
-        };
-        let frame = envelope::encode_frame(&header, &[]).ok()?;
+        let header = Header::datagram(self.cluster.clone(), self.own, self.known_term);
+        let known = self.known_term;
+        let frame = encode_datagrams(&header, &[Datagram::StaleTerm(StaleTerm { known })]).ok()?;
         Some(WorkerEffect::Send {
             queue: hello.queue,
             frame,

@@ -14,6 +14,9 @@ use crate::context::Context;
 /// A query must not wait for a leader only to be told how wide the cluster is: its planner then takes its own slots.
 const PATIENCE: Duration = Duration::from_millis(500);
 
+/// States of workers that are there while a query runs, as `/v1/workers` names them.
+const STAYING: [&str; 2] = ["active", "paused"];
+
 /// Gives the queries of a job that do not say into how many partitions they are cut one for each slot of the cluster.
 pub(super) async fn over_cluster(gateway: &Context, submission: &mut Submission) {
     if !submission.graph.ops.iter().any(is_plan) {
@@ -22,7 +25,10 @@ pub(super) async fn over_cluster(gateway: &Context, submission: &mut Submission)
     let Ok(Ok(workers)) = tokio::time::timeout(PATIENCE, gateway.workers()).await else {
         return;
     };
-    let slots: u32 = workers.iter().map(|worker| worker.slots).sum();
+    let stay = workers
+        .iter()
+        .filter(|worker| STAYING.contains(&worker.state.as_str()));
+    let slots: u32 = stay.map(|worker| worker.slots).sum();
     let mut graph = Graph::clone(&submission.graph);
     for op in graph.ops.iter_mut().filter(|op| is_plan(op)) {
         set_partitions(op, slots.max(1));

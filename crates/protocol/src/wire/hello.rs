@@ -14,7 +14,7 @@ pub struct Hello {
     pub queue: String,
 }
 
-/// The answer to a leader of a lower term: it is one no more.
+/// The answer to a leader of a lower term, or to the second one of the same term: it must not lead in it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StaleTerm {
     /// The highest term the sender knows.

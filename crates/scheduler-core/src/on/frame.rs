@@ -3,7 +3,7 @@
 use millstream_protocol::envelope::{self, Header};
 use millstream_protocol::session::{Session, Verdict};
 use millstream_protocol::wire::{FromWorker, RegisterMsg};
-use millstream_types::{SessionNo, WorkerId};
+use millstream_types::WorkerId;
 use uuid::Uuid;
 
 use super::{drain, finished, inventory, reports};
@@ -21,11 +21,6 @@ pub(crate) fn received(core: &mut SchedulerCore, frame: &[u8]) {
     if header.term != core.cx.identity.term {
         core.cx.counters.foreign_frames += 1;
         core.hear_term(header.term);
-        return;
-    }
-    if header.session == SessionNo::default() {
-        // Sessions count from one: the sender follows another leader in this term.
-        core.hear_rival(header.term);
         return;
     }
     let known = core.cx.workers.find(WorkerId::from(header.sender));

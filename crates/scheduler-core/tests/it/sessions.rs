@@ -3,12 +3,10 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use millstream_protocol::envelope::{Header, encode_frame};
 use millstream_protocol::graph::*;
 use millstream_protocol::wire::*;
 use millstream_scheduler_core::*;
 use millstream_types::*;
-use uuid::Uuid;
 
 use crate::bench::{Bench, chain, map};
 
@@ -156,16 +154,7 @@ fn a_higher_term_anywhere_ends_this_leader() {
 #[test]
 fn a_worker_that_follows_another_leader_of_this_term_ends_it() {
     let mut bench = Bench::of_term(CoreConfig::default(), 3);
-    let refusal = Header {
-        cluster: ClusterName::default(),
-        sender: Uuid::from_u128(9),
-        term: Term(3),
-        session: SessionNo::default(),
-        seq: 0,
-        ack: 0,
-    };
-    let frame = encode_frame(&refusal, &[]).unwrap();
-    bench.apply(SchedulerEvent::WorkerFrame(frame));
+    bench.apply(SchedulerEvent::StaleTermHeard(StaleTerm { known: Term(3) }));
     bench.step();
     assert_eq!(bench.step_down, Some(Term(3)));
 }

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use millstream_protocol::envelope::decode_header;
-use millstream_protocol::wire::{ExecutingMsg, FromWorker, Hello, InventoryMsg, ToWorker};
+use millstream_protocol::wire::{
+    Datagram, ExecutingMsg, FromWorker, Hello, InventoryMsg, StaleTerm, ToWorker, decode_datagrams,
+};
 use millstream_types::{ClusterName, LeaderId, SessionNo, Term};
 use millstream_worker_core::{WorkerEffect, WorkerEvent};
 
@@ -22,6 +23,14 @@ fn inventory(step: &Step) -> InventoryMsg {
     }
     assert!(whole.last);
     whole
+}
+
+fn told(frame: &[u8]) -> Vec<Datagram> {
+    decode_datagrams(&ClusterName::default(), frame).unwrap().items
+}
+
+fn stale(known: u32) -> Datagram {
+    Datagram::StaleTerm(StaleTerm { known: Term(known) })
 }
 
 #[test]
@@ -75,8 +84,7 @@ fn an_old_leader_is_refused_with_the_higher_term() {
         WorkerEffect::Send { queue, frame } if queue == "leader.1" => Some(frame),
         _ => None,
     });
-    let (header, items) = decode_header(&ClusterName::default(), refusal.unwrap()).unwrap();
-    assert_eq!((header.term, header.seq, items.len()), (Term(2), 0, 0));
+    assert_eq!(told(refusal.unwrap()), [stale(2)]);
 }
 
 #[test]
@@ -140,12 +148,8 @@ fn another_leader_of_the_same_term_is_refused_even_after_silence() {
     let [WorkerEffect::Send { queue, frame }] = &out[..] else {
         panic!("{out:?}");
     };
-    let (header, items) = decode_header(&ClusterName::default(), frame).unwrap();
     assert_eq!(queue, "leader.rival");
-    assert_eq!(
-        (header.term, header.session, items.len()),
-        (Term(1), SessionNo(0), 0)
-    );
+    assert_eq!(told(frame), [stale(1)]);
     rig.apply(WorkerEvent::Hello(hello(2)));
     assert_eq!(
         rig.step().effects,
