@@ -1,14 +1,17 @@
 //! Runs one task: finds the code for its operation, hands it its inputs, and turns what happens into an output or a
 //! typed failure.
 //!
-//! Responsible for native functions ([`native`]), for commands ([`command`]) and for the threads native functions run
-//! on ([`slots`]). It decides nothing about when or where tasks run and keeps no task after its end.
+//! Responsible for native functions ([`native`]), for the threads they run on ([`slots`]), for commands ([`command`])
+//! and for the processes that Python functions run in ([`python`]). It decides nothing about when or where tasks run and keeps no task after its end.
 
 pub mod builtin;
 pub mod command;
 mod executor;
+mod group;
+mod guardian;
 mod log;
 pub mod native;
+pub mod python;
 pub mod slots;
 mod task;
 
@@ -17,6 +20,7 @@ pub use executor::{Executor, ExecutorSet};
 pub use log::LogCapture;
 pub use millstream_macros::task;
 pub use native::{DuplicateFunction, NativeExecutor, NativeFunction, NativeRegistry, TaskCtx, Variadic};
+pub use python::{PythonPool, PythonSettings, PythonWork};
 pub use slots::{SlotPool, SlotResults, SlotWork};
 pub use task::{Input, TaskContext, TaskFailure, TaskOutput, TaskResult};
 

@@ -4,6 +4,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use millstream_protocol::wire::TaskLog;
 
+/// Bytes of output that an error quotes.
+const QUOTED_BYTES: usize = 2 << 10;
+
 /// Collects a task's output. Clones share it; what nobody writes to costs nothing.
 #[derive(Debug, Clone)]
 pub struct LogCapture {
@@ -42,6 +45,21 @@ impl LogCapture {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .write(bytes, self.limit);
+    }
+
+    /// Notes output that was left out here: written by the task, kept by nobody.
+    pub fn skip(&self, bytes: u64) {
+        let mut captured = self.text.lock().unwrap_or_else(PoisonError::into_inner);
+        captured.omitted += bytes;
+    }
+
+    /// The last of what was written, as errors quote it; all of it is in the task's log.
+    pub fn quote(&self) -> Option<String> {
+        let TaskLog { head, tail, .. } = *self.finish()?;
+        let text = if tail.is_empty() { head } else { tail };
+        let start = text.len().saturating_sub(QUOTED_BYTES);
+        let start = (start..text.len()).find(|at| text.is_char_boundary(*at))?;
+        Some(text[start..].to_owned())
     }
 
     /// What was written; `None` if nothing was.

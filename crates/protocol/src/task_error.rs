@@ -1,5 +1,6 @@
 //! Why a task did not produce its output.
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 /// The class of a task's failure. Its [`ErrorKind::code`] is stable.
@@ -43,6 +44,12 @@ pub enum ErrorKind {
     BadFile,
     /// The job was cancelled.
     Cancelled,
+    /// The process that ran the task died: by a signal, or by an exit of its own.
+    ExecutorDied,
+    /// The task's result cannot be pickled.
+    Unpicklable,
+    /// What the task needs to run, such as its interpreter or a module, is not on the worker.
+    Environment,
     /// Something that should not happen; the message says what.
     Internal,
 }
@@ -69,6 +76,9 @@ impl ErrorKind {
             Self::InvalidQuery => "invalid_query",
             Self::BadFile => "bad_file",
             Self::Cancelled => "cancelled",
+            Self::ExecutorDied => "executor_died",
+            Self::Unpicklable => "unpicklable",
+            Self::Environment => "environment_failed",
             Self::Internal => "internal",
         }
     }
@@ -83,6 +93,7 @@ impl ErrorKind {
                 | Self::TimedOut
                 | Self::OutOfMemory
                 | Self::SpillFailed
+                | Self::ExecutorDied
                 | Self::Internal
         )
     }
@@ -107,10 +118,16 @@ pub struct TaskError {
     /// The last output of the task.
     #[serde(default)]
     pub log_tail: Option<String>,
+    /// The traceback of an exception, from the user's first line on.
+    #[serde(default)]
+    pub traceback: Option<String>,
+    /// The exception itself, pickled, of at most 64 KiB.
+    #[serde(default)]
+    pub exception: Option<Bytes>,
 }
 
 impl TaskError {
-    /// An error without exit code, host or output.
+    /// An error without exit code, host, output or exception.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Self {
             kind,
@@ -119,6 +136,8 @@ impl TaskError {
             signal: None,
             host: None,
             log_tail: None,
+            traceback: None,
+            exception: None,
         }
     }
 }

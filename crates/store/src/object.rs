@@ -17,6 +17,8 @@ pub enum Format {
     MsgPack,
     /// An Arrow IPC stream.
     ArrowIpc,
+    /// A Python value: a pickle stream and its out-of-band buffers, in the form that `millstream._serialize` describes.
+    Pickle,
 }
 
 impl Format {
@@ -26,12 +28,13 @@ impl Format {
             Self::Raw => "application/octet-stream",
             Self::MsgPack => "application/vnd.msgpack",
             Self::ArrowIpc => "application/vnd.apache.arrow.stream",
+            Self::Pickle => "application/vnd.millstream.pickle",
         }
     }
 
     /// The format with this media type.
     pub fn from_content_type(text: &str) -> Option<Self> {
-        [Self::Raw, Self::MsgPack, Self::ArrowIpc]
+        [Self::Raw, Self::MsgPack, Self::ArrowIpc, Self::Pickle]
             .into_iter()
             .find(|format| format.content_type() == text)
     }
@@ -42,6 +45,7 @@ impl Format {
             Self::Raw => 0,
             Self::MsgPack => 1,
             Self::ArrowIpc => 2,
+            Self::Pickle => 3,
         }
     }
 
@@ -51,6 +55,7 @@ impl Format {
             0 => Some(Self::Raw),
             1 => Some(Self::MsgPack),
             2 => Some(Self::ArrowIpc),
+            3 => Some(Self::Pickle),
             _ => None,
         }
     }

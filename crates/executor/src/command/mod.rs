@@ -3,7 +3,6 @@
 //! Responsible for starting a program, feeding and reading it, and leaving nothing behind: not a process of its group,
 //! not a file of its folder. It does not confine a program: what the worker's user may do, a command may do.
 
-mod guardian;
 mod output;
 mod process;
 mod scratch;

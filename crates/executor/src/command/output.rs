@@ -5,15 +5,11 @@ use std::process::ExitStatus;
 use std::time::Duration;
 
 use bytes::Bytes;
-use millstream_protocol::wire::TaskLog;
 use millstream_protocol::{ErrorKind, TaskError};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 use crate::log::LogCapture;
 use crate::task::TaskContext;
-
-/// Bytes of output that an error quotes; all of it is in the task's log.
-const QUOTED_BYTES: usize = 2 << 10;
 
 /// One read of a pipe: what a Linux pipe holds.
 const PIPE_BYTES: usize = 64 << 10;
@@ -76,7 +72,7 @@ pub(super) fn exit_error(program: &str, status: ExitStatus, task: &TaskContext) 
     );
     error.exit_code = status.code();
     error.signal = status.signal();
-    error.log_tail = quote(task);
+    error.log_tail = task.log.quote();
     error
 }
 
@@ -85,16 +81,6 @@ pub(super) fn timeout_error(program: &str, limit: Duration, task: &TaskContext) 
         ErrorKind::TimedOut,
         format!("`{program}` was killed: it ran longer than its timeout of {limit:?}"),
     );
-    error.log_tail = quote(task);
+    error.log_tail = task.log.quote();
     error
-}
-
-/// The last of what the task wrote.
-fn quote(task: &TaskContext) -> Option<String> {
-    let log = task.log.finish()?;
-    let TaskLog { head, tail, .. } = *log;
-    let text = if tail.is_empty() { head } else { tail };
-    let start = text.len().saturating_sub(QUOTED_BYTES);
-    let start = (start..text.len()).find(|at| text.is_char_boundary(*at))?;
-    Some(text[start..].to_owned())
 }

@@ -13,10 +13,10 @@ use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::guardian::Guarded;
 use super::output::{Reader, TooMuch};
 use super::scratch::Scratch;
 use super::{CommandSettings, bad_input};
+use crate::group::Group;
 use crate::task::TaskContext;
 
 /// Time for what was written last to be read once the group is dead. Only a program that left its group, and holds the
@@ -245,49 +245,5 @@ async fn feed(pipe: Option<ChildStdin>, bytes: Bytes) {
     if let Some(mut pipe) = pipe {
         let _ = pipe.write_all(&bytes).await;
         let _ = pipe.shutdown().await;
-    }
-}
-
-/// The process group of a program. Dropping it kills what is in it, unless it was finished.
-struct Group {
-    id: Option<u32>,
-    _guarded: Guarded,
-}
-
-impl Group {
-    fn new(id: u32) -> Self {
-        Self {
-            id: Some(id),
-            _guarded: Guarded::new(id),
-        }
-    }
-
-    fn terminate(&self) {
-        self.signal(libc::SIGTERM);
-    }
-
-    fn kill(&self) {
-        self.signal(libc::SIGKILL);
-    }
-
-    /// The group is empty, and its id may soon be another's.
-    fn finish(&mut self) {
-        self.id = None;
-    }
-
-    #[expect(unsafe_code, reason = "the standard library signals single processes only")]
-    fn signal(&self, signal: libc::c_int) {
-        let Some(Ok(group)) = self.id.map(libc::pid_t::try_from) else {
-            return;
-        };
-        // SAFETY: killpg takes two integers and touches no memory of ours. The group was made by our child, whose id
-        // it has; ids of groups are not given out again while a process is in them. A group that is empty gives ESRCH.
-        let _ = unsafe { libc::killpg(group, signal) };
-    }
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        self.kill();
     }
 }

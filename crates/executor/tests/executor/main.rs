@@ -7,4 +7,5 @@ extern crate millstream_executor as millstream;
 mod command;
 mod harness;
 mod native;
+mod python;
 mod slots;

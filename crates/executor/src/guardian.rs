@@ -1,4 +1,4 @@
-//! A helper process that outlives a killed worker just long enough to kill its commands.
+//! A helper process that outlives a killed worker just long enough to kill what it started.
 //!
 //! A worker that is killed cannot clean up. The guardian reads from a pipe which process groups live; when the pipe
 //! ends, the worker is gone, and what is left is killed. (A parent-death signal would reach only the program itself,
@@ -30,7 +30,7 @@ done
 static GUARDIAN: LazyLock<Mutex<Option<Guardian>>> = LazyLock::new(|| {
     let guardian = Guardian::start();
     if let Err(error) = &guardian {
-        warn!(%error, "commands may outlive this worker if it is killed: no guardian process");
+        warn!(%error, "programs may outlive this worker if it is killed: no guardian process");
     }
     Mutex::new(guardian.ok())
 });
@@ -65,10 +65,10 @@ impl Guardian {
 }
 
 /// A process group under guard until this is dropped.
-pub(super) struct Guarded(u32);
+pub(crate) struct Guarded(u32);
 
 impl Guarded {
-    pub(super) fn new(group: u32) -> Self {
+    pub(crate) fn new(group: u32) -> Self {
         tell('+', group);
         Self(group)
     }
@@ -84,7 +84,7 @@ fn tell(sign: char, group: u32) {
     let mut guardian = GUARDIAN.lock().unwrap_or_else(PoisonError::into_inner);
     let told = guardian.as_mut().map(|guardian| guardian.tell(sign, group));
     if let Some(Err(error)) = told {
-        warn!(%error, "commands may outlive this worker if it is killed: the guardian process is gone");
+        warn!(%error, "programs may outlive this worker if it is killed: the guardian process is gone");
         *guardian = None;
     }
 }

@@ -1,0 +1,108 @@
+//! Memory of processes, and how they ended.
+
+use std::fs;
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Bytes of a page as `/proc` counts them.
+const PAGE: u64 = 4096;
+
+/// Memory that is the process's own: mapped values count once, in the store.
+pub(super) fn own_memory(pid: u32) -> u64 {
+    let Ok(text) = fs::read_to_string(format!("/proc/{pid}/statm")) else {
+        return 0;
+    };
+    let mut pages = text
+        .split_whitespace()
+        .map(|number| number.parse::<u64>().unwrap_or(0));
+    let (resident, shared) = (pages.nth(1).unwrap_or(0), pages.next().unwrap_or(0));
+    resident.saturating_sub(shared) * PAGE
+}
+
+/// Processes that the system has killed for want of memory since it began.
+pub(super) fn oom_kills() -> u64 {
+    let text = fs::read_to_string("/proc/vmstat").unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix("oom_kill "));
+    line.and_then(|count| count.trim().parse().ok()).unwrap_or(0)
+}
+
+/// The exit code or the signal, in words.
+pub(super) fn describe(status: ExitStatus) -> String {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("exit code {code}"),
+        (None, Some(signal)) => match signal_name(signal) {
+            Some(name) => format!("signal {signal} ({name})"),
+            None => format!("signal {signal}"),
+        },
+        (None, None) => "an unknown status".to_owned(),
+    }
+}
+
+const fn signal_name(signal: i32) -> Option<&'static str> {
+    Some(match signal {
+        libc::SIGABRT => "SIGABRT, an abort",
+        libc::SIGBUS => "SIGBUS, a bus error",
+        libc::SIGFPE => "SIGFPE, an arithmetic error",
+        libc::SIGILL => "SIGILL, an illegal instruction",
+        libc::SIGKILL => "SIGKILL, killed from outside",
+        libc::SIGSEGV => "SIGSEGV, a segmentation fault",
+        libc::SIGTERM => "SIGTERM, asked to end",
+        _ => return None,
+    })
+}
+
+/// What the executors of a worker hold, slot by slot.
+pub(super) struct Shares {
+    held: Vec<AtomicU64>,
+    limit: u64,
+}
+
+impl Shares {
+    pub(super) fn new(slots: usize, limit: u64) -> Self {
+        Self {
+            held: (0..slots).map(|_| AtomicU64::new(0)).collect(),
+            limit,
+        }
+    }
+
+    /// Notes what a slot's executor holds.
+    pub(super) fn set(&self, slot: usize, bytes: u64) {
+        if let Some(held) = self.held.get(slot) {
+            held.store(bytes, Ordering::Relaxed);
+        }
+    }
+
+    /// What all hold.
+    pub(super) fn total(&self) -> u64 {
+        self.held.iter().map(|held| held.load(Ordering::Relaxed)).sum()
+    }
+
+    /// Whether all hold too much, and this slot's executor the most of it.
+    pub(super) fn must_go(&self, slot: usize) -> bool {
+        let held = |held: &AtomicU64| held.load(Ordering::Relaxed);
+        let own = self.held.get(slot).map_or(0, held);
+        self.total() > self.limit && self.held.iter().all(|other| held(other) <= own)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_largest_goes_when_all_hold_too_much() {
+        let shares = Shares::new(3, 100);
+        shares.set(0, 30);
+        shares.set(1, 60);
+        assert!(!shares.must_go(1));
+        shares.set(2, 20);
+        assert!(shares.must_go(1) && !shares.must_go(0));
+    }
+
+    #[test]
+    fn a_process_has_memory_of_its_own() {
+        assert!(own_memory(std::process::id()) > 100_000);
+        assert_eq!(own_memory(u32::MAX), 0);
+    }
+}

@@ -1,0 +1,29 @@
+//! Python functions, run by warm processes: one for each slot, fed in batches over a socket.
+//!
+//! ```text
+//!  PythonPool ──queue──► slot.rs (a thread) ──frames──► process.rs ══socket══► millstream/_executor/main.py
+//!                            │                              ├──── page.rs  ◄── which task runs, what it printed
+//!                            └─► failure.rs                 └──── value.rs ◄─► large values in sealed memory
+//! ```
+//!
+//! Responsible for the processes, for what travels to and from them, and for telling which task ended how, whatever its
+//! code did to its process. A slot's thread never runs users' code, so a worker outlives any task. See
+//! `docs/adr/0004-python-runs-in-processes-of-its-own.md` and `docs/reference/executor-protocol.md`.
+
+mod failure;
+mod flight;
+mod frame;
+mod memory;
+mod op;
+mod pace;
+mod page;
+mod pool;
+mod process;
+mod runtime;
+mod settings;
+mod slot;
+mod sys;
+mod value;
+
+pub use pool::{PythonPool, PythonWork};
+pub use settings::PythonSettings;

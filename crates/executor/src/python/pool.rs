@@ -1,0 +1,242 @@
+//! The queue that slots take Python tasks from.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::io::{self, Write};
+use std::os::unix::net::UnixStream;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use millstream_protocol::graph::{OpSpec, Rerun, TaskOptions};
+use tokio_util::sync::CancellationToken;
+
+use super::failure;
+use super::memory::Shares;
+use super::op::{Env, Needs, Ops};
+use super::settings::PythonSettings;
+use super::slot::Slot;
+use crate::task::{TaskContext, TaskFailure, TaskResult};
+
+/// A Python task on its way through a slot. It may be taken to one slot, back, and to another before it begins.
+pub trait PythonWork: Send + 'static {
+    /// What to do.
+    fn op(&self) -> &Arc<OpSpec>;
+
+    /// How to run it.
+    fn options(&self) -> &Arc<TaskOptions>;
+
+    /// Set when the task should stop; [`PythonPool::cancelled`] must be called then.
+    fn cancel(&self) -> &CancellationToken;
+
+    /// Pins the inputs, on a thread that may wait for the disk. May be called again for a task that was taken back.
+    fn prepare(&self) -> Result<TaskContext, TaskFailure>;
+
+    /// Takes the end of the task and how long its code ran. Called exactly once, unless the pool is dropped first.
+    fn finish(self, result: TaskResult, took: Duration);
+}
+
+/// A task that waits for a slot, with what it needs.
+pub(super) struct Waiting<W> {
+    pub(super) work: W,
+    pub(super) needs: Needs,
+}
+
+impl<W: PythonWork> Waiting<W> {
+    /// Whether it must not be run again, so that it is sent alone and its end is told at once.
+    pub(super) fn is_exclusive(&self) -> bool {
+        self.work.options().rerun == Rerun::Never
+    }
+}
+
+struct Queue<W> {
+    waiting: VecDeque<Waiting<W>>,
+    /// Slots that found nothing when they last looked.
+    hungry: BTreeSet<usize>,
+    closed: bool,
+}
+
+/// What the slots share.
+pub(super) struct Shared<W> {
+    pub(super) settings: PythonSettings,
+    pub(super) shares: Shares,
+    queue: Mutex<Queue<W>>,
+    wakers: Vec<UnixStream>,
+    ops: Ops,
+}
+
+/// The slots for Python tasks. Dropping the pool kills their processes and forgets what waits.
+pub struct PythonPool<W: PythonWork> {
+    shared: Arc<Shared<W>>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl<W: PythonWork> PythonPool<W> {
+    /// Starts `slots` threads. A process is started with the first task that needs one.
+    ///
+    /// # Errors
+    /// Threads or sockets that the system refuses.
+    pub fn new(settings: PythonSettings, slots: usize) -> io::Result<Self> {
+        let pairs = (0..slots)
+            .map(|_| UnixStream::pair())
+            .collect::<io::Result<Vec<_>>>()?;
+        let (wakers, woken): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();
+        for socket in wakers.iter().chain(&woken) {
+            socket.set_nonblocking(true)?;
+        }
+        let shared = Arc::new(Shared {
+            shares: Shares::new(slots, settings.memory_limit),
+            settings,
+            queue: Mutex::new(Queue {
+                waiting: VecDeque::new(),
+                hungry: BTreeSet::new(),
+                closed: false,
+            }),
+            wakers,
+            ops: Ops::default(),
+        });
+        let mut pool = Self {
+            shared,
+            threads: Vec::with_capacity(slots),
+        };
+        for (number, waker) in woken.into_iter().enumerate() {
+            let slot = Slot::new(number, Arc::clone(&pool.shared), waker);
+            let thread = thread::Builder::new()
+                .name(format!("python-{number}"))
+                .spawn(move || slot.serve())?;
+            pool.threads.push(thread);
+        }
+        Ok(pool)
+    }
+
+    /// Queues tasks; they begin in this order as slots get free.
+    pub fn start(&self, work: impl IntoIterator<Item = W>) {
+        let mut ready = Vec::new();
+        for work in work {
+            let needs = if self.shared.settings.allowed {
+                self.shared.ops.needs(work.op(), work.options())
+            } else {
+                Err(failure::not_allowed())
+            };
+            match needs {
+                Ok(needs) => ready.push(Waiting { work, needs }),
+                Err(error) => work.finish(Err(error.into()), Duration::ZERO),
+            }
+        }
+        self.shared.push_back(ready);
+    }
+
+    /// To be called after the cancellation of any task: those that wait end at once, those that run are stopped.
+    pub fn cancelled(&self) {
+        let mut stopped = Vec::new();
+        {
+            let mut queue = self.shared.lock();
+            for waiting in std::mem::take(&mut queue.waiting) {
+                if waiting.work.cancel().is_cancelled() {
+                    stopped.push(waiting);
+                } else {
+                    queue.waiting.push_back(waiting);
+                }
+            }
+        }
+        for waiting in stopped {
+            waiting
+                .work
+                .finish(Err(failure::cancelled().into()), Duration::ZERO);
+        }
+        (0..self.shared.wakers.len()).for_each(|slot| self.shared.wake(slot));
+    }
+
+    /// Memory that the executors hold of their own, when last measured.
+    pub fn memory(&self) -> u64 {
+        self.shared.shares.total()
+    }
+}
+
+impl<W: PythonWork> Drop for PythonPool<W> {
+    fn drop(&mut self) {
+        {
+            let mut queue = self.shared.lock();
+            queue.closed = true;
+            queue.waiting.clear();
+        }
+        (0..self.shared.wakers.len()).for_each(|slot| self.shared.wake(slot));
+        for thread in self.threads.drain(..) {
+            // A panic has been reported by the thread itself.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl<W: PythonWork> Shared<W> {
+    fn lock(&self) -> MutexGuard<'_, Queue<W>> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wake(&self, slot: usize) {
+        if let Some(mut waker) = self.wakers.get(slot) {
+            // A full socket wakes, too.
+            let _ = waker.write(&[1]);
+        }
+    }
+
+    /// Whether the pool is being dropped.
+    pub(super) fn is_closed(&self) -> bool {
+        self.lock().closed
+    }
+
+    fn push_back(&self, added: Vec<Waiting<W>>) {
+        let mut queue = self.lock();
+        let count = added.len();
+        queue.waiting.extend(added);
+        self.feed(queue, count);
+    }
+
+    /// Puts tasks back that have not begun, in front of those that came later.
+    pub(super) fn push_front(&self, returned: Vec<Waiting<W>>) {
+        let mut queue = self.lock();
+        let count = returned.len();
+        for waiting in returned.into_iter().rev() {
+            queue.waiting.push_front(waiting);
+        }
+        self.feed(queue, count);
+    }
+
+    fn feed(&self, mut queue: MutexGuard<'_, Queue<W>>, count: usize) {
+        let mut woken = Vec::new();
+        while woken.len() < count
+            && let Some(slot) = queue.hungry.pop_first()
+        {
+            woken.push(slot);
+        }
+        drop(queue);
+        woken.into_iter().for_each(|slot| self.wake(slot));
+    }
+
+    /// Takes up to `room` tasks for a slot, no more than its share of all; `None` when the pool is dropped. `busy` is
+    /// the environment of a process that has tasks under way: only tasks for it can join them.
+    pub(super) fn take(&self, slot: usize, room: usize, busy: Option<&Arc<Env>>) -> Option<Vec<Waiting<W>>> {
+        let mut queue = self.lock();
+        if queue.closed {
+            return None;
+        }
+        let share = queue.waiting.len().div_ceil(self.wakers.len());
+        let mut taken: Vec<Waiting<W>> = Vec::new();
+        while taken.len() < share.min(room)
+            && let Some(next) = queue.waiting.front()
+        {
+            let env = busy.or(taken.first().map(|first| &first.needs.env));
+            let joins = env.is_none_or(|env| *env == next.needs.env && !next.is_exclusive());
+            let alone = taken.first().is_some_and(Waiting::is_exclusive);
+            if !joins || alone {
+                break;
+            }
+            taken.extend(queue.waiting.pop_front());
+        }
+        if taken.is_empty() {
+            queue.hungry.insert(slot);
+        } else {
+            queue.hungry.remove(&slot);
+        }
+        Some(taken)
+    }
+}

@@ -1,0 +1,91 @@
+//! How Python tasks are run on a worker.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// What Python tasks may do on this worker, and with what.
+#[derive(Debug, Clone)]
+pub struct PythonSettings {
+    /// Whether Python tasks are run at all.
+    pub allowed: bool,
+    /// The interpreter; [`PythonSettings::interpreter`] says which one is taken if none is set.
+    pub interpreter: Option<PathBuf>,
+    /// Variables of the worker's environment that executors inherit. The others may hold secrets.
+    pub inherit_env: Vec<String>,
+    /// Variables that every executor gets besides.
+    pub env: BTreeMap<String, String>,
+    /// The folder in which the runtime and each executor's working folder are made.
+    pub dir: PathBuf,
+    /// Memory that all executors together may hold of their own. Beyond it the largest is killed.
+    pub memory_limit: u64,
+    /// Memory above which an idle executor is replaced.
+    pub recycle_above: u64,
+    /// Time between interrupting a task and killing its executor.
+    pub kill_grace: Duration,
+    /// Time an interpreter may take to start.
+    pub start_timeout: Duration,
+    /// Values above this travel in shared memory, those below within the socket.
+    pub inband_limit: u64,
+    /// Bytes of head and of tail that are kept of each attempt's output.
+    pub log_limit: u64,
+    /// Idle executors of other environments that a slot keeps.
+    pub parked: usize,
+}
+
+impl Default for PythonSettings {
+    fn default() -> Self {
+        Self {
+            allowed: true,
+            interpreter: None,
+            inherit_env: Self::inherited().map(str::to_owned).to_vec(),
+            env: BTreeMap::new(),
+            dir: env::temp_dir().join("millstream"),
+            memory_limit: u64::MAX,
+            recycle_above: u64::MAX,
+            // Long enough for `finally` blocks, short enough for the second within which Ctrl-C ends a job.
+            kill_grace: Duration::from_millis(500),
+            // A cold disk under load takes seconds.
+            start_timeout: Duration::from_secs(60),
+            // Below this, two copies through the socket cost less than a new mapping; and each mapping is a descriptor.
+            inband_limit: 256 << 10,
+            log_limit: 64 << 10,
+            parked: 1,
+        }
+    }
+}
+
+impl PythonSettings {
+    /// The variables that executors inherit by default.
+    pub const fn inherited() -> [&'static str; 10] {
+        [
+            "PATH",
+            "HOME",
+            "USER",
+            "LANG",
+            "LC_ALL",
+            "TZ",
+            "TMPDIR",
+            "VIRTUAL_ENV",
+            "LD_LIBRARY_PATH",
+            "CUDA_VISIBLE_DEVICES",
+        ]
+    }
+
+    /// The interpreter to start: the set one, else `MILLSTREAM_PYTHON`, else that of an activated virtual environment,
+    /// else `python3` as found on the PATH.
+    pub fn interpreter(&self) -> PathBuf {
+        let set = |name: &str| env::var_os(name).filter(|value: &OsString| !value.is_empty());
+        let in_venv = || {
+            let python = Path::new(&set("VIRTUAL_ENV")?).join("bin/python3");
+            python.is_file().then_some(python)
+        };
+        self.interpreter
+            .clone()
+            .or_else(|| set("MILLSTREAM_PYTHON").map(PathBuf::from))
+            .or_else(in_venv)
+            .unwrap_or_else(|| PathBuf::from("python3"))
+    }
+}

@@ -1,0 +1,448 @@
+//! One slot: a thread that keeps one process fed and says how each of its tasks ended.
+
+use std::collections::VecDeque;
+use std::io::{self, Read};
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use millstream_protocol::TaskError;
+use millstream_store::{Format, Payload};
+use tracing::{debug, info};
+
+use super::failure::{self, Killed};
+use super::flight::{Flight, add_log, ready_to_send, received};
+use super::frame::{self, Answer, Batch, FromPython, Outcome};
+use super::op::Env;
+use super::pace::Pace;
+use super::pool::{PythonWork, Shared, Waiting};
+use super::process::Process;
+use super::sys::{self, Wait};
+use crate::log::LogCapture;
+use crate::task::TaskOutput;
+
+/// A task that runs longer gives those sent behind it back.
+const LONG: Duration = Duration::from_millis(5);
+
+/// How often a long task's process is looked at.
+const TICK: Duration = Duration::from_millis(100);
+
+/// A process that does not begin a task for so long is stuck: users' code left a thread that holds the interpreter.
+const STUCK: Duration = Duration::from_secs(60);
+
+/// Deaths in a row of processes that ran nothing, after which the next task is failed rather than tried again.
+const IDLE_DEATHS: u32 = 3;
+
+/// One slot.
+pub(super) struct Slot<W: PythonWork> {
+    number: usize,
+    shared: Arc<Shared<W>>,
+    waker: UnixStream,
+    process: Option<Process>,
+    parked: VecDeque<Process>,
+    flight: VecDeque<Flight<W>>,
+    pace: Pace,
+    /// The task that was interrupted, and when its process is killed.
+    stopping: Option<(u32, Instant)>,
+    killed: Option<Killed>,
+    /// The last time that anything came of the tasks under way.
+    moved: Instant,
+    measured: Instant,
+    held: u64,
+    idle_deaths: u32,
+}
+
+impl<W: PythonWork> Slot<W> {
+    pub(super) fn new(number: usize, shared: Arc<Shared<W>>, waker: UnixStream) -> Self {
+        Self {
+            number,
+            shared,
+            waker,
+            process: None,
+            parked: VecDeque::new(),
+            flight: VecDeque::new(),
+            pace: Pace::unknown(),
+            stopping: None,
+            killed: None,
+            moved: Instant::now(),
+            measured: Instant::now(),
+            held: 0,
+            idle_deaths: 0,
+        }
+    }
+
+    /// Runs until the pool is dropped.
+    pub(super) fn serve(mut self) {
+        while self.fill() {
+            if let Err(error) = self.turn() {
+                // Nothing but a lack of memory or descriptors makes polling fail.
+                debug!(%error, slot = self.number, "a python slot cannot wait for its process");
+                std::thread::sleep(TICK);
+            }
+        }
+    }
+
+    /// Takes tasks as long as the process has room; false when the pool is dropped.
+    fn fill(&mut self) -> bool {
+        loop {
+            let room = self.pace.window().saturating_sub(self.flight.len());
+            if room == 0 || self.stopping.is_some() || self.killed.is_some() {
+                return !self.shared.is_closed();
+            }
+            let exclusive = self
+                .flight
+                .front()
+                .is_some_and(|flight| flight.waiting.is_exclusive());
+            if exclusive {
+                return !self.shared.is_closed();
+            }
+            let busy = self.flight.front().map(|flight| &flight.waiting.needs.env);
+            let Some(taken) = self.shared.take(self.number, room, busy) else {
+                return false;
+            };
+            if taken.is_empty() {
+                return true;
+            }
+            self.send(taken);
+        }
+    }
+
+    /// Sends tasks of one environment to its process.
+    fn send(&mut self, taken: Vec<Waiting<W>>) {
+        let Some(first) = taken.first() else { return };
+        let env = Arc::clone(&first.needs.env);
+        if let Err(error) = self.bring(&env) {
+            for waiting in taken {
+                waiting.work.finish(Err(error.clone().into()), Duration::ZERO);
+            }
+            return;
+        }
+        let Some(process) = &mut self.process else { return };
+        let limit = self.shared.settings.inband_limit;
+        let mut batch = Batch::new();
+        if self.flight.is_empty() {
+            self.moved = Instant::now();
+        }
+        for waiting in taken {
+            let sent = ready_to_send(&waiting, process, limit);
+            let (task, inputs) = match sent {
+                Ok(sent) => sent,
+                Err(failure) => {
+                    waiting.work.finish(Err(failure), Duration::ZERO);
+                    continue;
+                }
+            };
+            let op = process.op(&waiting.needs.op);
+            let seq = process.next_seq();
+            batch.push(seq, op, &task, &inputs);
+            self.flight.push_back(Flight {
+                seq,
+                waiting,
+                task,
+                sent: Instant::now(),
+            });
+        }
+        if !batch.is_empty() {
+            process.queue(batch.finish());
+            if let Err(error) = process.flush() {
+                // Its end is noticed by the next wait.
+                debug!(%error, "a python process takes no more tasks");
+            }
+        }
+    }
+
+    /// Makes the process of an environment the current one, and starts it if there is none.
+    fn bring(&mut self, env: &Arc<Env>) -> Result<(), TaskError> {
+        if self.process.as_ref().is_some_and(|process| process.env == *env) {
+            return Ok(());
+        }
+        self.parked.extend(self.process.take());
+        let known = self.parked.iter().position(|process| process.env == *env);
+        self.process = known.and_then(|at| self.parked.remove(at));
+        while self.parked.len() > self.shared.settings.parked {
+            self.parked.pop_front();
+        }
+        if self.process.is_none() {
+            let shared = &self.shared;
+            let process = Process::start(&shared.settings, env, || shared.is_closed())?;
+            debug!(
+                slot = self.number,
+                python = process.greeting.version,
+                "a python process is ready"
+            );
+            self.process = Some(process);
+        }
+        Ok(())
+    }
+
+    /// Waits for something to happen and deals with it.
+    fn turn(&mut self) -> io::Result<()> {
+        let patience = self.patience();
+        let Some(process) = &self.process else {
+            let mut waits = [Wait::readable(&self.waker)];
+            sys::poll(&mut waits, None)?;
+            self.drain_waker();
+            return Ok(());
+        };
+        let ready = process.wait(Some(&self.waker), patience)?;
+        if ready.woken {
+            self.drain_waker();
+        }
+        let open = self.listen(ready.printed)?;
+        if ready.ended || !open {
+            self.bury();
+            return Ok(());
+        }
+        if ready.woken {
+            self.stop_cancelled();
+        }
+        self.look_after();
+        Ok(())
+    }
+
+    fn patience(&self) -> Option<Duration> {
+        self.flight.front()?;
+        let quiet = self.moved.elapsed();
+        let tick = if quiet < LONG { LONG - quiet } else { TICK };
+        let kill = self
+            .stopping
+            .map(|(_, at)| at.saturating_duration_since(Instant::now()));
+        Some(kill.map_or(tick, |kill| kill.min(tick)))
+    }
+
+    fn drain_waker(&mut self) {
+        let mut bytes = [0; 64];
+        while self.waker.read(&mut bytes).is_ok_and(|size| size > 0) {}
+    }
+
+    /// Takes output and answers that have arrived; false if nothing more will come.
+    fn listen(&mut self, printed: bool) -> io::Result<bool> {
+        let Some(process) = &mut self.process else {
+            return Ok(true);
+        };
+        let open = process.receive()?;
+        if printed {
+            // Only one task runs, and it is the first that has not been answered, or a later one of its batch.
+            let log = self.flight.front().map(|flight| flight.task.log.clone());
+            process.read_output(&log.unwrap_or_default());
+        }
+        process.flush().or_else(|error| match error.kind() {
+            io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => Ok(()),
+            _ => Err(error),
+        })?;
+        loop {
+            let Some(process) = &mut self.process else {
+                return Ok(open);
+            };
+            let frame = match process.next_frame() {
+                Ok(Some(frame)) => frame,
+                Ok(None) => return Ok(open),
+                Err(error) => {
+                    debug!(%error, "a python process is confused");
+                    self.kill(Killed::Confused);
+                    return Ok(open);
+                }
+            };
+            match frame::read(&frame) {
+                Ok(FromPython::Done(answers)) => answers.into_iter().for_each(|answer| self.answered(answer)),
+                Ok(FromPython::Ready(_)) => {}
+                Err(error) => {
+                    debug!(%error, "a python process is confused");
+                    self.kill(Killed::Confused);
+                }
+            }
+        }
+    }
+
+    /// A task has ended.
+    fn answered(&mut self, answer: Answer<'_>) {
+        let Some(process) = &mut self.process else { return };
+        // Taken in any case: descriptors come in the order of their answers.
+        let sealed = match answer.outcome {
+            Outcome::Sealed(size) => Some((process.next_fd(), size)),
+            _ => None,
+        };
+        let at = self.flight.iter().position(|flight| flight.seq == answer.seq);
+        let Some(flight) = at.and_then(|at| self.flight.remove(at)) else {
+            return;
+        };
+        self.moved = Instant::now();
+        self.idle_deaths = 0;
+        if self.stopping.is_some_and(|(seq, _)| seq == answer.seq) {
+            self.stopping = None;
+        }
+        add_log(&flight.task.log, answer.log);
+        let result = match answer.outcome {
+            Outcome::Skipped => {
+                self.shared.push_front(vec![flight.waiting]);
+                return;
+            }
+            Outcome::Value(bytes) => Ok(Payload::single(Bytes::copy_from_slice(bytes))),
+            Outcome::Failed(raised) => Err(failure::raised(raised)),
+            Outcome::Sealed(_) => received(sealed),
+        };
+        self.pace.took(answer.took_us);
+        let output = result.map(|payload| TaskOutput::new(payload, Format::Pickle));
+        flight.finish(output, Duration::from_micros(u64::from(answer.took_us)));
+    }
+
+    /// Stops tasks under way that were cancelled: the one that runs by an interrupt, those behind it by taking them back.
+    fn stop_cancelled(&mut self) {
+        let is_cancelled = |flight: &Flight<W>| flight.waiting.work.cancel().is_cancelled();
+        if !self.flight.iter().any(is_cancelled) {
+            return;
+        }
+        let Some(process) = &self.process else { return };
+        let running = process.page.progress().running();
+        if self
+            .flight
+            .iter()
+            .any(|flight| is_cancelled(flight) && Some(flight.seq) != running)
+        {
+            self.take_back();
+        }
+        let (Some(process), None) = (&self.process, self.stopping) else {
+            return;
+        };
+        let Some(flight) = self.flight.iter().find(|flight| is_cancelled(flight)) else {
+            return;
+        };
+        process.interrupt(flight.seq);
+        self.stopping = Some((flight.seq, Instant::now() + self.shared.settings.kill_grace));
+    }
+
+    /// Takes back what the process has not begun.
+    fn take_back(&mut self) {
+        let Some(process) = &self.process else { return };
+        let from = process.revoke();
+        let kept = self.flight.iter().filter(|flight| flight.seq < from).count();
+        let (stopped, returned): (Vec<_>, Vec<_>) = self
+            .flight
+            .split_off(kept)
+            .into_iter()
+            .map(|flight| flight.waiting)
+            .partition(|waiting| waiting.work.cancel().is_cancelled());
+        for waiting in stopped {
+            waiting
+                .work
+                .finish(Err(failure::cancelled().into()), Duration::ZERO);
+        }
+        self.shared.push_front(returned);
+    }
+
+    /// Looks at a process that has not answered for a while.
+    fn look_after(&mut self) {
+        let Some(process) = &self.process else { return };
+        let now = Instant::now();
+        if self.flight.is_empty() {
+            self.recycle(now);
+            return;
+        }
+        if self.stopping.is_some_and(|(_, kill_at)| kill_at <= now) {
+            self.kill(Killed::Stopped);
+            return;
+        }
+        let quiet = now.duration_since(self.moved);
+        if quiet < LONG {
+            return;
+        }
+        let progress = process.page.progress();
+        if self
+            .flight
+            .front()
+            .is_some_and(|flight| flight.seq <= progress.finished)
+        {
+            process.ask_answers();
+        }
+        if self.flight.len() > 1 {
+            self.pace = Pace::unknown();
+            self.take_back();
+        }
+        let begun =
+            |flight: &Flight<W>| flight.seq <= progress.started || now.duration_since(flight.sent) < STUCK;
+        if !self.flight.front().is_none_or(begun) {
+            self.kill(Killed::Hung(STUCK));
+        } else if now.duration_since(self.measured) >= TICK {
+            self.measure(now);
+            if self.shared.shares.must_go(self.number) {
+                let limit = self.shared.settings.memory_limit;
+                self.kill(Killed::Memory {
+                    held: self.held,
+                    limit,
+                });
+            }
+        }
+    }
+
+    fn measure(&mut self, now: Instant) {
+        self.measured = now;
+        self.held = self.process.as_ref().map_or(0, Process::memory);
+        self.shared.shares.set(self.number, self.held);
+    }
+
+    /// Replaces an idle process that has grown.
+    fn recycle(&mut self, now: Instant) {
+        if now.duration_since(self.measured) < TICK {
+            return;
+        }
+        self.measure(now);
+        if self.held <= self.shared.settings.recycle_above {
+            return;
+        }
+        info!(
+            slot = self.number,
+            held = self.held,
+            "a python process has grown and is replaced"
+        );
+        if let Some(process) = self.process.take() {
+            let env = Arc::clone(&process.env);
+            drop(process);
+            // The next task that needs it says why it cannot be started.
+            let _ = self.bring(&env);
+        }
+    }
+
+    fn kill(&mut self, reason: Killed) {
+        self.killed.get_or_insert(reason);
+        if let Some(process) = &self.process {
+            process.kill();
+        }
+    }
+
+    /// The process has ended: the task that it ran is failed, what it had not begun goes to others.
+    fn bury(&mut self) {
+        let Some(mut process) = self.process.take() else {
+            return;
+        };
+        let (killed, stopping) = (self.killed.take(), self.stopping.take());
+        let oom_kill = process.saw_oom_kill();
+        let progress = process.page.progress();
+        let running = progress.running();
+        let log = self.flight.iter().find(|flight| Some(flight.seq) == running);
+        let log = log.map_or_else(LogCapture::default, |flight| flight.task.log.clone());
+        let status = process.end(&log);
+        process.page.salvage(&log);
+        debug!(slot = self.number, ?status, ?killed, "a python process has ended");
+        // An interrupted process that dies of it was stopped, whatever its last words.
+        let killed = killed.or(stopping.map(|_| Killed::Stopped));
+        self.idle_deaths += u32::from(running.is_none());
+        let mut again = Vec::new();
+        let spared = self.idle_deaths <= IDLE_DEATHS;
+        for (i, flight) in std::mem::take(&mut self.flight).into_iter().enumerate() {
+            let is_blamed = Some(flight.seq) == running || (i == 0 && !spared);
+            let was_begun = flight.seq <= progress.started;
+            if is_blamed || (was_begun && flight.waiting.is_exclusive()) {
+                let name = &flight.waiting.needs.op.spec.name;
+                let error = failure::died(name, status, killed, oom_kill, self.held);
+                let took = flight.sent.elapsed();
+                flight.finish(Err(error), took);
+            } else {
+                again.push(flight.waiting);
+            }
+        }
+        self.shared.push_front(again);
+        self.shared.shares.set(self.number, 0);
+        self.pace = Pace::unknown();
+    }
+}

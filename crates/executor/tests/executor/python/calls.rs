@@ -1,0 +1,197 @@
+//! What a function is called with, and in what process.
+
+use std::io::Write;
+use std::process::Command;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use millstream_protocol::ErrorKind;
+use millstream_protocol::graph::TaskOptions;
+use millstream_types::{Amount, ResourceSet};
+
+use super::harness::*;
+use crate::harness::{raw, task, value};
+
+#[test]
+fn arguments_inputs_and_index_reach_the_function() {
+    if !has_python() {
+        return;
+    }
+    let pool = Pool::new(1);
+    let show = || op("def f(*args, **kwargs):\n    return repr((args, kwargs))");
+    let run = |params: Bytes, inputs, index| {
+        let mut task = task(show(), params, inputs);
+        task.index = index;
+        text(&pool.run(task).unwrap())
+    };
+    assert_eq!(run(Bytes::new(), vec![], None), "((), {})");
+    assert_eq!(run(Bytes::new(), vec![], Some(7)), "((7,), {})");
+    assert_eq!(
+        run(args("((1, 'x'), {'a': None})"), vec![], None),
+        "((1, 'x'), {'a': None})"
+    );
+    let inputs = || vec![value(&(1, "two", [2.5, -1.0])), raw(b"out\n")];
+    assert_eq!(
+        run(Bytes::new(), inputs(), None),
+        "(([1, 'two', [2.5, -1.0]], b'out\\n'), {})"
+    );
+    let script = "import io, sys, pickle\n\
+        class Ref:\n    def __init__(self, *pid): self.pid = pid\n\
+        class P(pickle.Pickler):\n    def persistent_id(self, o): return o.pid if type(o) is Ref else None\n\
+        out = io.BytesIO()\n\
+        P(out, 5).dump(((Ref('input', 1), [{'k': Ref('input', 0)}]), {'all': Ref('inputs'), 'i': Ref('index')}))\n\
+        sys.stdout.buffer.write(out.getvalue())";
+    assert_eq!(
+        run(python_output(script, b""), vec![value(&5), raw(b"b")], Some(3)),
+        "((b'b', [{'k': 5}]), {'all': [5, b'b'], 'i': 3})"
+    );
+}
+
+#[test]
+fn a_function_is_sent_and_loaded_once_for_each_process() {
+    if !has_python() {
+        return;
+    }
+    let pool = Pool::new(1);
+    let source = "import builtins\n\
+        def count():\n    builtins.loads = getattr(builtins, 'loads', 0) + 1\n    return lambda: str(builtins.loads)\n\
+        class F:\n    def __reduce__(self): return (count, ())\n    def __call__(self): pass\n\
+        f = F()";
+    let first = op(source);
+    let second = first.clone();
+    assert_eq!(text(&pool.run(call(first)).unwrap()), "1");
+    // Another job's copy of the same operation.
+    assert_eq!(text(&pool.run(call(second)).unwrap()), "1");
+}
+
+#[test]
+fn threads_follow_cpu_and_variables_come_from_the_environment() {
+    if !has_python() {
+        return;
+    }
+    let pool = Pool::new(1);
+    let source = "import os\ndef f():\n    return ' '.join(os.environ.get(n, '-') for n in ('OMP_NUM_THREADS', 'MINE', 'CARGO_MANIFEST_DIR'))";
+    let run = |vars: &[_], cpu| {
+        let mut task = call(op_in(source, None, vars, None));
+        task.options = Arc::new(TaskOptions {
+            resources: ResourceSet::new().with("cpu", Amount::whole(cpu)),
+            ..TaskOptions::default()
+        });
+        text(&pool.run(task).unwrap())
+    };
+    assert_eq!(run(&[], 1), "1 - -");
+    assert_eq!(run(&[("MINE", "yes")], 3), "3 yes -");
+}
+
+#[test]
+fn modules_that_travel_with_the_operation_can_be_imported() {
+    if !has_python() {
+        return;
+    }
+    let zip = python_output(
+        "import io, sys, zipfile\nout = io.BytesIO()\n\
+         with zipfile.ZipFile(out, 'w') as z: z.writestr('helpers.py', 'def name(): return \"shipped\"')\n\
+         sys.stdout.buffer.write(out.getvalue())",
+        b"",
+    );
+    let pool = Pool::new(1);
+    let source = "def f():\n    import helpers\n    return helpers.name()";
+    assert_eq!(
+        text(&pool.run(call(op_in(source, None, &[], Some(zip)))).unwrap()),
+        "shipped"
+    );
+    // Not seen by tasks that did not bring them, whose process is another.
+    let error = pool.fail(call(op(source)));
+    assert!(
+        error.message.contains("No module named 'helpers'"),
+        "{}",
+        error.message
+    );
+}
+
+#[test]
+fn another_minor_version_is_refused_with_both_named() {
+    if !has_python() {
+        return;
+    }
+    let pool = Pool::new(1);
+    let error = pool.fail(call(op_of("f = repr", Some("3.1"))));
+    assert_eq!(error.kind, ErrorKind::Environment);
+    let own = String::from_utf8(
+        python_output("import platform; print(platform.python_version(), end='')", b"").to_vec(),
+    );
+    let own = own.unwrap();
+    assert!(
+        error.message.contains("python 3.1,") && error.message.contains(&format!("python {own} ")),
+        "{}",
+        error.message
+    );
+    let minor = own.rsplit_once('.').unwrap().0;
+    assert!(
+        pool.run(call(op_of("def f(): return 'same'", Some(minor))))
+            .is_ok()
+    );
+}
+
+#[test]
+fn an_interpreter_that_is_missing_or_lacks_cloudpickle_is_named_with_the_remedy() {
+    if !has_python() {
+        return;
+    }
+    let pool = Pool::with(1, |settings| {
+        settings.interpreter = Some("/no/such/python3".into())
+    });
+    let error = pool.fail(call(op("f = repr")));
+    assert_eq!(error.kind, ErrorKind::Environment);
+    assert!(
+        error.message.contains("/no/such/python3 was not found"),
+        "{}",
+        error.message
+    );
+
+    let dir = tempfile::tempdir().unwrap();
+    let made = Command::new(&*PYTHON)
+        .args(["-m", "venv", "--without-pip"])
+        .arg(dir.path())
+        .status();
+    assert!(made.unwrap().success());
+    let bare = dir.path().join("bin/python3");
+    let pool = Pool::with(1, |settings| settings.interpreter = Some(bare.clone()));
+    let error = pool.fail(call(op("f = repr")));
+    assert_eq!(error.kind, ErrorKind::Environment);
+    let remedy = format!("{} -m pip install cloudpickle", bare.display());
+    assert!(error.message.contains(&remedy), "{}", error.message);
+}
+
+#[test]
+fn an_interpreter_that_ends_at_its_start_is_quoted() {
+    if !has_python() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let broken = dir.path().join("python3");
+    let mut file = std::fs::File::create(&broken).unwrap();
+    file.write_all(b"#!/bin/sh\necho no such library >&2\nexit 3\n")
+        .unwrap();
+    drop(file);
+    std::fs::set_permissions(&broken, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let pool = Pool::with(1, |settings| settings.interpreter = Some(broken.clone()));
+    let error = pool.fail(call(op("f = repr")));
+    assert!(
+        error.message.contains("ended at its start with exit code 3"),
+        "{}",
+        error.message
+    );
+    assert_eq!(error.log_tail.as_deref(), Some("no such library\n"));
+}
+
+#[test]
+fn python_tasks_can_be_switched_off() {
+    if !has_python() {
+        return;
+    }
+    let pool = Pool::with(1, |settings| settings.allowed = false);
+    let error = pool.fail(call(op("f = repr")));
+    assert_eq!(error.kind, ErrorKind::UnknownOp);
+    assert!(error.message.contains("python.allow"), "{}", error.message);
+}

@@ -1,0 +1,108 @@
+//! Short tasks are sent in batches, and long ones hold nothing up.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use millstream_executor::TaskContext;
+use millstream_protocol::ErrorKind;
+
+use super::harness::*;
+
+fn tasks(source: &str, count: u32) -> Vec<TaskContext> {
+    let op = Arc::new(op(source));
+    (0..count)
+        .map(|index| {
+            let mut task = call((*op).clone());
+            (task.op, task.index) = (Arc::clone(&op), Some(index));
+            task
+        })
+        .collect()
+}
+
+#[test]
+fn many_small_tasks_are_each_answered_once() {
+    if !has_python() {
+        return;
+    }
+    let count = 20_000;
+    let pool = Pool::new(2);
+    pool.text_of("def f(): return 'warm'");
+    let tasks = tasks("f = lambda i: str(i + 1)", count);
+    let began = Instant::now();
+    pool.start(tasks);
+    for _ in 0..count {
+        let (number, result) = pool.next();
+        assert_eq!(text(&result.unwrap()), (number + 1).to_string());
+    }
+    let rate = f64::from(count) / began.elapsed().as_secs_f64();
+    eprintln!("{rate:.0} tasks/s");
+}
+
+#[test]
+fn short_tasks_behind_a_long_one_are_run_by_another_slot() {
+    if !has_python() {
+        return;
+    }
+    let pool = Pool::new(2);
+    let source = "import time\ndef f(i):\n    if i == 100: time.sleep(3)\n    return str(i)";
+    let begun = Instant::now();
+    pool.start(tasks(source, 400));
+    for _ in 0..399 {
+        let (number, result) = pool.next();
+        assert!(result.is_ok() && number != 100);
+    }
+    assert!(
+        begun.elapsed() < Duration::from_secs(3),
+        "they waited for the long one"
+    );
+    assert_eq!(pool.next().0, 100);
+}
+
+#[test]
+fn cancelled_tasks_that_wait_never_run() {
+    if !has_python() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let pool = Pool::new(1);
+    let source = format!(
+        "import time\ndef f(i):\n    open('{}/%d' % i, 'w').close()\n    if i == 50: time.sleep(1)",
+        dir.path().display()
+    );
+    let tasks = tasks(&source, 100);
+    pool.start(tasks.clone());
+    let deadline = Instant::now() + PATIENCE;
+    while !dir.path().join("50").exists() {
+        assert!(Instant::now() < deadline, "task 50 did not begin");
+        std::thread::yield_now();
+    }
+    tasks.iter().skip(51).for_each(|task| task.cancel.cancel());
+    pool.pool.cancelled();
+    for _ in 0..100 {
+        let (number, result) = pool.next();
+        match result {
+            Ok(_) => assert!(number <= 50),
+            Err(failure) => assert!(number > 50 && failure.error.kind == ErrorKind::Cancelled),
+        }
+    }
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 51);
+}
+
+#[test]
+fn results_do_not_wait_for_a_long_task_behind_them() {
+    if !has_python() {
+        return;
+    }
+    let pool = Pool::new(1);
+    let source = "import time\ndef f(i):\n    if i == 60: time.sleep(2)\n    return str(i)";
+    let begun = Instant::now();
+    pool.start(tasks(source, 61));
+    for expected in 0..60 {
+        assert_eq!(pool.next().0, expected);
+    }
+    assert!(
+        begun.elapsed() < Duration::from_secs(2),
+        "they waited for the long one"
+    );
+    assert_eq!(pool.next().0, 60);
+}

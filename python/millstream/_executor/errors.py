@@ -1,0 +1,112 @@
+"""Exceptions as the worker is told of them."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import struct
+import traceback
+from types import TracebackType
+from typing import Any
+
+from .. import _serialize
+from .ops import LoadError
+
+USER, UNPICKLABLE, BAD_INPUT, ENVIRONMENT, OUT_OF_MEMORY, CANCELLED = range(1, 7)
+
+# What the leader keeps of one failure.
+MESSAGE_LIMIT = 8 << 10
+TRACEBACK_LIMIT = 32 << 10
+EXCEPTION_LIMIT = 64 << 10
+
+_LENGTH = struct.Struct("<I")
+_OWN = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+
+class Unpicklable(Exception):
+    """A result that cannot leave the process."""
+
+
+def unpicklable(name: str, value: Any, serializer: str, error: Exception) -> Unpicklable:
+    """The error that names what of a result cannot be pickled."""
+    path, kind = _serialize.culprit(value, serializer)
+    what = f"its part `{path.strip()}` is a `{kind}`" if path else f"it is a `{kind}`"
+    return Unpicklable(
+        f"the result of `{name}` cannot be pickled: {what} ({type(error).__name__}: {error}); "
+        "return something else, or leave that part out with __getstate__"
+    )
+
+
+def _users(tb: TracebackType | None) -> TracebackType | None:
+    """The traceback from the first frame on that is not this package's."""
+    at = tb
+    while at is not None and at.tb_frame.f_code.co_filename.startswith(_OWN):
+        at = at.tb_next
+    return at
+
+
+def _bounded(text: str, limit: int) -> bytes:
+    data = text.encode("utf-8", "backslashreplace")
+    if len(data) <= limit:
+        return data
+    half = limit // 2
+    return data[:half] + "\n[…]\n".encode() + data[-half:]
+
+
+def _pickled(error: BaseException) -> bytes:
+    """The exception itself, if it can be rebuilt from bytes that are not too many."""
+    try:
+        stream = b"".join(_serialize.dumps(error)[:1])
+        if len(stream) <= EXCEPTION_LIMIT:
+            pickle.loads(stream)
+            return stream
+    except Exception:
+        pass
+    return b""
+
+
+def _kind(error: BaseException) -> int:
+    if isinstance(error, Unpicklable):
+        return UNPICKLABLE
+    if isinstance(error, LoadError):
+        return ENVIRONMENT
+    if isinstance(error, MemoryError):
+        return OUT_OF_MEMORY
+    return USER
+
+
+def _text(error: BaseException) -> str:
+    try:
+        text = str(error)
+    except Exception:
+        text = "its text cannot be made"
+    return f"{type(error).__qualname__}: {text}" if text else type(error).__qualname__
+
+
+def describe(error: BaseException, cancelled: bool) -> bytes:
+    """Kind, then message, traceback and pickled exception, each with its length before it."""
+    kind = CANCELLED if cancelled else _kind(error)
+    message = str(error) if isinstance(error, Unpicklable) else _text(error)
+    shown = error
+    if isinstance(error, LoadError):
+        message = str(error)
+        if error.__cause__ is not None:
+            shown = error.__cause__
+            message += f": {_text(shown)}{_hint(shown)}"
+    # A failure before the user's code began has no frame of it, and is shown whole.
+    tb = _users(shown.__traceback__) or shown.__traceback__
+    text = "".join(traceback.format_exception(type(shown), shown, tb))
+    parts = [bytes([kind])]
+    exception = b"" if cancelled or isinstance(error, Unpicklable) else _pickled(shown)
+    for data in (_bounded(message, MESSAGE_LIMIT), _bounded(text, TRACEBACK_LIMIT), exception):
+        parts += (_LENGTH.pack(len(data)), data)
+    return b"".join(parts)
+
+
+def _hint(error: BaseException) -> str:
+    if isinstance(error, ModuleNotFoundError):
+        return (
+            f"; install `{error.name}` where the worker's python runs, name it in env={{'pip': [...]}}, "
+            "or ship it with env={'working_dir': '.'}"
+        )
+    return ""
