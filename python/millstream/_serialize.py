@@ -30,6 +30,9 @@ ALIGNMENT = 64
 # Smaller buffers cost more apart than within the stream.
 SMALL_BUFFER = 1024
 
+# Types without parts: what needs no search for buffers and for ``__main__``.
+_SIMPLE = frozenset({int, float, bool, type(None), str, bytes})
+
 _HEAD = struct.Struct("<4sIQ")
 _ENTRY = struct.Struct("<QQ")
 
@@ -106,6 +109,8 @@ def dumps(obj: Any, serializer: str = "cloudpickle") -> list[Buffer]:
     >>> loads(dumps({"a": [1, 2.5]}))
     {'a': [1, 2.5]}
     """
+    if type(obj) in _SIMPLE:
+        return [pickle.dumps(obj, 5)]
     plain = _plain(obj) if serializer == "cloudpickle" else None
     return _rich(obj, serializer) if plain is None else plain
 

@@ -123,8 +123,7 @@ class Executor:
                 self._in_user_code = False
                 del args, kwargs
                 buffers = self._dump(op, value)
-                # The value's memory is needed once more only if its buffers are copied from it now.
-                size = sum(len(memoryview(buffer).cast("B")) for buffer in buffers)
+                size = sum(memoryview(buffer).nbytes for buffer in buffers) if buffers[1:] else len(buffers[0])
                 if size > self._inband_limit:
                     length = _serialize.packed_size(buffers)
                     fd, status = sealed(_serialize.pieces(buffers), length), MAPPED

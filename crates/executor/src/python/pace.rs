@@ -1,10 +1,11 @@
 //! How far ahead of its process a slot sends tasks.
 
 /// Most tasks that a process is sent ahead.
-const MAX_WINDOW: usize = 128;
+const MAX_WINDOW: usize = 256;
 
-/// Work that a process is sent ahead, by what its tasks took so far.
-const WINDOW_US: f64 = 1000.0;
+/// Work that a process is sent ahead, by what its tasks took so far: enough to outlast the time that a busy machine
+/// takes to wake the slot. What waits behind a task that turns out to be long is taken back, so it costs little.
+const WINDOW_US: f64 = 4000.0;
 
 /// How many tasks to send ahead.
 pub(super) struct Pace {
@@ -22,9 +23,14 @@ impl Pace {
 
     /// Learns from a task that has ended.
     pub(super) fn took(&mut self, us: u32) {
-        let us = f64::from(us);
-        // A long task counts at once, short ones need a few to be believed.
-        self.average_us = us.max(self.average_us + (us - self.average_us) / 4.0);
+        // Bounded, because a machine that is short of cores makes any task look long now and then.
+        let us = f64::from(us).min(4.0 * self.average_us + 50.0);
+        self.average_us += (us - self.average_us) / 4.0;
+    }
+
+    /// Learns that a task is long while it still runs.
+    pub(super) fn is_long(&mut self) {
+        self.average_us = (2.0 * self.average_us).min(WINDOW_US);
     }
 
     /// Tasks that a process may have at once.
@@ -44,6 +50,11 @@ mod tests {
         (0..40).for_each(|_| pace.took(4));
         assert_eq!(pace.window(), MAX_WINDOW);
         pace.took(50_000);
+        assert!(pace.window() > MAX_WINDOW / 2, "one task says little");
+        (0..20).for_each(|_| pace.took(50_000));
+        assert_eq!(pace.window(), 1);
+        pace.took(4);
+        (0..3).for_each(|_| pace.is_long());
         assert_eq!(pace.window(), 1);
     }
 }

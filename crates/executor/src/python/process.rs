@@ -58,7 +58,6 @@ pub(super) struct Process {
 /// What a slot waits for besides its process.
 pub(super) struct Ready {
     pub(super) woken: bool,
-    pub(super) answered: bool,
     pub(super) printed: bool,
     pub(super) ended: bool,
 }
@@ -210,7 +209,6 @@ impl Process {
         sys::poll(&mut waits, patience)?;
         let has_output = self.output.is_some();
         Ok(Ready {
-            answered: waits[0].is_ready(),
             ended: waits[1].is_ready(),
             printed: has_output && waits[2].is_ready(),
             woken: waker.is_some() && waits[2 + usize::from(has_output)].is_ready(),

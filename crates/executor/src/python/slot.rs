@@ -356,7 +356,7 @@ impl<W: PythonWork> Slot<W> {
             process.ask_answers();
         }
         if self.flight.len() > 1 {
-            self.pace = Pace::unknown();
+            self.pace.is_long();
             self.take_back();
         }
         let begun =
