@@ -15,6 +15,7 @@ mod fetch;
 mod frame_ops;
 mod memory;
 mod outbox;
+mod python;
 mod runner;
 
 use std::collections::HashMap;
@@ -25,7 +26,7 @@ use std::time::{Duration, Instant};
 use actix::Actor;
 use anyhow::Context as _;
 use millstream_bus::Bus;
-use millstream_config::{DataSettings, MemoryLimit, SlotCount, WorkerSettings};
+use millstream_config::{DataSettings, MemoryLimit, PythonSettings, SlotCount, WorkerSettings};
 use millstream_executor::{CommandExecutor, CommandSettings, ExecutorSet, NativeExecutor};
 use millstream_frame::{PlannerOptions, StageEnv, StageLimits};
 use millstream_protocol::wire::WorkerInfo;
@@ -53,6 +54,8 @@ pub struct WorkerService {
     pub settings: WorkerSettings,
     /// Where users' paths may lead.
     pub data: DataSettings,
+    /// What runs Python tasks.
+    pub python: PythonSettings,
     /// Whether any file that the process can read may be read, where no roots are set: the local cluster's way.
     pub all_files: bool,
     /// What peers and gateways must show to read objects.
@@ -85,7 +88,9 @@ impl WorkerService {
         info!(%worker, name, address = info.data_address, slots, memory = %limit, "the worker starts");
         let config = WorkerConfig::for_memory(limit);
         let env = Arc::new(self.task_env(&store, &info, limit, slots, config.inline_limit)?);
-        let (runner, mut results, mut ends) = Runner::start(env, slots)?;
+        let python = python::settings(&self.settings, &self.python, limit, slots);
+        let (runner, mut results, mut ends) = Runner::start(env, slots, python)?;
+        let executors = runner.python_memory();
         let fetcher = Fetcher::new(FetchOptions::new(self.secret.clone()))?;
         let (outgoing, frames) = mpsc::unbounded_channel();
         let (exit, mut exited) = mpsc::channel(1);
@@ -130,6 +135,7 @@ impl WorkerService {
         let memory = MemoryWatch {
             store: store.clone(),
             probe: (!self.shares_process).then(MemoryProbe::new),
+            executors,
             worker: actor.clone(),
             traffic: Box::new(traffic),
         };

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use actix::Addr;
+use millstream_executor::PythonMemory;
 use millstream_store::probe::MemoryProbe;
 use millstream_store::{
     MemoryLevel as StoreLevel, MemoryReport as StoreReport, Store, StoreEvent, StoreEvents,
@@ -20,6 +21,7 @@ const MEASURE_EVERY: Duration = Duration::from_millis(200);
 pub(crate) struct MemoryWatch {
     pub(crate) store: Store,
     pub(crate) probe: Option<MemoryProbe>,
+    pub(crate) executors: PythonMemory,
     pub(crate) worker: Addr<WorkerActor>,
     pub(crate) traffic: Box<dyn Fn() -> Traffic>,
 }
@@ -50,7 +52,7 @@ impl MemoryWatch {
                     None => return,
                 },
                 _ = beat.tick() => {
-                    if let Some(used) = self.probe.as_ref().and_then(|probe| probe.used()) {
+                    if let Some(used) = self.used() {
                         self.store.report_process_memory(used);
                     }
                     WorkerEvent::MemoryChanged(self.report(self.store.report()))
@@ -58,6 +60,18 @@ impl MemoryWatch {
             };
             let _ = self.worker.send(Happened(vec![event])).await;
         }
+    }
+
+    /// Memory of the worker with its executors, which a control group counts by itself.
+    fn used(&self) -> Option<ByteSize> {
+        let probe = self.probe.as_ref()?;
+        let used = probe.used()?.as_u64();
+        let executors = if probe.is_limited() {
+            0
+        } else {
+            self.executors.total()
+        };
+        Some(ByteSize::new(used + executors))
     }
 
     fn report(&self, report: StoreReport) -> MemoryReport {

@@ -1,18 +1,20 @@
-//! Runs tasks: native functions on the slots' own threads, everything that waits on a runtime of its own.
+//! Runs tasks: native functions on the slots' own threads, Python in processes, everything that waits on a runtime of
+//! its own.
 //!
 //! Each started task ends in exactly one event, whatever happens to it. Heartbeats never share a thread with a task.
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use millstream_executor::{
-    ExecutorSet, Input, LogCapture, SlotPool, SlotResults, SlotWork, TaskContext, TaskFailure, TaskResult,
+    ExecutorSet, Input, LogCapture, PythonMemory, PythonPool, PythonSettings, PythonWork, SlotPool,
+    SlotResults, SlotWork, TaskContext, TaskFailure, TaskResult,
 };
 use millstream_protocol::ErrorKind;
-use millstream_protocol::graph::OpKind;
+use millstream_protocol::graph::{OpKind, OpSpec, TaskOptions};
 use millstream_store::{Missing, PutError, Store};
 use millstream_types::{ByteSize, ObjectId};
 use millstream_worker_core::{StartTask, TaskOutput, TaskRun, WorkerEvent};
@@ -31,11 +33,13 @@ pub(crate) struct TaskEnv {
 }
 
 /// One task on its way through its slot.
+#[derive(Clone)]
 pub(crate) struct Started {
     env: Arc<TaskEnv>,
     task: StartTask,
     cancel: CancellationToken,
     log: LogCapture,
+    ended: mpsc::UnboundedSender<Ended>,
 }
 
 /// How a task ended, as its core hears it.
@@ -45,18 +49,23 @@ pub(crate) struct Ended(pub(crate) WorkerEvent);
 pub(crate) struct Runner {
     env: Arc<TaskEnv>,
     slots: SlotPool<Started>,
+    python: PythonPool<Started>,
     waiting: Option<Runtime>,
     ended: mpsc::UnboundedSender<Ended>,
     running: HashMap<TaskRun, CancellationToken>,
     batch: Vec<Started>,
+    python_batch: Vec<Started>,
+    /// Whether a task was killed that the Python processes may have.
+    killed: bool,
     recalls: HashSet<TaskRun>,
 }
 
 impl Runner {
-    /// Starts `slots` threads for native functions and as many for what waits.
+    /// Starts `slots` threads for native functions, as many for Python processes and as many for what waits.
     pub(crate) fn start(
         env: Arc<TaskEnv>,
         slots: usize,
+        python: PythonSettings,
     ) -> std::io::Result<(Self, SlotResults<Started>, mpsc::UnboundedReceiver<Ended>)> {
         let (pool, results) = SlotPool::new(slots)?;
         let waiting = tokio::runtime::Builder::new_multi_thread()
@@ -69,42 +78,61 @@ impl Runner {
         let runner = Self {
             env,
             slots: pool,
+            python: PythonPool::new(python, slots)?,
             waiting: Some(waiting),
             ended,
             running,
             batch: Vec::new(),
+            python_batch: Vec::new(),
+            killed: false,
             recalls: HashSet::new(),
         };
         Ok((runner, results, ends))
     }
 
-    /// Takes a task. Native ones wait for [`Runner::flush`].
+    /// What the Python processes hold.
+    pub(crate) fn python_memory(&self) -> PythonMemory {
+        self.python.memory()
+    }
+
+    /// Takes a task. Functions wait for [`Runner::flush`].
     pub(crate) fn take(&mut self, task: StartTask) {
         let started = Started {
             cancel: CancellationToken::new(),
             log: LogCapture::new(self.env.log_limit),
             env: self.env.clone(),
+            ended: self.ended.clone(),
             task,
         };
         self.running.insert(started.task.run, started.cancel.clone());
-        if started.task.op.kind == OpKind::Native {
-            self.batch.push(started);
-        } else if let Some(runtime) = &self.waiting {
-            let ended = self.ended.clone();
-            runtime.spawn(async move {
-                let _ = ended.send(started.run_waiting().await);
-            });
+        match (started.task.op.kind, &self.waiting) {
+            (OpKind::Native, _) => self.batch.push(started),
+            (OpKind::Python, _) => self.python_batch.push(started),
+            (_, Some(runtime)) => {
+                let ended = self.ended.clone();
+                runtime.spawn(async move {
+                    let _ = ended.send(started.run_waiting().await);
+                });
+            }
+            (_, None) => {}
         }
     }
 
-    /// Hands the native tasks taken so far to the slots, and takes back what was recalled.
+    /// Hands the functions taken so far to the slots, and takes back what was recalled.
     pub(crate) fn flush(&mut self) {
         self.slots.start(self.batch.drain(..));
+        self.python.start(self.python_batch.drain(..));
+        if std::mem::take(&mut self.killed) {
+            self.python.cancelled();
+        }
         if self.recalls.is_empty() {
             return;
         }
         let recalls = std::mem::take(&mut self.recalls);
-        for started in self.slots.recall(|work| recalls.contains(&work.task.run)) {
+        let is_meant = |work: &Started| recalls.contains(&work.task.run);
+        let mut recalled = self.slots.recall(is_meant);
+        recalled.extend(self.python.recall(|work| work.follows() && is_meant(work)));
+        for started in recalled {
             let run = started.task.run;
             let _ = self.ended.send(Ended(WorkerEvent::NotStarted { run }));
         }
@@ -125,6 +153,7 @@ impl Runner {
         if let Some(cancel) = self.running.get(&run) {
             cancel.cancel();
             self.recalls.insert(run);
+            self.killed = true;
         }
     }
 
@@ -157,9 +186,9 @@ impl SlotWork for Started {
                 let result = ending.env.executors.native().run_native(&context);
                 // Lets go of the inputs before the output takes its room.
                 drop(context);
-                ending.end(result, began)
+                ending.end(result, began.elapsed())
             }
-            Err(failure) => self.ending().end(Err(failure), began),
+            Err(failure) => self.ending().end(Err(failure), began.elapsed()),
         }
     }
 
@@ -168,19 +197,44 @@ impl SlotWork for Started {
     }
 }
 
+impl PythonWork for Started {
+    fn op(&self) -> &Arc<OpSpec> {
+        &self.task.op
+    }
+
+    fn options(&self) -> &Arc<TaskOptions> {
+        &self.task.options
+    }
+
+    fn cancel(&self) -> &CancellationToken {
+        &self.cancel
+    }
+
+    fn prepare(&self) -> Result<TaskContext, TaskFailure> {
+        let inputs = self.inputs_now()?;
+        // A copy: a slot that takes the task back prepares it again.
+        Ok(self.clone().open(inputs).1)
+    }
+
+    fn finish(self, result: TaskResult, took: Duration) {
+        let ended = self.ended.clone();
+        let _ = ended.send(self.ending().end(result, took));
+    }
+}
+
 impl Started {
     async fn run_waiting(self) -> Ended {
         let began = Instant::now();
         let inputs = match self.inputs().await {
             Ok(inputs) => inputs,
-            Err(failure) => return self.ending().end(Err(failure), began),
+            Err(failure) => return self.ending().end(Err(failure), began.elapsed()),
         };
         let (ending, context) = self.open(inputs);
         let result = match ending.env.executors.get(context.op.kind) {
             Ok(executor) => executor.run(context).await,
             Err(failure) => Err(failure),
         };
-        ending.end(result, began)
+        ending.end(result, began.elapsed())
     }
 
     /// Pins the inputs on a thread that may wait for the disk.
@@ -231,6 +285,7 @@ impl Started {
             task,
             cancel,
             log,
+            ended: _,
         } = self;
         let context = TaskContext {
             job: task.run.job,
@@ -265,9 +320,9 @@ struct Ending {
 
 impl Ending {
     /// Stores the output and makes the event of the end.
-    fn end(&self, result: TaskResult, began: Instant) -> Ended {
+    fn end(&self, result: TaskResult, took: Duration) -> Ended {
         let run = self.run;
-        let duration_us = u32::try_from(began.elapsed().as_micros()).unwrap_or(u32::MAX);
+        let duration_us = u32::try_from(took.as_micros()).unwrap_or(u32::MAX);
         let event = match result.and_then(|output| self.keep(output)) {
             Ok((output, None, log)) => WorkerEvent::TaskFinished {
                 run,

@@ -55,6 +55,7 @@ fn run() -> anyhow::Result<()> {
             .map(|secret| secret.expose().to_owned())
             .unwrap_or_default(),
         data: settings.data.clone(),
+        python: settings.python.clone(),
         all_files: false,
         shares_process: false,
         settings: settings.worker,

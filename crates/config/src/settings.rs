@@ -160,6 +160,31 @@ sections! {
         drain_timeout: Duration = secs(30),
     }
 
+    /// Python tasks: the processes that run them on a worker.
+    python: PythonSettings {
+        /// Whether Python tasks, which run any code, are accepted.
+        allow: bool = true,
+        /// Interpreter, which needs the package cloudpickle; `MILLSTREAM_PYTHON`, an activated virtual environment or `python3` on the PATH if not set.
+        interpreter: Option<PathBuf> = None,
+        /// Environment variables of the worker that Python tasks inherit.
+        inherit_env: Vec<String> = [
+            "PATH",
+            "HOME",
+            "USER",
+            "LANG",
+            "LC_ALL",
+            "TZ",
+            "TMPDIR",
+            "VIRTUAL_ENV",
+            "LD_LIBRARY_PATH",
+            "CUDA_VISIBLE_DEVICES",
+        ]
+        .map(str::to_owned)
+        .to_vec(),
+        /// Memory above which an idle process is replaced; half of the worker's memory, shared by its slots, if not set.
+        recycle_above: Option<ByteSize> = None,
+    }
+
     /// Where users' paths may lead.
     data: DataSettings {
         /// Folders that tasks may read (`/data:ro`) or read and write (`/out:rw`); none are accessible if not set.

@@ -222,6 +222,7 @@ fn worker(
     let service = WorkerService {
         settings,
         data: options.settings.data.clone(),
+        python: options.settings.python.clone(),
         all_files: options.settings.data.roots.is_empty(),
         secret: secret.to_owned(),
         bus: bus.clone(),

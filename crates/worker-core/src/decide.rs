@@ -143,12 +143,12 @@ fn fill_lane(core: &mut WorkerCore, head: NodeRef) {
     core.graph.lanes.open(head, behind);
 }
 
-/// Microseconds and bytes that a native task is expected to take. Others wait more than they compute.
+/// Microseconds and bytes that a function is expected to take. Other tasks wait more than they compute.
 fn expected(core: &WorkerCore, at: NodeRef) -> Option<(u64, u64)> {
     let node = core.graph.node(at);
     let (work, job) = (node.work()?, core.graph.jobs.get(node.job)?);
-    let is_native = job.op(work.op)?.kind == OpKind::Native;
-    job.cost(work.op).expected().filter(|_| is_native)
+    let is_function = matches!(job.op(work.op)?.kind, OpKind::Native | OpKind::Python);
+    job.cost(work.op).expected().filter(|_| is_function)
 }
 
 /// Paused with nothing running and nothing to spill: waiting would last for ever, so one task runs.

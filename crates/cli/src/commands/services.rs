@@ -71,6 +71,7 @@ pub(crate) fn worker(args: WorkerArgs, loading: Loading) -> anyhow::Result<()> {
     ])?;
     let service = WorkerService {
         data: settings.data.clone(),
+        python: settings.python.clone(),
         all_files: false,
         secret: secret(&settings),
         bus: bus(&settings)?,

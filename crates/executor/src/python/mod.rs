@@ -25,5 +25,5 @@ mod slot;
 mod sys;
 mod value;
 
-pub use pool::{PythonPool, PythonWork};
+pub use pool::{PythonMemory, PythonPool, PythonWork};
 pub use settings::PythonSettings;

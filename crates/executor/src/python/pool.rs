@@ -58,10 +58,21 @@ struct Queue<W> {
 /// What the slots share.
 pub(super) struct Shared<W> {
     pub(super) settings: PythonSettings,
-    pub(super) shares: Shares,
+    pub(super) shares: Arc<Shares>,
     queue: Mutex<Queue<W>>,
     wakers: Vec<UnixStream>,
     ops: Ops,
+}
+
+/// Memory of the processes of a [`PythonPool`].
+#[derive(Clone)]
+pub struct PythonMemory(Arc<Shares>);
+
+impl PythonMemory {
+    /// Bytes that the processes hold of their own, when last measured; shared values count in the store.
+    pub fn total(&self) -> u64 {
+        self.0.total()
+    }
 }
 
 /// The slots for Python tasks. Dropping the pool kills their processes and forgets what waits.
@@ -84,7 +95,7 @@ impl<W: PythonWork> PythonPool<W> {
             socket.set_nonblocking(true)?;
         }
         let shared = Arc::new(Shared {
-            shares: Shares::new(slots, settings.memory_limit),
+            shares: Arc::new(Shares::new(slots, settings.memory_limit)),
             settings,
             queue: Mutex::new(Queue {
                 waiting: VecDeque::new(),
@@ -146,9 +157,23 @@ impl<W: PythonWork> PythonPool<W> {
         (0..self.shared.wakers.len()).for_each(|slot| self.shared.wake(slot));
     }
 
-    /// Memory that the executors hold of their own, when last measured.
-    pub fn memory(&self) -> u64 {
-        self.shared.shares.total()
+    /// Takes back tasks that wait for a slot.
+    pub fn recall(&self, is_meant: impl Fn(&W) -> bool) -> Vec<W> {
+        let mut recalled = Vec::new();
+        let mut queue = self.shared.lock();
+        for waiting in std::mem::take(&mut queue.waiting) {
+            if is_meant(&waiting.work) {
+                recalled.push(waiting.work);
+            } else {
+                queue.waiting.push_back(waiting);
+            }
+        }
+        recalled
+    }
+
+    /// What the processes hold, to be asked at any time.
+    pub fn memory(&self) -> PythonMemory {
+        PythonMemory(Arc::clone(&self.shared.shares))
     }
 }
 

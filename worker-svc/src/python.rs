@@ -1,0 +1,48 @@
+//! What the worker's settings mean for its Python processes.
+
+use millstream_config::{PythonSettings, WorkerSettings};
+use millstream_types::ByteSize;
+use tracing::debug;
+
+/// The executor's settings for a worker with this memory limit and so many slots.
+pub(crate) fn settings(
+    worker: &WorkerSettings,
+    python: &PythonSettings,
+    limit: ByteSize,
+    slots: usize,
+) -> millstream_executor::PythonSettings {
+    raise_descriptor_limit();
+    let share = ByteSize::new(limit.fraction(0.5).as_u64() / slots.max(1) as u64);
+    millstream_executor::PythonSettings {
+        allowed: python.allow,
+        interpreter: python.interpreter.clone(),
+        inherit_env: python.inherit_env.clone(),
+        dir: worker.scratch_dir.clone(),
+        memory_limit: limit.fraction(worker.terminate.get()).as_u64(),
+        recycle_above: python.recycle_above.unwrap_or(share).as_u64(),
+        log_limit: worker.log_limit.as_u64(),
+        ..millstream_executor::PythonSettings::default()
+    }
+}
+
+/// Each large Python value in memory is a descriptor, and systems allow few of them unless they are asked.
+fn raise_descriptor_limit() {
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    #[expect(
+        unsafe_code,
+        reason = "the standard library cannot change limits of the process"
+    )]
+    // SAFETY: both calls get a pointer to a valid `rlimit` of ours, the first to write and the second to read.
+    let raised = unsafe {
+        libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) == 0 && {
+            limit.rlim_cur = limit.rlim_max;
+            libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) == 0
+        }
+    };
+    if !raised {
+        debug!("the limit of open files stays as it is");
+    }
+}
