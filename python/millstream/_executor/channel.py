@@ -21,7 +21,7 @@ _ANCILLARY = socket.CMSG_SPACE(MAX_FDS * array.array("i").itemsize)
 _READ = 1 << 18
 
 
-class Closed(Exception):
+class Closed(Exception):  # noqa: N818 - the ordinary end
     """The worker is gone or wants this process to end."""
 
 

@@ -23,15 +23,15 @@ _LENGTH = struct.Struct("<I")
 _OWN = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
-class Unpicklable(Exception):
+class UnpicklableError(Exception):
     """A result that cannot leave the process."""
 
 
-def unpicklable(name: str, value: Any, serializer: str, error: Exception) -> Unpicklable:
+def unpicklable(name: str, value: Any, serializer: str, error: Exception) -> UnpicklableError:
     """The error that names what of a result cannot be pickled."""
     path, kind = _serialize.culprit(value, serializer)
     what = f"its part `{path.strip()}` is a `{kind}`" if path else f"it is a `{kind}`"
-    return Unpicklable(
+    return UnpicklableError(
         f"the result of `{name}` cannot be pickled: {what} ({type(error).__name__}: {error}); "
         "return something else, or leave that part out with __getstate__"
     )
@@ -66,7 +66,7 @@ def _pickled(error: BaseException) -> bytes:
 
 
 def _kind(error: BaseException) -> int:
-    if isinstance(error, Unpicklable):
+    if isinstance(error, UnpicklableError):
         return UNPICKLABLE
     if isinstance(error, LoadError):
         return ENVIRONMENT
@@ -86,7 +86,7 @@ def _text(error: BaseException) -> str:
 def describe(error: BaseException, cancelled: bool) -> bytes:
     """Kind, then message, traceback and pickled exception, each with its length before it."""
     kind = CANCELLED if cancelled else _kind(error)
-    message = str(error) if isinstance(error, Unpicklable) else _text(error)
+    message = str(error) if isinstance(error, UnpicklableError) else _text(error)
     shown = error
     if isinstance(error, LoadError):
         message = str(error)
@@ -97,7 +97,7 @@ def describe(error: BaseException, cancelled: bool) -> bytes:
     tb = _users(shown.__traceback__) or shown.__traceback__
     text = "".join(traceback.format_exception(type(shown), shown, tb))
     parts = [bytes([kind])]
-    exception = b"" if cancelled or isinstance(error, Unpicklable) else _pickled(shown)
+    exception = b"" if cancelled or isinstance(error, UnpicklableError) else _pickled(shown)
     for data in (_bounded(message, MESSAGE_LIMIT), _bounded(text, TRACEBACK_LIMIT), exception):
         parts += (_LENGTH.pack(len(data)), data)
     return b"".join(parts)

@@ -16,17 +16,17 @@ RAW, MSGPACK, ARROW, PICKLE = range(4)
 class Input:
     """One input: its bytes, decoded when a task asks for it."""
 
-    def __init__(self, format: int, data: memoryview) -> None:
-        self._format = format
+    def __init__(self, form: int, data: memoryview) -> None:
+        self._form = form
         self._data = data
 
     def value(self) -> Any:
         """The value as a Python object that belongs to the caller."""
-        if self._format == PICKLE:
+        if self._form == PICKLE:
             return _serialize.loads(self._data)
-        if self._format == MSGPACK:
+        if self._form == MSGPACK:
             return msgpack.loads(self._data)
-        if self._format == ARROW:
+        if self._form == ARROW:
             return _table(self._data)
         return bytes(self._data)
 

@@ -95,12 +95,12 @@ class Executor:
             at += params_len
             inputs: list[Input] = []
             for each in range(input_count):
-                format, is_mapped, size = _INPUT.unpack_from(body, heads + each * _INPUT.size)
+                form, is_mapped, size = _INPUT.unpack_from(body, heads + each * _INPUT.size)
                 if is_mapped:
-                    inputs.append(Input(format, mapped(self._channel.fds.popleft(), size)))
+                    inputs.append(Input(form, mapped(self._channel.fds.popleft(), size)))
                 else:
                     # A copy of its own, so that arrays in it can be written to.
-                    inputs.append(Input(format, memoryview(bytearray(view[at : at + size]))))
+                    inputs.append(Input(form, memoryview(bytearray(view[at : at + size]))))
                     at += size
             op = self._ops[number]
             if self._answers and not op.is_short():

@@ -80,7 +80,7 @@ def loads(data: bytes | bytearray | memoryview) -> Any:
 
     Examples
     --------
-    >>> loads(b"\\x82\\xa1a\\x01\\xa1b\\x92\\xc0\\xff")
+    >>> loads(bytes([0x82, 0xA1, 0x61, 0x01, 0xA1, 0x62, 0x92, 0xC0, 0xFF]))
     {'a': 1, 'b': [None, -1]}
     """
     reader = _Reader(data)

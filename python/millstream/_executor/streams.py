@@ -70,8 +70,8 @@ def capture(page: Page) -> None:
 
     def in_child() -> None:
         # The page belongs to one process.
-        sys.stdout = sys.__stdout__ = _plain(1)  # type: ignore[misc,assignment]
-        sys.stderr = sys.__stderr__ = _plain(2)  # type: ignore[misc,assignment]
+        sys.stdout = sys.__stdout__ = _plain(1)  # type: ignore[misc]
+        sys.stderr = sys.__stderr__ = _plain(2)  # type: ignore[misc]
 
     os.register_at_fork(after_in_child=in_child)
     # Not a handler of the root logger, which would make `logging.basicConfig` of users' code do nothing.

@@ -8,7 +8,7 @@
 //!
 //! Responsible for the processes, for what travels to and from them, and for telling which task ended how, whatever its
 //! code did to its process. A slot's thread never runs users' code, so a worker outlives any task. See
-//! `docs/adr/0004-python-runs-in-processes-of-its-own.md` and `docs/reference/executor-protocol.md`.
+//! `docs/adr/0005-python-runs-in-processes-of-its-own.md` and `docs/reference/executor-protocol.md`.
 
 mod failure;
 mod flight;

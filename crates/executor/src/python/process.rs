@@ -122,7 +122,7 @@ impl Process {
         let modules = env
             .modules
             .as_ref()
-            .map(|zip| runtime::install_modules(&settings.dir, zip))
+            .map(|zip| runtime::install_files(&settings.dir, zip))
             .transpose()?;
         let (socket, theirs) = UnixStream::pair()?;
         let (output, printed) = io::pipe()?;

@@ -7,10 +7,20 @@ use std::path::{Path, PathBuf};
 /// Name of the package that the files are written as; not `millstream`, which users may have installed.
 const PACKAGE: &str = "millstream_runtime";
 
-/// What the interpreter is told to run: its arguments are folders or zip files of users' modules, then this package's
-/// folder. `__main__` stays almost empty: users' own is never there.
-pub(super) const START: &str = "import sys; sys.path.append(sys.argv.pop()); sys.path[:0] = sys.argv[1:]; del sys.argv[1:]; \
-     from millstream_runtime._executor.main import main; main()";
+/// What the interpreter is told to run. Its arguments are zip files of the user's files, which become its working folder,
+/// then this package's folder. `__main__` stays almost empty: users' own is never there.
+pub(super) const START: &str = "
+import os, sys
+sys.path.append(sys.argv.pop())
+if sys.argv[1:]:
+    import zipfile
+    for archive in sys.argv[1:]:
+        zipfile.ZipFile(archive).extractall()
+    sys.path.insert(0, os.getcwd())
+    del sys.argv[1:], archive, zipfile
+del os, sys
+from millstream_runtime._executor.main import main
+main()";
 
 const FILES: &[(&str, &str)] = &[
     ("__init__.py", ""),
@@ -88,10 +98,10 @@ pub(super) fn install(dir: &Path) -> io::Result<PathBuf> {
     }
 }
 
-/// Writes a zip file of modules below `dir`, named by its content, and returns its path.
-pub(super) fn install_modules(dir: &Path, zip: &[u8]) -> io::Result<PathBuf> {
+/// Writes a zip file of the user's files below `dir`, named by its content, and returns its path.
+pub(super) fn install_files(dir: &Path, zip: &[u8]) -> io::Result<PathBuf> {
     let hash = blake3::hash(zip).to_hex();
-    let path = dir.join(format!("modules-{}.zip", &hash[..32]));
+    let path = dir.join(format!("files-{}.zip", &hash[..32]));
     if !path.is_file() {
         let temporary = tempfile::NamedTempFile::new_in(dir)?;
         fs::write(temporary.path(), zip)?;

@@ -84,13 +84,13 @@ fn threads_follow_cpu_and_variables_come_from_the_environment() {
 }
 
 #[test]
-fn modules_that_travel_with_the_operation_can_be_imported() {
+fn files_that_travel_with_the_operation_are_its_working_folder() {
     if !has_python() {
         return;
     }
     let zip = python_output(
         "import io, sys, zipfile\nout = io.BytesIO()\n\
-         with zipfile.ZipFile(out, 'w') as z: z.writestr('helpers.py', 'def name(): return \"shipped\"')\n\
+         with zipfile.ZipFile(out, 'w') as z: z.writestr('helpers.py', 'def name(): return open(\"data/name.txt\").read()'); z.writestr('data/name.txt', 'shipped')\n\
          sys.stdout.buffer.write(out.getvalue())",
         b"",
     );
