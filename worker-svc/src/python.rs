@@ -18,6 +18,8 @@ pub(crate) fn settings(
         interpreter: python.interpreter.clone(),
         inherit_env: python.inherit_env.clone(),
         dir: worker.scratch_dir.clone(),
+        env_dir: python.env_dir.clone(),
+        env_quota: python.env_quota.as_u64(),
         memory_limit: limit.fraction(worker.terminate.get()).as_u64(),
         recycle_above: python.recycle_above.unwrap_or(share).as_u64(),
         log_limit: worker.log_limit.as_u64(),

@@ -181,6 +181,10 @@ sections! {
         ]
         .map(str::to_owned)
         .to_vec(),
+        /// Folder in which environments with packages of a job's own are built; shared by the workers of a machine.
+        env_dir: PathBuf = PathBuf::from("/var/tmp/millstream/envs"),
+        /// Most bytes of environments that are kept while no task uses them.
+        env_quota: ByteSize = ByteSize::from_mib(10 << 10),
         /// Memory above which an idle process is replaced; half of the worker's memory, shared by its slots, if not set.
         recycle_above: Option<ByteSize> = None,
     }

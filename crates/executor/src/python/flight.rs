@@ -1,12 +1,14 @@
 //! Tasks on their way through a process: what goes in, what comes out.
 
+use std::collections::HashMap;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use millstream_protocol::{ErrorKind, TaskError};
-use millstream_store::Payload;
+use millstream_store::{Format, Payload};
 
 use super::failure;
 use super::frame::Given;
@@ -22,6 +24,8 @@ pub(super) struct Flight<W> {
     pub(super) seq: u32,
     pub(super) waiting: Waiting<W>,
     pub(super) task: TaskContext,
+    /// Copies into sealed memory, which tasks that are under way together share.
+    pub(super) _inputs: Vec<Given>,
     pub(super) sent: Instant,
 }
 
@@ -53,6 +57,7 @@ impl<W: PythonWork> Flight<W> {
 pub(super) fn ready_to_send<W: PythonWork>(
     waiting: &Waiting<W>,
     process: &Process,
+    copies: &Copies,
     limit: u64,
 ) -> Result<(TaskContext, Vec<Given>), TaskFailure> {
     if waiting.work.cancel().is_cancelled() {
@@ -60,7 +65,7 @@ pub(super) fn ready_to_send<W: PythonWork>(
     }
     failure::check_version(&waiting.needs.op, &process.greeting)?;
     let task = waiting.work.prepare()?;
-    let inputs = task.inputs.iter().map(|input| given(input, limit));
+    let inputs = task.inputs.iter().map(|input| given(input, copies, limit));
     let inputs = inputs.collect::<io::Result<_>>().map_err(|error| {
         TaskFailure::new(
             ErrorKind::BadInput,
@@ -71,7 +76,7 @@ pub(super) fn ready_to_send<W: PythonWork>(
 }
 
 /// An input as it travels: what is in sealed memory already is not copied.
-fn given(input: &Input, limit: u64) -> io::Result<Given> {
+fn given(input: &Input, copies: &Copies, limit: u64) -> io::Result<Given> {
     let format = input.format();
     if let Some((shared, _)) = input.shared()
         && let Ok(value) = shared.as_any().downcast::<SealedValue>()
@@ -82,7 +87,30 @@ fn given(input: &Input, limit: u64) -> io::Result<Given> {
     if bytes.len() as u64 <= limit {
         return Ok(Given::Inband(format, bytes));
     }
-    SealedValue::copied(&bytes, format).map(|value| Given::Sealed(format, Arc::new(value)))
+    copies
+        .of(&bytes, format)
+        .map(|value| Given::Sealed(format, value))
+}
+
+/// Copies of values into sealed memory, by where the values lie, as long as a task that reads one is under way.
+#[derive(Default)]
+pub(super) struct Copies {
+    known: Mutex<HashMap<(usize, usize), Weak<SealedValue>>>,
+}
+
+impl Copies {
+    fn of(&self, bytes: &Bytes, format: Format) -> io::Result<Arc<SealedValue>> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.retain(|_, copy| copy.strong_count() > 0);
+        // While the copy lives, so does the task that holds both it and the value: nothing else lies at this address.
+        let key = (bytes.as_ptr() as usize, bytes.len());
+        if let Some(copy) = known.get(&key).and_then(Weak::upgrade) {
+            return Ok(copy);
+        }
+        let copy = Arc::new(SealedValue::copied(bytes, format)?);
+        known.insert(key, Arc::downgrade(&copy));
+        Ok(copy)
+    }
 }
 
 /// A large value as it arrived: its memory and its size.

@@ -18,6 +18,9 @@ const MAX_BODY: u64 = 1 << 30;
 
 const ANSWER_HEAD: usize = 32;
 
+/// Bytes of tasks after which a batch is sent.
+const MAX_BATCH: usize = 1 << 20;
+
 /// Kinds of frames to a process.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum ToPython {
@@ -168,6 +171,11 @@ impl Batch {
 
     pub(super) const fn is_empty(&self) -> bool {
         self.count == 0
+    }
+
+    /// Whether it is large enough to go: a process holds all of it while it runs any of it.
+    pub(super) const fn is_full(&self) -> bool {
+        self.bytes.len() >= MAX_BATCH
     }
 
     /// Adds a task as number `seq` of the process's life.

@@ -31,8 +31,10 @@ pub(super) struct Env {
     pub(super) vars: BTreeMap<String, String>,
     /// The interpreter, if not the worker's own.
     pub(super) interpreter: Option<PathBuf>,
-    /// A zip file of modules, by content.
-    pub(super) modules: Option<Bytes>,
+    /// Packages that an environment of its own is built with.
+    pub(super) packages: Vec<String>,
+    /// A zip file of the user's files.
+    pub(super) files: Option<Bytes>,
 }
 
 /// One operation, read once.
@@ -59,10 +61,17 @@ struct Params {
 struct EnvSpec {
     env_vars: BTreeMap<String, String>,
     python: Option<PathBuf>,
-    pip: Option<Vec<String>>,
+    pip: Vec<String>,
     requirements: Option<Vec<String>>,
-    conda: Option<String>,
+    conda: Option<PathBuf>,
     secrets: Option<Vec<String>>,
+}
+
+impl EnvSpec {
+    /// The interpreter of a conda prefix on the worker.
+    fn conda_interpreter(&self) -> Option<PathBuf> {
+        Some(self.conda.as_ref()?.join("bin/python"))
+    }
 }
 
 impl PythonOp {
@@ -75,14 +84,12 @@ impl PythonOp {
         })?;
         let env = params.env.unwrap_or_default();
         let unknown = [
-            ("pip", env.pip.is_some()),
             ("requirements", env.requirements.is_some()),
-            ("conda", env.conda.is_some()),
             ("secrets", env.secrets.is_some()),
         ];
         if let Some((key, _)) = unknown.iter().find(|(_, is_set)| *is_set) {
             let message = format!(
-                "`{}` asks for an environment with `{key}`, which this worker cannot make: install what it needs where the worker's python runs, or name an interpreter that has it in env={{'python': ...}}",
+                "`{}` asks for an environment with `{key}`, which this worker cannot make",
                 spec.name
             );
             return Err(TaskError::new(ErrorKind::Environment, message));
@@ -106,8 +113,9 @@ impl PythonOp {
         vars.extend(self.env.env_vars.clone());
         Env {
             vars,
-            interpreter: self.env.python.clone(),
-            modules: self.modules.clone(),
+            interpreter: self.env.python.clone().or_else(|| self.env.conda_interpreter()),
+            packages: self.env.pip.clone(),
+            files: self.modules.clone(),
         }
     }
 }

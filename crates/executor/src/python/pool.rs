@@ -11,6 +11,7 @@ use millstream_protocol::graph::{OpSpec, Rerun, TaskOptions};
 use tokio_util::sync::CancellationToken;
 
 use super::failure;
+use super::flight::Copies;
 use super::memory::Shares;
 use super::op::{Env, Needs, Ops};
 use super::settings::PythonSettings;
@@ -62,6 +63,7 @@ pub(super) struct Shared<W> {
     queue: Mutex<Queue<W>>,
     wakers: Vec<UnixStream>,
     ops: Ops,
+    pub(super) copies: Copies,
 }
 
 /// Memory of the processes of a [`PythonPool`].
@@ -104,6 +106,7 @@ impl<W: PythonWork> PythonPool<W> {
             }),
             wakers,
             ops: Ops::default(),
+            copies: Copies::default(),
         });
         let mut pool = Self {
             shared,

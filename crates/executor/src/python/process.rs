@@ -16,6 +16,7 @@ use tempfile::TempDir;
 use crate::group::Group;
 use crate::log::LogCapture;
 
+use super::environment::Environment;
 use super::frame::{self, FromPython, Greeting, Malformed, Outgoing};
 use super::memory;
 use super::op::{Env, PythonOp};
@@ -52,6 +53,8 @@ pub(super) struct Process {
     unread: Vec<u8>,
     fds: VecDeque<OwnedFd>,
     oom_kills: u64,
+    /// Kept from being removed.
+    _environment: Option<Environment>,
     _folder: TempDir,
 }
 
@@ -69,7 +72,13 @@ impl Process {
         env: &Arc<Env>,
         abandoned: impl Fn() -> bool,
     ) -> Result<Self, TaskError> {
-        let interpreter = env.interpreter.clone().unwrap_or_else(|| settings.interpreter());
+        let base = env.interpreter.clone().unwrap_or_else(|| settings.interpreter());
+        let environment = (!env.packages.is_empty())
+            .then(|| Environment::with(settings, &base, &env.packages))
+            .transpose()?;
+        let interpreter = environment
+            .as_ref()
+            .map_or(base, |built| built.interpreter.clone());
         let shown = interpreter.display().to_string();
         let log = LogCapture::default();
         let failed = |what: String, log: &LogCapture| {
@@ -85,6 +94,7 @@ impl Process {
             ),
             _ => failed(format!("cannot be started: {error}"), &log),
         })?;
+        process._environment = environment;
         let deadline = Instant::now() + settings.start_timeout;
         loop {
             match process.greet(&log) {
@@ -119,8 +129,8 @@ impl Process {
         let folder = tempfile::Builder::new()
             .prefix("executor-")
             .tempdir_in(&settings.dir)?;
-        let modules = env
-            .modules
+        let files = env
+            .files
             .as_ref()
             .map(|zip| runtime::install_files(&settings.dir, zip))
             .transpose()?;
@@ -134,7 +144,7 @@ impl Process {
         let child = Command::new(interpreter)
             // Not the working folder: a file there could hide a module.
             .args(["-P", "-c", runtime::START])
-            .args(modules)
+            .args(files)
             .arg(runtime)
             .env_clear()
             .envs(inherited)
@@ -169,6 +179,7 @@ impl Process {
             unread: Vec::new(),
             fds: VecDeque::new(),
             oom_kills: memory::oom_kills(),
+            _environment: None,
             _folder: folder,
         })
     }

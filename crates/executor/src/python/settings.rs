@@ -19,6 +19,10 @@ pub struct PythonSettings {
     pub env: BTreeMap<String, String>,
     /// The folder in which the runtime and each executor's working folder are made.
     pub dir: PathBuf,
+    /// The folder in which environments with packages are built, shared by the workers of a host.
+    pub env_dir: PathBuf,
+    /// Most bytes of environments that are kept while nobody uses them.
+    pub env_quota: u64,
     /// Memory that all executors together may hold of their own. Beyond it the largest is killed.
     pub memory_limit: u64,
     /// Memory above which an idle executor is replaced.
@@ -43,6 +47,8 @@ impl Default for PythonSettings {
             inherit_env: Self::inherited().map(str::to_owned).to_vec(),
             env: BTreeMap::new(),
             dir: env::temp_dir().join("millstream"),
+            env_dir: env::temp_dir().join("millstream").join("envs"),
+            env_quota: 10 << 30,
             memory_limit: u64::MAX,
             recycle_above: u64::MAX,
             // Long enough for `finally` blocks, short enough for the second within which Ctrl-C ends a job.

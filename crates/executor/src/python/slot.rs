@@ -125,7 +125,7 @@ impl<W: PythonWork> Slot<W> {
             self.moved = Instant::now();
         }
         for waiting in taken {
-            let sent = ready_to_send(&waiting, process, limit);
+            let sent = ready_to_send(&waiting, process, &self.shared.copies, limit);
             let (task, inputs) = match sent {
                 Ok(sent) => sent,
                 Err(failure) => {
@@ -140,15 +140,19 @@ impl<W: PythonWork> Slot<W> {
                 seq,
                 waiting,
                 task,
+                _inputs: inputs,
                 sent: Instant::now(),
             });
+            if batch.is_full() {
+                process.queue(std::mem::replace(&mut batch, Batch::new()).finish());
+            }
         }
         if !batch.is_empty() {
             process.queue(batch.finish());
-            if let Err(error) = process.flush() {
-                // Its end is noticed by the next wait.
-                debug!(%error, "a python process takes no more tasks");
-            }
+        }
+        if let Err(error) = process.flush() {
+            // Its end is noticed by the next wait.
+            debug!(%error, "a python process takes no more tasks");
         }
     }
 

@@ -71,8 +71,12 @@ fn threads_follow_cpu_and_variables_come_from_the_environment() {
     }
     let pool = Pool::new(1);
     let source = "import os\ndef f():\n    return ' '.join(os.environ.get(n, '-') for n in ('OMP_NUM_THREADS', 'MINE', 'CARGO_MANIFEST_DIR'))";
-    let run = |vars: &[_], cpu| {
-        let mut task = call(op_in(source, None, vars, None));
+    let run = |vars: &[(&'static str, &'static str)], cpu| {
+        let env = Env {
+            env_vars: vars.iter().copied().collect(),
+            ..Env::default()
+        };
+        let mut task = call(op_in(source, None, Some(env), None));
         task.options = Arc::new(TaskOptions {
             resources: ResourceSet::new().with("cpu", Amount::whole(cpu)),
             ..TaskOptions::default()
@@ -97,7 +101,7 @@ fn files_that_travel_with_the_operation_are_its_working_folder() {
     let pool = Pool::new(1);
     let source = "def f():\n    import helpers\n    return helpers.name()";
     assert_eq!(
-        text(&pool.run(call(op_in(source, None, &[], Some(zip)))).unwrap()),
+        text(&pool.run(call(op_in(source, None, None, Some(zip)))).unwrap()),
         "shipped"
     );
     // Not seen by tasks that did not bring them, whose process is another.
@@ -183,6 +187,54 @@ fn an_interpreter_that_ends_at_its_start_is_quoted() {
         error.message
     );
     assert_eq!(error.log_tail.as_deref(), Some("no such library\n"));
+}
+
+#[test]
+fn packages_that_a_job_names_are_installed_once_for_it_alone() {
+    if !has_python() {
+        return;
+    }
+    let pool = Pool::new(2);
+    let source = "import os, sys\ndef f():\n    import xxhash\n    return xxhash.VERSION + ' ' + sys.prefix";
+    let pinned = |version| Env {
+        pip: vec![version],
+        ..Env::default()
+    };
+    let run = |version| {
+        text(
+            &pool
+                .run(call(op_in(source, None, Some(pinned(version)), None)))
+                .unwrap(),
+        )
+    };
+    let first = run("xxhash==3.5.0");
+    assert!(first.starts_with("3.5.0 "), "{first}");
+    assert_eq!(run("xxhash==3.5.0"), first);
+    assert_eq!(
+        pool.fail(call(op(source))).message,
+        "ModuleNotFoundError: No module named 'xxhash'"
+    );
+}
+
+#[test]
+fn an_environment_that_cannot_be_built_is_told_with_the_installers_words() {
+    if !has_python() {
+        return;
+    }
+    let pool = Pool::new(1);
+    let env = Env {
+        pip: vec!["xxhash==0.0.0.0.1"],
+        ..Env::default()
+    };
+    let error = pool.fail(call(op_in("f = repr", None, Some(env), None)));
+    assert_eq!(error.kind, ErrorKind::Environment);
+    assert!(
+        error.message.contains("`xxhash==0.0.0.0.1` cannot be built"),
+        "{}",
+        error.message
+    );
+    assert!(error.log_tail.unwrap().contains("xxhash==0.0.0.0.1"));
+    assert_eq!(pool.text_of("def f(): return 'alive'"), "alive");
 }
 
 #[test]

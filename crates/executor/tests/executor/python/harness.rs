@@ -1,5 +1,6 @@
 //! A pool of real interpreters, functions from source, and results as text.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -70,10 +71,15 @@ struct Params {
     r#fn: Bytes,
     ser: &'static str,
     py: Option<String>,
-    env: Option<
-        std::collections::BTreeMap<&'static str, std::collections::BTreeMap<&'static str, &'static str>>,
-    >,
+    env: Option<Env>,
     modules: Option<Bytes>,
+}
+
+/// What a job asks of its environment.
+#[derive(Serialize, Default)]
+pub(super) struct Env {
+    pub(super) env_vars: BTreeMap<&'static str, &'static str>,
+    pub(super) pip: Vec<&'static str>,
 }
 
 /// What Python writes to its standard output.
@@ -96,21 +102,16 @@ const PICKLE: &str = "import sys, cloudpickle; scope = {'__name__': '__main__'};
 
 /// An operation that calls the `f` that the source defines, made by Python `version`.
 pub(super) fn op_of(source: &str, version: Option<&str>) -> OpSpec {
-    op_in(source, version, &[], None)
+    op_in(source, version, None, None)
 }
 
-/// As [`op_of`], with variables and modules.
-pub(super) fn op_in(
-    source: &str,
-    version: Option<&str>,
-    vars: &[(&'static str, &'static str)],
-    modules: Option<Bytes>,
-) -> OpSpec {
+/// As [`op_of`], with an environment and files.
+pub(super) fn op_in(source: &str, version: Option<&str>, env: Option<Env>, modules: Option<Bytes>) -> OpSpec {
     let params = Params {
         r#fn: python_output(PICKLE, source.as_bytes()),
         ser: "cloudpickle",
         py: version.map(str::to_owned),
-        env: (!vars.is_empty()).then(|| [("env_vars", vars.iter().copied().collect())].into()),
+        env,
         modules,
     };
     OpSpec {
@@ -179,6 +180,7 @@ impl Pool {
         let mut settings = PythonSettings {
             interpreter: Some(PYTHON.clone()),
             dir: dir.path().to_owned(),
+            env_dir: dir.path().join("envs"),
             ..PythonSettings::default()
         };
         change(&mut settings);
