@@ -3,7 +3,14 @@
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use super::process::Process;
+
+/// How often a process that has work is measured.
+const MEASURE_EVERY: Duration = Duration::from_millis(100);
 
 /// Bytes of a page as `/proc` counts them.
 const PAGE: u64 = 4096;
@@ -83,6 +90,55 @@ impl Shares {
         let held = |held: &AtomicU64| held.load(Ordering::Relaxed);
         let own = self.held.get(slot).map_or(0, held);
         self.total() > self.limit && self.held.iter().all(|other| held(other) <= own)
+    }
+}
+
+/// What one slot's process holds, measured now and then.
+pub(super) struct Watch {
+    slot: usize,
+    shares: Arc<Shares>,
+    measured: Instant,
+    held: u64,
+}
+
+impl Watch {
+    pub(super) fn new(slot: usize, shares: Arc<Shares>) -> Self {
+        Self {
+            slot,
+            shares,
+            measured: Instant::now(),
+            held: 0,
+        }
+    }
+
+    /// Measures if it is time to; whether it was.
+    pub(super) fn measure(&mut self, now: Instant, process: &Process) -> bool {
+        if now.duration_since(self.measured) < MEASURE_EVERY {
+            return false;
+        }
+        self.measured = now;
+        self.set(process.memory());
+        true
+    }
+
+    /// What the process held when last measured.
+    pub(super) const fn held(&self) -> u64 {
+        self.held
+    }
+
+    /// Whether all processes hold too much, and this one the most of it.
+    pub(super) fn must_go(&self) -> bool {
+        self.shares.must_go(self.slot)
+    }
+
+    /// The process is gone.
+    pub(super) fn forget(&mut self) {
+        self.set(0);
+    }
+
+    fn set(&mut self, bytes: u64) {
+        self.held = bytes;
+        self.shares.set(self.slot, bytes);
     }
 }
 

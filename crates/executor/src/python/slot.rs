@@ -14,6 +14,7 @@ use tracing::{debug, info};
 use super::failure::{self, Killed};
 use super::flight::{Flight, add_log, ready_to_send, received};
 use super::frame::{self, Answer, Batch, FromPython, Outcome};
+use super::memory::Watch;
 use super::op::Env;
 use super::pace::Pace;
 use super::pool::{PythonWork, Shared, Waiting};
@@ -22,8 +23,8 @@ use super::sys::{self, Wait};
 use crate::log::LogCapture;
 use crate::task::TaskOutput;
 
-/// A task that runs longer gives those sent behind it back.
-const LONG: Duration = Duration::from_millis(5);
+/// A task that runs longer gives those sent behind it back. Less would take a busy machine's pauses for long tasks.
+const LONG: Duration = Duration::from_millis(20);
 
 /// How often a long task's process is looked at.
 const TICK: Duration = Duration::from_millis(100);
@@ -46,15 +47,16 @@ pub(super) struct Slot<W: PythonWork> {
     /// The task that was interrupted, and when its process is killed.
     stopping: Option<(u32, Instant)>,
     killed: Option<Killed>,
-    /// The last time that anything came of the tasks under way.
+    /// The last time that anything came of the tasks under way, and the task that ran then.
     moved: Instant,
-    measured: Instant,
-    held: u64,
+    running: u32,
+    memory: Watch,
     idle_deaths: u32,
 }
 
 impl<W: PythonWork> Slot<W> {
     pub(super) fn new(number: usize, shared: Arc<Shared<W>>, waker: UnixStream) -> Self {
+        let memory = Watch::new(number, Arc::clone(&shared.shares));
         Self {
             number,
             shared,
@@ -66,8 +68,8 @@ impl<W: PythonWork> Slot<W> {
             stopping: None,
             killed: None,
             moved: Instant::now(),
-            measured: Instant::now(),
-            held: 0,
+            running: 0,
+            memory,
             idle_deaths: 0,
         }
     }
@@ -87,7 +89,9 @@ impl<W: PythonWork> Slot<W> {
     fn fill(&mut self) -> bool {
         loop {
             let room = self.pace.window().saturating_sub(self.flight.len());
-            if room == 0 || self.stopping.is_some() || self.killed.is_some() {
+            let has_grown = self.memory.held() > self.shared.settings.recycle_above;
+            let ends = self.stopping.is_some() || self.killed.is_some() || has_grown;
+            if room == 0 || (ends && !self.flight.is_empty()) {
                 return !self.shared.is_closed();
             }
             let exclusive = self
@@ -340,65 +344,53 @@ impl<W: PythonWork> Slot<W> {
         let Some(process) = &self.process else { return };
         let now = Instant::now();
         if self.flight.is_empty() {
-            self.recycle(now);
+            self.recycle();
             return;
         }
         if self.stopping.is_some_and(|(_, kill_at)| kill_at <= now) {
             self.kill(Killed::Stopped);
             return;
         }
-        let quiet = now.duration_since(self.moved);
-        if quiet < LONG {
-            return;
+        if self.memory.measure(now, process) && self.memory.must_go() {
+            let (held, limit) = (self.memory.held(), self.shared.settings.memory_limit);
+            self.kill(Killed::Memory { held, limit });
+        } else if now.duration_since(self.moved) >= LONG {
+            self.look_at_long(now);
         }
+    }
+
+    /// Nothing has come for a while: does the process get on, and who waits for it in vain?
+    fn look_at_long(&mut self, now: Instant) {
+        let Some((process, first)) = self.process.as_ref().zip(self.flight.front()) else {
+            return;
+        };
         let progress = process.page.progress();
-        if self
-            .flight
-            .front()
-            .is_some_and(|flight| flight.seq <= progress.finished)
-        {
+        let begun = first.seq <= progress.started;
+        if first.seq <= progress.finished {
             process.ask_answers();
         }
-        if self.flight.len() > 1 {
+        if !begun && now.duration_since(first.sent) >= STUCK {
+            self.kill(Killed::Hung(STUCK));
+        } else if progress.started != self.running {
+            self.running = progress.started;
+            self.moved = now;
+        } else if self.flight.len() > 1 {
             self.pace.is_long();
             self.take_back();
         }
-        let begun =
-            |flight: &Flight<W>| flight.seq <= progress.started || now.duration_since(flight.sent) < STUCK;
-        if !self.flight.front().is_none_or(begun) {
-            self.kill(Killed::Hung(STUCK));
-        } else if now.duration_since(self.measured) >= TICK {
-            self.measure(now);
-            if self.shared.shares.must_go(self.number) {
-                let limit = self.shared.settings.memory_limit;
-                self.kill(Killed::Memory {
-                    held: self.held,
-                    limit,
-                });
-            }
-        }
-    }
-
-    fn measure(&mut self, now: Instant) {
-        self.measured = now;
-        self.held = self.process.as_ref().map_or(0, Process::memory);
-        self.shared.shares.set(self.number, self.held);
     }
 
     /// Replaces an idle process that has grown.
-    fn recycle(&mut self, now: Instant) {
-        if now.duration_since(self.measured) < TICK {
+    fn recycle(&mut self) {
+        if self.memory.held() <= self.shared.settings.recycle_above {
             return;
         }
-        self.measure(now);
-        if self.held <= self.shared.settings.recycle_above {
-            return;
-        }
+        let held = self.memory.held();
         info!(
             slot = self.number,
-            held = self.held,
-            "a python process has grown and is replaced"
+            held, "a python process has grown and is replaced"
         );
+        self.memory.forget();
         if let Some(process) = self.process.take() {
             let env = Arc::clone(&process.env);
             drop(process);
@@ -438,7 +430,7 @@ impl<W: PythonWork> Slot<W> {
             let was_begun = flight.seq <= progress.started;
             if is_blamed || (was_begun && flight.waiting.is_exclusive()) {
                 let name = &flight.waiting.needs.op.spec.name;
-                let error = failure::died(name, status, killed, oom_kill, self.held);
+                let error = failure::died(name, status, killed, oom_kill, self.memory.held());
                 let took = flight.sent.elapsed();
                 flight.finish(Err(error), took);
             } else {
@@ -446,7 +438,7 @@ impl<W: PythonWork> Slot<W> {
             }
         }
         self.shared.push_front(again);
-        self.shared.shares.set(self.number, 0);
+        self.memory.forget();
         self.pace = Pace::unknown();
     }
 }
