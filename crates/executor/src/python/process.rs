@@ -159,8 +159,7 @@ impl Process {
             .spawn()?;
         let handle = sys::process_handle(child.id())?;
         let start = frame::start(settings.inband_limit, settings.log_limit);
-        sys::send(&socket, &start, &[page.as_fd()])?;
-        Ok(Self {
+        let process = Self {
             group: Group::new(child.id()),
             child,
             handle,
@@ -181,7 +180,12 @@ impl Process {
             oom_kills: memory::oom_kills(),
             _environment: None,
             _folder: folder,
-        })
+        };
+        match sys::send(&process.socket, &start, &[process.page.as_fd()]) {
+            // It has ended already, and is asked why when it is waited for.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(process),
+            sent => sent.map(|_| process),
+        }
     }
 
     /// Waits a little for the greeting; whether it came.
