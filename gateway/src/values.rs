@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use millstream_protocol::api::{MSGPACK_CONTENT_TYPE, ResultFormat, SqlRequest};
+use millstream_protocol::api::{MSGPACK_CONTENT_TYPE, PICKLE_CONTENT_TYPE, ResultFormat, SqlRequest};
 use millstream_protocol::codec;
 use millstream_protocol::graph::{Graph, OpKind};
 use millstream_types::TaskIdx;
@@ -15,6 +15,8 @@ pub(crate) enum ValueKind {
     Value,
     /// Whatever a command wrote.
     Raw,
+    /// A pickled Python value.
+    Pickle,
     /// Rows in a format.
     Rows(ResultFormat),
 }
@@ -32,6 +34,7 @@ impl ValueKind {
                 )
             }
             Some(op) if op.kind == OpKind::Command => Self::Raw,
+            Some(op) if op.kind == OpKind::Python => Self::Pickle,
             _ => Self::Value,
         }
     }
@@ -41,6 +44,7 @@ impl ValueKind {
         match self {
             Self::Value => MSGPACK_CONTENT_TYPE,
             Self::Raw => "application/octet-stream",
+            Self::Pickle => PICKLE_CONTENT_TYPE,
             Self::Rows(format) => format.content_type(),
         }
     }
@@ -54,6 +58,8 @@ impl ValueKind {
         match self {
             Self::Value => codec::decode::<Value>(bytes).unwrap_or_else(|_| Value::from(bytes)),
             Self::Raw => text_or_bytes(),
+            // Only Python reads it.
+            Self::Pickle => Value::from(bytes),
             Self::Rows(ResultFormat::Json) => {
                 serde_json::from_slice(bytes).unwrap_or_else(|_| text_or_bytes())
             }

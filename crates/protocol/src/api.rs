@@ -5,6 +5,7 @@
 
 mod answer;
 mod job;
+mod outputs;
 mod problem;
 mod session;
 mod span;
@@ -14,6 +15,7 @@ pub use answer::{
     JobView, JobsPage, Links, LogView, ResultView, StoryLine, TaskView, TasksPage, WorkerView, WorkersPage,
 };
 pub use job::{Arg, EnvRequest, GraphRequest, JobRequest, RequestOptions, TaskRef, TaskRequest};
+pub use outputs::OutputsView;
 pub use problem::Problem;
 pub use session::SessionView;
 pub use span::{Span, SpanError};
@@ -25,11 +27,17 @@ pub const GRAPH_CONTENT_TYPE: &str = "application/vnd.millstream.graph+msgpack";
 /// The content type of MessagePack bodies.
 pub const MSGPACK_CONTENT_TYPE: &str = "application/vnd.msgpack";
 
+/// The content type of a Python value: a pickle stream and its buffers, as the SDK's `_serialize` module lays them out.
+pub const PICKLE_CONTENT_TYPE: &str = "application/vnd.millstream.pickle";
+
 /// The content type of [`Problem`]s.
 pub const PROBLEM_CONTENT_TYPE: &str = "application/problem+json";
 
 /// The header by which a result tells which task's output it is.
 pub const TASK_HEADER: &str = "millstream-task";
+
+/// The header by which an answer tells where its job stands.
+pub const JOB_STATE_HEADER: &str = "millstream-job-state";
 
 /// The header by which an answer names the job that made it.
 pub const JOB_HEADER: &str = "millstream-job";

@@ -16,6 +16,8 @@ pub(super) fn paths(worker: &str) -> Value {
         "/v1/jobs/{job}/events": {"get": events()},
         "/v1/jobs/{job}/tasks": {"get": list_tasks()},
         "/v1/jobs/{job}/tasks/{key}": {"get": show_task()},
+        "/v1/jobs/{job}/states": {"get": states()},
+        "/v1/jobs/{job}/results": {"get": results()},
         "/v1/jobs/{job}/results/{key}": {"get": result()},
         "/v1/sql": {"post": sql()},
         "/v1/sessions/{session}": {"put": renew_session(), "delete": end_session()},
@@ -135,6 +137,25 @@ fn show_task() -> Value {
         "One task: its state and story, its logs, and why it is where it is.",
         json!([job_param(), key_param()]),
         json_answer("200", "The task.", Some("Task")),
+    )
+}
+
+fn states() -> Value {
+    operation(
+        "taskStates",
+        "The journal's state of every task, a byte each: 0 pending, 1 stored, 2 released, 3 failed, 4 cancelled. \
+         The header `millstream-job-state` tells the job's.",
+        json!([job_param()]),
+        json!({"200": {"description": "The bytes.", "content": {"application/octet-stream": {}}}}),
+    )
+}
+
+fn results() -> Value {
+    operation(
+        "listResults",
+        "All wanted results in packed columns, with the values of small ones; for the SDKs.",
+        json!([job_param()]),
+        json!({"200": {"description": "The columns.", "content": {"application/vnd.msgpack": {}}}}),
     )
 }
 

@@ -3,6 +3,7 @@
 pub(crate) mod events;
 pub(crate) mod health;
 pub(crate) mod jobs;
+pub(crate) mod outputs;
 pub(crate) mod params;
 pub(crate) mod results;
 pub(crate) mod sessions;
@@ -35,6 +36,8 @@ pub(crate) fn configure(config: &mut web::ServiceConfig) {
         )
         .service(resource("/v1/jobs/{job}/events").route(web::get().to(events::stream)))
         .service(resource("/v1/jobs/{job}/tasks").route(web::get().to(tasks::list)))
+        .service(resource("/v1/jobs/{job}/states").route(web::get().to(outputs::states)))
+        .service(resource("/v1/jobs/{job}/results").route(web::get().to(outputs::list)))
         // Keys may contain slashes.
         .service(resource("/v1/jobs/{job}/tasks/{key:.+}").route(web::get().to(tasks::show)))
         .service(resource("/v1/jobs/{job}/results/{key:.+}").route(web::get().to(results::fetch)))

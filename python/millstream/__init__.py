@@ -1,0 +1,107 @@
+"""Distributed data work: functions, futures, delayed values and bags on a Millstream cluster.
+
+Everything is imported when it is first used, so that importing the package costs nothing.
+
+Examples
+--------
+>>> import millstream as ms
+>>> client = ms.Client()
+>>> client.submit(sum, [1, 2, 3]).result()
+6
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from millstream import bag as bag
+    from millstream._async_client import AsyncClient as AsyncClient
+    from millstream._attached import AttachedJob as AttachedJob
+    from millstream._client import Client as Client
+    from millstream._client import get_client as get_client
+    from millstream._compute import compute as compute
+    from millstream._compute import optimize as optimize
+    from millstream._compute import persist as persist
+    from millstream._delayed import Delayed as Delayed
+    from millstream._delayed import delayed as delayed
+    from millstream._environment import Environment as Environment
+    from millstream._errors import BinaryNotFoundError as BinaryNotFoundError
+    from millstream._errors import CancelledError as CancelledError
+    from millstream._errors import ConnectionFailedError as ConnectionFailedError
+    from millstream._errors import GatewayError as GatewayError
+    from millstream._errors import MillstreamError as MillstreamError
+    from millstream._errors import RemoteTraceback as RemoteTraceback
+    from millstream._errors import ResultLostError as ResultLostError
+    from millstream._errors import SerializationError as SerializationError
+    from millstream._errors import TaskError as TaskError
+    from millstream._errors import TaskTimeoutError as TaskTimeoutError
+    from millstream._errors import WorkerDiedError as WorkerDiedError
+    from millstream._functions import NativeFunction as NativeFunction
+    from millstream._functions import native as native
+    from millstream._future import Future as Future
+    from millstream._local import LocalCluster as LocalCluster
+    from millstream._options import Backoff as Backoff
+    from millstream._options import TaskOptions as TaskOptions
+    from millstream._options import annotate as annotate
+    from millstream._progress import progress_bar as progress_bar
+    from millstream._visualize import visualize as visualize
+    from millstream._waiting import as_completed as as_completed
+    from millstream._waiting import fire_and_forget as fire_and_forget
+    from millstream._waiting import wait as wait
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "AsyncClient": "_async_client",
+    "AttachedJob": "_attached",
+    "Backoff": "_options",
+    "BinaryNotFoundError": "_errors",
+    "CancelledError": "_errors",
+    "Client": "_client",
+    "ConnectionFailedError": "_errors",
+    "Delayed": "_delayed",
+    "Environment": "_environment",
+    "Future": "_future",
+    "GatewayError": "_errors",
+    "LocalCluster": "_local",
+    "MillstreamError": "_errors",
+    "NativeFunction": "_functions",
+    "RemoteTraceback": "_errors",
+    "ResultLostError": "_errors",
+    "SerializationError": "_errors",
+    "TaskError": "_errors",
+    "TaskOptions": "_options",
+    "TaskTimeoutError": "_errors",
+    "WorkerDiedError": "_errors",
+    "annotate": "_options",
+    "as_completed": "_waiting",
+    "compute": "_compute",
+    "delayed": "_delayed",
+    "fire_and_forget": "_waiting",
+    "get_client": "_client",
+    "native": "_functions",
+    "optimize": "_compute",
+    "persist": "_compute",
+    "progress_bar": "_progress",
+    "visualize": "_visualize",
+    "wait": "_waiting",
+}
+
+__all__ = [*sorted(_HOMES), "bag"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("bag", "dask", "joblib"):
+        return importlib.import_module(f"millstream.{name}")
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'millstream' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"millstream.{home}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -1,0 +1,63 @@
+"""One event loop in a thread of its own, so that synchronous calls also work inside a running loop, as in Jupyter."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import os
+import threading
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+_lock = threading.Lock()
+_loop: asyncio.AbstractEventLoop | None = None
+_owner_pid = 0
+
+
+def loop() -> asyncio.AbstractEventLoop:
+    """Return the background loop of this process, started at first use (and anew after a fork)."""
+    global _loop, _owner_pid
+    with _lock:
+        if _loop is None or _owner_pid != os.getpid():
+            _owner_pid = os.getpid()
+            _loop = asyncio.new_event_loop()
+            threading.Thread(target=_run, args=(_loop,), name="millstream-io", daemon=True).start()
+        return _loop
+
+
+def _run(own: asyncio.AbstractEventLoop) -> None:
+    asyncio.set_event_loop(own)
+    own.run_forever()
+
+
+def spawn(work: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:
+    """Start `work` on the background loop."""
+    return asyncio.run_coroutine_threadsafe(work, loop())
+
+
+def wait(work: Coroutine[Any, Any, T], timeout: float | None = None) -> T:
+    """Run `work` on the background loop and wait for its end; an interrupt or timeout cancels it."""
+    if is_own_thread():
+        work.close()
+        raise RuntimeError("a synchronous call would wait for itself here: use AsyncClient inside callbacks")
+    running = spawn(work)
+    try:
+        return running.result(timeout)
+    except concurrent.futures.TimeoutError:
+        if running.done():
+            raise
+        running.cancel()
+        raise TimeoutError(f"no answer within {timeout} s") from None
+    except BaseException:
+        running.cancel()
+        raise
+
+
+def is_own_thread() -> bool:
+    """Whether the caller runs on the background loop."""
+    try:
+        return asyncio.get_running_loop() is _loop
+    except RuntimeError:
+        return False

@@ -1,0 +1,66 @@
+"""Jobs that another client, or an earlier process, submitted."""
+
+from __future__ import annotations
+
+import weakref
+from typing import TYPE_CHECKING, Any
+
+from millstream import _aio
+from millstream._follow import follow
+from millstream._future import Future
+from millstream._jobs import Job
+
+if TYPE_CHECKING:
+    from millstream._session import Session
+
+
+class AttachedJob:
+    """A job of another client; made by :meth:`Client.attach`.
+
+    Attributes
+    ----------
+    id : str
+        The job's id.
+    futures : dict of str to Future
+        Its wanted results by key.
+    """
+
+    def __init__(self, session: Session, job: Job) -> None:
+        self._session = session
+        self._job = job
+        self.id = job.id
+        self.futures: dict[str, Future[Any]] = {
+            key: Future(session, job, number) for number, key in enumerate(job.keys)
+        }
+
+    @property
+    def status(self) -> str:
+        """The job's state, such as ``"running"`` or ``"succeeded"``."""
+        return self._job.state
+
+    def gather(self, errors: str = "raise") -> list[Any]:
+        """Wait for all results and return them, in the order in which they were submitted."""
+        futures = list(self.futures.values())
+        self._session.wait_for(futures)
+        return self._session.gather(futures, errors)
+
+    def cancel(self) -> None:
+        """Stop the job."""
+        _aio.wait(self._session.cancel_job(self._job))
+
+    def release(self) -> None:
+        """Give the results up: they are let go once no client holds their futures."""
+        self._job.fate.is_kept = False
+
+    def __repr__(self) -> str:
+        return f"<AttachedJob {self.id} {self.status}, {len(self.futures)} results>"
+
+
+def attach(session: Session, job_id: str) -> AttachedJob:
+    """Attach to a job."""
+    job = _aio.wait(session.fetcher.attach(job_id))
+    view = {"state": job.state}
+    job.state = "running"
+    weakref.finalize(job, session._abandoned, job.id, job.fate)
+    _aio.spawn(follow(session.transport, weakref.ref(job), view))
+    return AttachedJob(session, job)

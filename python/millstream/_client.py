@@ -1,0 +1,527 @@
+"""The client: what a script or notebook talks to."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
+
+from millstream import _aio, _remote
+from millstream._access import GATEWAY_VARIABLE, Access, find_access
+from millstream._collections import take_apart
+from millstream._compute import submit_collections
+from millstream._functions import NativeFunction, name_of
+from millstream._future import Future
+from millstream._options import TaskOptions, check_option_names, current_options, split_options
+from millstream._session import Session
+from millstream._task import new_key
+
+if TYPE_CHECKING:
+    from millstream._attached import AttachedJob
+    from millstream._executor_pool import Executor
+    from millstream._local import LocalCluster
+
+T = TypeVar("T")
+
+_current: list[Client] = []
+_current_lock = threading.Lock()
+
+
+class Client:
+    """A connection to a cluster.
+
+    Parameters
+    ----------
+    address : str, LocalCluster or None
+        Address of a gateway, such as ``"http://node7:8787"``, or a cluster of this machine. By default what
+        ``MILLSTREAM_GATEWAY`` names, else this process's own cluster, which is started now and gone at its exit.
+    token : str, optional
+        Token of the gateway; ``MILLSTREAM_TOKEN`` or this user's by default.
+    name : str, optional
+        What this client's jobs are called in lists.
+    serializer : str
+        What pickles functions and arguments: ``"cloudpickle"`` or ``"dill"``.
+    env : mapping or Environment, optional
+        Environment for all tasks; see :class:`~millstream.Environment`.
+    set_as_default : bool
+        Whether ``compute`` and the like use this client while it is open.
+
+    Examples
+    --------
+    >>> import millstream as ms
+    >>> client = ms.Client()
+    >>> client.submit(lambda x: x + 1, 41).result()
+    42
+    >>> client.gather(client.map(abs, [-1, 2]))
+    [1, 2]
+    """
+
+    def __init__(
+        self,
+        address: str | LocalCluster | None = None,
+        *,
+        token: str | None = None,
+        name: str = "",
+        serializer: str = "cloudpickle",
+        env: Mapping[str, Any] | None = None,
+        set_as_default: bool = True,
+    ) -> None:
+        if serializer not in ("cloudpickle", "dill"):
+            raise ValueError(f"serializer is 'cloudpickle' or 'dill', got {serializer!r}")
+        self.cluster, access = _resolve(address, token)
+        self.default_options = TaskOptions(env=env)
+        self.session = Session(access, name=name, serializer=serializer)
+        self._pure: dict[str, Future[Any]] = {}
+        if set_as_default:
+            with _current_lock:
+                _current.append(self)
+
+    # ---- calls
+
+    def submit(
+        self,
+        function: Callable[..., T] | NativeFunction,
+        /,
+        *args: Any,
+        key: str | None = None,
+        pure: bool = False,
+        **kwargs: Any,
+    ) -> Future[T]:
+        """Call a function on the cluster.
+
+        Parameters
+        ----------
+        function : callable
+            What is called.
+        *args
+            Its arguments; futures and delayed values in them, at any depth, are replaced by their values.
+        key : str, optional
+            Name of the task.
+        pure : bool
+            Whether the same arguments always give the same result, which may then be reused.
+        **kwargs
+            Options (`retries`, `backoff`, `timeout`, `priority`, `resources`, `workers`, `rerun`, `env`; see
+            :class:`~millstream.TaskOptions`) and keyword arguments of the function. One that has the name of an option
+            can be given by `functools.partial`.
+
+        Examples
+        --------
+        >>> client.submit(divmod, 7, 2, retries=2).result()
+        (3, 1)
+        """
+        options, kwargs = split_options(kwargs)
+        return self._call(function, [(args, kwargs)], [key or new_key(name_of(function))], options, pure)[0]
+
+    def map(
+        self,
+        function: Callable[..., T] | NativeFunction,
+        /,
+        *iterables: Iterable[Any],
+        key: str | Sequence[str] | None = None,
+        pure: bool = False,
+        **kwargs: Any,
+    ) -> list[Future[T]]:
+        """Call a function for each item, or each group of items, of iterables.
+
+        Parameters
+        ----------
+        function : callable
+            What is called.
+        *iterables
+            Its arguments, item by item; it ends with the shortest.
+        key : str or sequence of str, optional
+            Prefix of the tasks' names, or a name each.
+        pure : bool
+            Whether the same arguments always give the same result.
+        **kwargs
+            Options and keyword arguments, as for :meth:`submit`.
+
+        Examples
+        --------
+        >>> client.gather(client.map(pow, [2, 3], [3, 2]))
+        [8, 9]
+        """
+        options, kwargs = split_options(kwargs)
+        calls = [(args, kwargs) for args in zip(*iterables, strict=False)]
+        if not calls:
+            return []
+        keys = key if isinstance(key, str) else list(key) if key is not None else new_key(name_of(function))
+        if not isinstance(keys, str) and len(keys) != len(calls):
+            raise ValueError(f"{len(keys)} keys for {len(calls)} calls")
+        return self._call(function, calls, keys, options, pure)
+
+    def _call(
+        self,
+        function: Any,
+        calls: Sequence[tuple[tuple[Any, ...], dict[str, Any]]],
+        keys: list[str] | str,
+        options: dict[str, Any],
+        pure: bool,
+    ) -> list[Future[Any]]:
+        if not callable(function):
+            raise TypeError(f"the first argument is a function, got {type(function).__name__}")
+        merged = self.default_options.under(current_options()).merged(options)
+        return self.session.call(function, calls, keys, options=merged, pure=pure)
+
+    def map_stream(
+        self,
+        function: Callable[..., T],
+        /,
+        *iterables: Iterable[Any],
+        window: int = 1000,
+        ordered: bool = True,
+        **kwargs: Any,
+    ) -> Iterator[T]:
+        """Call a function for each item of iterables that may be endless, and yield the results.
+
+        Items are taken only as results are read: at most `window` calls are under way. Results are let go as they are
+        read.
+
+        Parameters
+        ----------
+        function : callable
+            What is called.
+        *iterables
+            Its arguments, item by item.
+        window : int
+            Most calls under way.
+        ordered : bool
+            Whether results come in the order of the items, or as they are done.
+        **kwargs
+            Options and keyword arguments, as for :meth:`submit`.
+
+        Examples
+        --------
+        >>> import itertools
+        >>> squares = client.map_stream(lambda x: x * x, itertools.count(), window=8)
+        >>> [next(squares) for _ in range(3)]
+        [0, 1, 4]
+        """
+        from millstream._stream import map_stream
+
+        return map_stream(self, function, zip(*iterables, strict=False), window, ordered=ordered, kwargs=kwargs)
+
+    def gather(self, futures: Any, errors: str = "raise", *, direct: bool | None = None) -> Any:  # noqa: ARG002 - Dask's name
+        """Wait for futures and return their values.
+
+        Parameters
+        ----------
+        futures : Future, or nested lists, tuples, sets and dicts of them
+            What to wait for.
+        errors : str
+            ``"raise"`` the first failure, or ``"skip"`` what failed (in a flat list only).
+
+        Examples
+        --------
+        >>> client.gather({"a": client.submit(int, "7")})
+        {'a': 7}
+        """
+        if errors not in ("raise", "skip"):
+            raise ValueError(f"errors is 'raise' or 'skip', got {errors!r}")
+        if isinstance(futures, Iterator):
+            futures = list(futures)
+        if isinstance(futures, list) and all(isinstance(future, Future) for future in futures):
+            return self._collect(futures, errors=errors)
+        found, put_back = take_apart(futures)
+        return put_back(self._collect(found))
+
+    def _collect(
+        self, futures: Sequence[Future[Any]], *, errors: str = "raise", progress: bool | None = None
+    ) -> list[Any]:
+        from millstream._progress import shown
+
+        try:
+            with shown(futures, progress):
+                self.session.wait_for(futures)
+        except KeyboardInterrupt:
+            self.session.cancel(futures)
+            raise
+        return self.session.gather(futures, errors)
+
+    def scatter(self, data: Any, *, broadcast: bool = False, hash: bool = True) -> Any:  # noqa: A002, ARG002 - Dask's names
+        """Send values to the cluster once, to be used by many tasks.
+
+        Parameters
+        ----------
+        data : object
+            A list, tuple, set or dict of values gives the like of futures; any other value gives one.
+        broadcast, hash : bool
+            Accepted for Dask's sake: values go where tasks need them.
+
+        Examples
+        --------
+        >>> table = client.scatter({"x": list(range(3))})["x"]
+        >>> client.submit(sum, table).result()
+        3
+        """
+        if isinstance(data, dict):
+            futures = self._scatter(list(data.values()))
+            return dict(zip(data, futures, strict=True))
+        if isinstance(data, list | tuple | set | frozenset):
+            return type(data)(self._scatter(list(data)))
+        return self._scatter([data])[0]
+
+    def _scatter(self, values: list[Any]) -> list[Future[Any]]:
+        keys = [new_key(type(value).__name__) for value in values]
+        futures = self._call(_remote.identity, [((value,), {}) for value in values], keys, {}, True)
+        self.session.flush()
+        return futures
+
+    # ---- collections
+
+    @overload
+    def compute(self, collections: Sequence[Any], *, sync: bool = False, **options: Any) -> list[Any]: ...
+    @overload
+    def compute(self, collections: Any, *, sync: bool = False, **options: Any) -> Any: ...
+    def compute(self, collections: Any, *, sync: bool = False, **options: Any) -> Any:
+        """Start computing lazy collections; return a future for each, or their values if `sync`.
+
+        Examples
+        --------
+        >>> import millstream as ms
+        >>> client.compute(ms.delayed(sum)([1, 2])).result()
+        3
+        """
+        check_option_names(options)
+        many = isinstance(collections, list | tuple | set | frozenset)
+        listed = list(collections) if many else [collections]
+        if sync:
+            from millstream._compute import compute
+
+            values = compute(*listed, client=self, **options)
+            return list(values) if many else values[0]
+        futures = self._final_futures(listed, options)
+        return futures if many else futures[0]
+
+    def _final_futures(self, collections: list[Any], options: dict[str, Any]) -> list[Any]:
+        from millstream._finalize import final_task
+
+        finals = [final_task(collection) for collection in collections]
+        lazy = [final for final in finals if final is not None]
+        futures = iter(submit_collections(self, lazy, options)) if lazy else iter(())
+        return [
+            collection if final is None else next(futures)[0]
+            for collection, final in zip(collections, finals, strict=True)
+        ]
+
+    def persist(self, collections: Any, **options: Any) -> Any:
+        """Start computing lazy collections; return them over results that stay on the cluster."""
+        from millstream._compute import persist
+
+        many = isinstance(collections, list | tuple | set | frozenset)
+        persisted = persist(*(collections if many else [collections]), client=self, **options)
+        return list(persisted) if many else persisted[0]
+
+    # ---- what becomes of futures
+
+    def cancel(self, futures: Any, *, force: bool = False) -> None:  # noqa: ARG002 - Dask's name
+        """Cancel tasks; those of a job whose wanted tasks are all cancelled are stopped on the workers."""
+        self.session.cancel(_futures_in(futures))
+
+    def retry(self, futures: Any) -> None:
+        """Run tasks that failed again; their futures then stand for the new runs."""
+        self.session.retry(_futures_in(futures))
+
+    def detach(self, futures: Any) -> str:
+        """Let a job outlive this client; return its id, for :meth:`attach`.
+
+        Examples
+        --------
+        >>> job_id = client.detach(client.map(abs, [-1, -2]))
+        >>> client.attach(job_id).gather()
+        [1, 2]
+        """
+        found = _futures_in(futures)
+        if not found:
+            raise ValueError("there is no future to detach")
+        ids = self.session.keep(found)
+        if len(ids) > 1:
+            raise ValueError(
+                f"the futures belong to {len(ids)} jobs, which were all detached: {', '.join(ids)}; attach to each"
+            )
+        _aio.wait(self._is_accepted(found))
+        return ids[0]
+
+    async def _is_accepted(self, futures: Sequence[Future[Any]]) -> None:
+        import asyncio
+
+        for future in futures[:1]:
+            # Not to be lost with this process: it must have reached the cluster.
+            while future._job.state in ("draft", "sealed"):
+                await asyncio.sleep(0.005)
+            if future._job.error is not None:
+                raise future._job.error
+
+    def attach(self, job_id: str) -> AttachedJob:
+        """Return a job that another client, or an earlier process, submitted."""
+        from millstream._attached import attach
+
+        return attach(self.session, job_id)
+
+    def get_executor(self, **options: Any) -> Executor:
+        """Return an executor as of `concurrent.futures` whose tasks run on the cluster.
+
+        Examples
+        --------
+        >>> with client.get_executor(retries=1) as executor:
+        ...     list(executor.map(abs, [-1, -2]))
+        [1, 2]
+        """
+        from millstream._executor_pool import Executor
+
+        return Executor(self, options)
+
+    # ---- the cluster
+
+    @property
+    def url(self) -> str:
+        """The address of the gateway."""
+        return self.session.access.url
+
+    @property
+    def dashboard_link(self) -> str:
+        """Where to watch the cluster."""
+        return self.url
+
+    def workers(self) -> list[dict[str, Any]]:
+        """Return all workers: name, host, slots, memory, load."""
+        page = _aio.wait(self.session.transport.call("GET", "/v1/workers"))
+        workers: list[dict[str, Any]] = page["workers"]
+        return workers
+
+    def scheduler_info(self) -> dict[str, Any]:
+        """Return the cluster's address and its workers by name."""
+        return {"address": self.url, "workers": {worker["name"]: worker for worker in self.workers()}}
+
+    def ncores(self) -> dict[str, int]:
+        """Return how many tasks each worker runs at once."""
+        return {worker["name"]: worker["slots"] for worker in self.workers()}
+
+    nthreads = ncores
+
+    def wait_for_workers(self, n_workers: int = 1, timeout: float | None = None) -> None:
+        """Wait until the cluster has this many workers."""
+        import time
+
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while len(self.workers()) < n_workers:
+            if deadline is not None and time.monotonic() > deadline:
+                raise TimeoutError(f"fewer than {n_workers} workers after {timeout} s")
+            time.sleep(0.1)
+
+    def retire_workers(self, workers: Iterable[str]) -> None:
+        """Let workers finish what they run, hand over their results and leave."""
+        for worker in workers:
+            _aio.wait(self.session.transport.call("POST", f"/v1/workers/{worker}/drain"))
+
+    def who_has(self, futures: Any) -> dict[str, list[str]]:
+        """Return which workers hold each future's result."""
+        return {future.key: self._task(future).get("workers", []) for future in _futures_in(futures)}
+
+    def has_what(self) -> dict[str, int]:
+        """Return how many results each worker holds."""
+        return {worker["name"]: worker["objects"] for worker in self.workers()}
+
+    def story(self, future: Future[Any]) -> list[dict[str, Any]]:
+        """Return what happened to a task, oldest first."""
+        story: list[dict[str, Any]] = self._task(future).get("story", [])
+        return story
+
+    def logs(self, future: Future[Any]) -> str:
+        """Return what a task printed, newest attempt last."""
+        logs = self._task(future).get("logs", [])
+        return "".join(log["head"] + log["tail"] for log in logs)
+
+    def explain(self, future: Future[Any]) -> list[str]:
+        """Return why a task is where it is."""
+        explain: list[str] = self._task(future).get("explain", [])
+        return explain
+
+    def _task(self, future: Future[Any]) -> dict[str, Any]:
+        from urllib.parse import quote
+
+        self.session.flush()
+        path = f"/v1/jobs/{future.job_id}/tasks/{quote(future.key, safe='')}"
+        task: dict[str, Any] = _aio.wait(self.session.transport.call("GET", path))
+        return task
+
+    def get_versions(self) -> dict[str, Any]:
+        """Return the versions of this side and of the workers."""
+        import platform
+        from importlib.metadata import PackageNotFoundError, version
+
+        packages = {}
+        for package in ("millstream", "cloudpickle", "msgpack", "numpy", "pandas", "pyarrow"):
+            try:
+                packages[package] = version(package)
+            except PackageNotFoundError:
+                continue
+        client = {"python": platform.python_version(), "packages": packages}
+        return {"client": client, "workers": {worker["name"]: worker["version"] for worker in self.workers()}}
+
+    def close(self) -> None:
+        """Cancel what goes on and was not detached, and close the connection."""
+        with _current_lock:
+            if self in _current:
+                _current.remove(self)
+        self.session.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<Client {self.url}{' (closed)' if self.session.is_closed else ''}>"
+
+    def _repr_html_(self) -> str:
+        from millstream._repr import client_html
+
+        return client_html(self)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        raise TypeError("a client cannot be sent to a task: inside one, use millstream.get_client()")
+
+
+def get_client() -> Client:
+    """Return the client that was opened last and is still open, or one of this process's own cluster.
+
+    Examples
+    --------
+    >>> ms.get_client() is client
+    True
+    """
+    with _current_lock:
+        if _current:
+            return _current[-1]
+    return Client()
+
+
+def _resolve(
+    address: str | LocalCluster | None, token: str | None
+) -> tuple[LocalCluster | None, Access]:
+    from millstream._local import LocalCluster, shared_cluster
+
+    if isinstance(address, LocalCluster):
+        return address, address.access
+    address = address or os.environ.get(GATEWAY_VARIABLE)
+    if address is not None:
+        return None, find_access(address, token)
+    cluster = shared_cluster()
+    return cluster, cluster.access
+
+
+def _futures_in(value: Any) -> list[Future[Any]]:
+    found, _ = take_apart(value)
+    futures: list[Future[Any]] = []
+    for each in found:
+        if isinstance(each, Future):
+            futures.append(each)
+        elif hasattr(each, "__millstream_outputs__"):
+            futures += [output for output in each.__millstream_outputs__() if isinstance(output, Future)]
+    return futures

@@ -1,0 +1,257 @@
+"""Turns tasks into the graph of a job: operations, helper tasks for what is large, numbers for references."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import cloudpickle
+
+from millstream import _remote
+from millstream._environment import Environment
+from millstream._functions import (
+    MAX_FUNCTION_BYTES,
+    NativeFunction,
+    full_name_of,
+    pickle_function,
+    python_op,
+)
+from millstream._options import PLAIN, TaskOptions
+from millstream._task import Literal, Literals, Packed, pack
+from millstream._wire import Dep, GraphEncoder, OpSpec, TaskRange
+
+if TYPE_CHECKING:
+    from millstream._future import Future
+
+# Parameters of a task are one message of at most 900 KiB, beside everything else in it.
+MAX_PARAMS = 700 << 10
+CHUNK = 640 << 10
+
+
+@dataclass
+class Group:
+    """Calls of one function that were submitted together; their numbers within a job are consecutive."""
+
+    op: OpSpec
+    options: TaskOptions
+    packed: list[Packed]
+    keys: list[str] | str
+    wanted: bool = True
+    count: int = 0
+
+    def __post_init__(self) -> None:
+        self.count = len(self.packed)
+
+    def __len__(self) -> int:
+        return self.count
+
+    def forget(self) -> None:
+        """Let the arguments go: the calls will not be made again."""
+        self.packed = []
+
+    def key_of(self, number: int) -> str:
+        """The key of the group's call `number`."""
+        return f"{self.keys}-{number}" if isinstance(self.keys, str) else self.keys[number]
+
+
+@dataclass
+class Carried:
+    """The end of a task of another job, to be put into this one: its result, or what it raised."""
+
+    kind: str
+    raw: bytes
+    error: BaseException | None = None
+
+
+@dataclass
+class Functions:
+    """Makes operations; each function is pickled once per submission."""
+
+    serializer: str = "cloudpickle"
+    _known: dict[tuple[Any, ...], OpSpec] = field(default_factory=dict)
+
+    def op(self, function: Callable[..., Any] | NativeFunction, *, pure: bool, env: Any = None) -> OpSpec:
+        """Return the operation that calls `function`."""
+        identity = (id(function), pure, id(env))
+        known = self._known.get(identity)
+        if known is None:
+            known = self._known[identity] = self._make(function, pure, Environment.of(env))
+        return known
+
+    def _make(
+        self, function: Callable[..., Any] | NativeFunction, pure: bool, env: Environment | None
+    ) -> OpSpec:
+        if isinstance(function, NativeFunction):
+            return OpSpec("native", function.name, determinate=True)
+        if not callable(function):
+            raise TypeError(f"a function is expected, got {type(function).__name__}: {function!r:.100}")
+        pickled = pickle_function(function, self.serializer)
+        return python_op(pickled, full_name_of(function), pure=pure, serializer=self.serializer, env=env)
+
+
+def make_group(
+    function: Callable[..., Any] | NativeFunction,
+    calls: Sequence[tuple[tuple[Any, ...], dict[str, Any]]],
+    keys: list[str] | str,
+    *,
+    functions: Functions,
+    literals: Literals,
+    options: TaskOptions = PLAIN,
+    pure: bool = False,
+) -> Group:
+    """Pack calls of one function."""
+    op = functions.op(function, pure=pure, env=options.env)
+    if len(op.params) > MAX_FUNCTION_BYTES and op.kind == "python":
+        # Shipped as a value: the function is the same large object in all calls, and travels once.
+        shipped = literals.of(function)
+        calls = [((shipped, *args), kwargs) for args, kwargs in calls]
+        function = _remote.call_shipped
+        op = functions.op(function, pure=pure, env=options.env)
+    packed = [pack(function, args, kwargs, literals) for args, kwargs in calls]
+    return Group(op, options, packed, keys)
+
+
+class JobBuilder:
+    """Encodes groups as one job.
+
+    Parameters
+    ----------
+    groups : sequence of Group
+        The calls, in an order in which what is referred to comes first; references to calls of this job are their
+        numbers. The calls' tasks are numbered on from `offset`; helper tasks come before.
+    carried : mapping
+        The ends of the futures of other jobs that are referred to.
+    """
+
+    def __init__(self, groups: Sequence[Group], carried: Mapping[Future[Any], Carried]) -> None:
+        self._groups = groups
+        self._carried = carried
+        self._functions = Functions()
+        self._helpers: dict[int, int] = {}
+        self._graph = GraphEncoder()
+        self._plain = self._graph.options(PLAIN)
+        self._split: dict[int, list[int]] = {}
+        self.offset = 0
+
+    def encode(self) -> bytes:
+        """Return the graph; :attr:`offset` is then the number of the first call's task."""
+        for group in self._groups:
+            for packed in group.packed:
+                self._help(packed)
+        self.offset = self._graph.task_count
+        for group in self._groups:
+            self._add(group)
+        return self._graph.encode()
+
+    def _help(self, packed: Packed) -> None:
+        """Make the helper tasks that a call needs: literals, results of other jobs, its own large parameters."""
+        for target in packed.references:
+            if isinstance(target, int) or id(target) in self._helpers:
+                continue
+            self._helpers[id(target)] = self._help_with(target)
+        if len(packed.params) > MAX_PARAMS:
+            self._split[id(packed)] = self._chunks(packed.params)
+
+    def _help_with(self, target: Literal | Future[Any]) -> int:
+        if isinstance(target, Literal):
+            return self._helper(_remote.load_joined, cloudpickle.dumps(target.value, 5))
+        carried = self._carried[target]
+        if carried.error is not None:
+            return self._helper(_remote.raise_again, cloudpickle.dumps(carried.error, 5))
+        return self._helper(_remote.load_result, carried.raw, carried.kind)
+
+    def _helper(self, function: Callable[..., Any], content: bytes, *args: Any) -> int:
+        if len(content) <= CHUNK:
+            params = pickle.dumps(((*args, content), {}), 5)
+            return self._task(function, params, [])
+        chunks = self._chunks(content)
+        if not args:
+            return self._task(function, b"", chunks)
+        names = [self._task(_remote.identity, pickle.dumps(((value,), {}), 5), []) for value in args]
+        return self._task(function, b"", [*names, *chunks])
+
+    def _chunks(self, content: bytes) -> list[int]:
+        view = memoryview(content)
+        return [
+            self._task(_remote.identity, pickle.dumps(((bytes(view[at : at + CHUNK]),), {}), 5), [])
+            for at in range(0, len(content), CHUNK)
+        ]
+
+    def _task(self, function: Callable[..., Any], params: bytes, deps: Sequence[int]) -> int:
+        op = self._graph.op(self._functions.op(function, pure=True))
+        return self._graph.task(op, self._plain, params, map(Dep, deps))
+
+    def _add(self, group: Group) -> None:
+        graph = self._graph
+        op, options = graph.op(group.op), graph.options(group.options)
+        first = graph.task_count
+        is_plain_map = isinstance(group.keys, str) and not any(
+            packed.references or id(packed) in self._split for packed in group.packed
+        )
+        if is_plain_map:
+            tasks = graph.map(op, options, [packed.params for packed in group.packed])
+            first = tasks.first
+        else:
+            named = group.keys if isinstance(group.keys, list) else None
+            for number, packed in enumerate(group.packed):
+                key = named[number] if named is not None else None
+                self._add_call(group, packed, op, options, key)
+        count = len(group.packed)
+        if isinstance(group.keys, str):
+            graph.number_keys(TaskRange(first, count), group.keys)
+        if group.wanted:
+            for task in range(first, first + count):
+                graph.want(task)
+
+    def _add_call(self, group: Group, packed: Packed, op: int, options: int, key: str | None) -> None:
+        deps = [self._number(target) for target in packed.references]
+        chunks = self._split.get(id(packed))
+        if chunks is None:
+            self._graph.task(op, options, packed.params, map(Dep, deps), key)
+            return
+        chain = chain_op([group.op])
+        inputs, pieces = range(len(deps)), range(len(deps), len(deps) + len(chunks))
+        params = chain_params(inputs, [pieces])
+        self._graph.task(self._graph.op(chain), options, params, map(Dep, [*deps, *chunks]), key)
+
+    def _number(self, target: Any) -> int:
+        return self.offset + target if isinstance(target, int) else self._helpers[id(target)]
+
+
+def chain_op(ops: Sequence[OpSpec]) -> OpSpec:
+    """Return the operation that calls the functions of several python operations one after the other."""
+    import msgpack
+
+    params = [msgpack.unpackb(op.params) for op in ops]
+    chain = _remote.Chain([each["fn"] for each in params], [op.name for op in ops])
+    pickled = pickle.dumps(chain, 5)
+    spec = python_op(
+        pickled,
+        " | ".join(op.name.rpartition(":")[2] for op in ops),
+        pure=all(op.determinate for op in ops),
+    )
+    merged = msgpack.unpackb(spec.params) | {"env": params[0]["env"], "modules": params[0]["modules"]}
+    return OpSpec(spec.kind, spec.name, msgpack.packb(merged), spec.code, spec.determinate)
+
+
+def chain_params(inputs: Sequence[int], steps: Sequence[bytes | Sequence[int]]) -> bytes:
+    """Return the parameters of a chain: its inputs, and each step's arguments or the inputs that hold them."""
+    import io
+
+    content = io.BytesIO()
+    listed = [[_Input(n) for n in step] if not isinstance(step, bytes) else step for step in steps]
+    pickler = _InputPickler(content, 5)
+    pickler.dump((([_Input(n) for n in inputs], *listed), {}))
+    return content.getvalue()
+
+
+@dataclass
+class _Input:
+    number: int
+
+
+class _InputPickler(pickle.Pickler):
+    def persistent_id(self, value: Any) -> tuple[str, int] | None:
+        return ("input", value.number) if isinstance(value, _Input) else None

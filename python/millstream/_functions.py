@@ -1,0 +1,155 @@
+"""Turns callables into operations of the graph."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import sys
+import types
+from collections.abc import Callable
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from millstream._environment import Environment, modules_for
+from millstream._errors import SerializationError
+from millstream._serialize import culprit
+from millstream._wire import OpSpec
+
+# An operation is one message of at most 900 KiB, beside everything else in it.
+MAX_FUNCTION_BYTES = 256 << 10
+
+_PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
+_ATOMS = (int, float, complex, str, bytes, bool, type(None), types.ModuleType, types.BuiltinFunctionType)
+
+# Pickles of functions whose globals cannot change unnoticed, with what those globals were.
+_pickles: WeakKeyDictionary[Callable[..., Any], tuple[tuple[Any, ...], bytes]] = WeakKeyDictionary()
+
+
+class NativeFunction:
+    """A function compiled into the workers, by name.
+
+    Examples
+    --------
+    >>> import millstream as ms
+    >>> ms.native("bench:inc")
+    native('bench:inc')
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __repr__(self) -> str:
+        return f"native({self.name!r})"
+
+    def __call__(self, *args: Any) -> Any:
+        """Refuse: the function exists on the workers only."""
+        raise TypeError(f"{self.name!r} exists on the workers only: submit it, or make it delayed")
+
+
+def native(name: str) -> NativeFunction:
+    """Name a function that is compiled into the workers, to use it like a Python function.
+
+    Parameters
+    ----------
+    name : str
+        Its name, such as ``"bench:inc"``.
+    """
+    return NativeFunction(name)
+
+
+def name_of(function: Callable[..., Any]) -> str:
+    """Return the name of a function for people: in keys, lists and pictures.
+
+    Examples
+    --------
+    >>> import functools, operator
+    >>> name_of(operator.add), name_of(functools.partial(max, 1)), name_of(lambda: 0)
+    ('add', 'max', 'lambda')
+    """
+    if isinstance(function, functools.partial):
+        return name_of(function.func)
+    if isinstance(function, NativeFunction):
+        return function.name.rpartition(":")[2]
+    name = getattr(function, "__name__", None) or type(function).__name__
+    return str(name).strip("<>")
+
+
+def full_name_of(function: Callable[..., Any]) -> str:
+    """Return a function's name with its module, as ``pkg.mod:qualname``."""
+    if isinstance(function, functools.partial):
+        return full_name_of(function.func)
+    module = getattr(function, "__module__", None) or type(function).__module__
+    name = getattr(function, "__qualname__", None) or type(function).__qualname__
+    return f"{module}:{name}"
+
+
+def python_op(
+    pickled: bytes, name: str, *, pure: bool, serializer: str = "cloudpickle", env: Environment | None = None
+) -> OpSpec:
+    """Return the operation that calls a pickled function."""
+    import msgpack
+
+    files = env.files() if env else None
+    params = {
+        "fn": pickled,
+        "ser": serializer,
+        "py": _PYTHON,
+        "env": (env.resolved() or None) if env else None,
+        "modules": files or modules_for(pickled),
+    }
+    code = hashlib.sha256(pickled).digest()
+    return OpSpec("python", name, msgpack.packb(params), code, determinate=pure)
+
+
+def pickle_function(function: Callable[..., Any], serializer: str = "cloudpickle") -> bytes:
+    """Pickle a function; one whose globals are constants only once.
+
+    Raises
+    ------
+    SerializationError
+        If it cannot be pickled; names what cannot.
+    """
+    surroundings = _surroundings(function)
+    known = _pickles.get(function) if surroundings is not None else None
+    if known is not None and known[0] == surroundings and serializer == "cloudpickle":
+        return known[1]
+    pickled = _dump(function, serializer)
+    if surroundings is not None and serializer == "cloudpickle":
+        _pickles[function] = surroundings, pickled
+    return pickled
+
+
+def _dump(function: Callable[..., Any], serializer: str) -> bytes:
+    try:
+        if serializer == "dill":
+            import dill
+
+            return bytes(dill.dumps(function, protocol=5, recurse=True))
+        import cloudpickle
+
+        return bytes(cloudpickle.dumps(function, protocol=5))
+    except Exception as error:
+        path, kind = culprit(function, serializer)
+        raise SerializationError(
+            f"function {full_name_of(function)} cannot be sent to the cluster: its{path or ' own'} "
+            f"({kind}) cannot be pickled: {error}"
+        ) from error
+
+
+def _surroundings(function: Callable[..., Any]) -> tuple[Any, ...] | None:
+    """What a plain function refers to, if all of it is constant; ``None`` if the function is not that simple."""
+    if type(function) is not types.FunctionType or function.__dict__:
+        return None
+    code, namespace = function.__code__, function.__globals__
+    if any(isinstance(constant, types.CodeType) for constant in code.co_consts):
+        return None
+    values: list[Any] = [code, function.__defaults__, *(function.__kwdefaults__ or {}).items()]
+    for cell in function.__closure__ or ():
+        try:
+            values.append(cell.cell_contents)
+        except ValueError:
+            return None
+    values += [namespace[name] for name in code.co_names if name in namespace]
+    is_constant = all(isinstance(value, _ATOMS) or value is code for value in values[2:])
+    defaults = function.__defaults__ or ()
+    return tuple(values) if is_constant and all(isinstance(value, _ATOMS) for value in defaults) else None

@@ -1,0 +1,153 @@
+"""Futures: results that are being made on the cluster."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Generator
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from millstream._jobs import PENDING, STATUS_NAMES, Job, released_job
+from millstream._task import Reference
+
+if TYPE_CHECKING:
+    from millstream._session import Session
+
+T = TypeVar("T")
+
+
+class Future(Reference, Generic[T]):
+    """A result that is being made on the cluster.
+
+    Comes from :meth:`Client.submit` and its like. Wait for it with :meth:`result`, with ``await``, or together with
+    others by :func:`~millstream.wait` and :func:`~millstream.as_completed`; pass it to other tasks in place of its
+    value. When no future of a job is left, the job is cancelled and its results are let go.
+
+    Examples
+    --------
+    >>> future = client.submit(pow, 2, 10)
+    >>> future.result()
+    1024
+    >>> client.submit(pow, future, 2).result()
+    1048576
+    """
+
+    __slots__ = ("__weakref__", "_job", "_number", "_session")
+
+    def __init__(self, session: Session, job: Job, number: int) -> None:
+        self._session = session
+        self._job = job
+        self._number = number
+
+    @property
+    def key(self) -> str:
+        """The task's key."""
+        return self._job.key_of(self._number)
+
+    @property
+    def job_id(self) -> str:
+        """The id of the task's job, which another client can attach to."""
+        return self._job.id
+
+    @property
+    def status(self) -> str:
+        """One of ``"pending"``, ``"finished"``, ``"error"`` and ``"cancelled"``."""
+        return STATUS_NAMES[self._job.states[self._number]]
+
+    def done(self) -> bool:
+        """Whether the task is over, however it ended."""
+        return self._job.states[self._number] != PENDING
+
+    def cancelled(self) -> bool:
+        """Whether the task was cancelled."""
+        return self.status == "cancelled"
+
+    def running(self) -> bool:
+        """Whether the task is not over."""
+        return not self.done()
+
+    def result(self, timeout: float | None = None) -> T:
+        """Wait for the value and return it.
+
+        Parameters
+        ----------
+        timeout : float, optional
+            Seconds to wait at most; then `TimeoutError` is raised and the task goes on.
+
+        Raises
+        ------
+        Exception
+            What the task raised, with its own type; the traceback of the other side is its cause.
+        CancelledError
+            If the task was cancelled.
+        """
+        self._session.wait_for([self], timeout)
+        value: T = self._session.gather([self])[0]
+        return value
+
+    def exception(self, timeout: float | None = None) -> BaseException | None:
+        """Wait for the end; return what the task raised, or ``None``."""
+        self._session.wait_for([self], timeout)
+        return self._session.exception_of(self)
+
+    def traceback(self, timeout: float | None = None) -> str | None:
+        """Wait for the end; return the traceback of the other side as text, or ``None``."""
+        error = self.exception(timeout)
+        return None if error is None else str(error.__cause__ or error)
+
+    def cancel(self) -> bool:
+        """Cancel the task; whether it was still going on."""
+        was_running = not self.done()
+        self._session.cancel([self])
+        return was_running
+
+    def retry(self) -> None:
+        """Run a task that failed again."""
+        self._session.retry([self])
+
+    def release(self) -> None:
+        """Give up the result: its job's results are let go once all its futures are given up."""
+        self._job, self._number = released_job(), 0
+
+    def add_done_callback(self, callback: Callable[[Future[T]], Any]) -> None:
+        """Call `callback` with this future when it is over, in another thread."""
+        self._job.when_done(self._number, lambda: self._session.call_back(callback, self))
+
+    def __await__(self) -> Generator[Any, None, T]:
+        return self._wait_and_gather().__await__()
+
+    async def _wait_and_gather(self) -> T:
+        await self._session.done_async([self])
+        values: list[T] = await self._session.gather_async([self])
+        return values[0]
+
+    def __repr__(self) -> str:
+        return f"<Future: {self.status}, key: {self.key}>"
+
+    def _repr_html_(self) -> str:
+        from millstream._repr import future_html
+
+        return future_html(self)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        raise TypeError(
+            f"future {self.key!r} can be passed as an argument of tasks at any depth, but neither be pickled by itself "
+            "nor used inside a function: pass it as an argument"
+        )
+
+
+async def wait_in_loop(register: Callable[[Callable[[], None]], None]) -> None:
+    """Wait, in the running loop, until a callback registered by `register` is called from any thread."""
+    loop = asyncio.get_running_loop()
+    done = loop.create_future()
+
+    def finish() -> None:
+        if not done.done():
+            done.set_result(None)
+
+    def from_any_thread() -> None:
+        # The waiter's loop may have ended meanwhile; then nobody waits.
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(finish)
+
+    register(from_any_thread)
+    await done

@@ -1,0 +1,237 @@
+"""A job as its client sees it: which calls it makes, and what is known of each.
+
+Written by the background loop, read and waited for by any thread.
+"""
+
+from __future__ import annotations
+
+import bisect
+import threading
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from millstream._compile import Group
+from millstream._errors import CancelledError
+
+PENDING, STORED, RELEASED, FAILED, CANCELLED = range(5)
+
+STATUS_NAMES = {
+    PENDING: "pending",
+    STORED: "finished",
+    RELEASED: "finished",
+    FAILED: "error",
+    CANCELLED: "cancelled",
+}
+
+TERMINAL = frozenset(("succeeded", "failed", "cancelled"))
+
+
+class Fate:
+    """What is to become of a job when its client has no future of it any more; outlives the :class:`Job`."""
+
+    def __init__(self) -> None:
+        self.is_sent = False
+        self.is_over = False
+        self.is_kept = False
+
+
+class Job:
+    """One submission.
+
+    Its calls are numbered from 0 in the order in which they were added; their tasks in the job's graph follow
+    `offset` helper tasks.
+
+    Attributes
+    ----------
+    id : str
+        The job's id, made here.
+    state : str
+        ``"draft"`` until it is sent, then the cluster's word: ``"accepted"``, ``"running"``, ``"succeeded"``, ….
+    groups : list of Group
+        What it calls.
+    """
+
+    def __init__(self, name: str = "", options: dict[str, Any] | None = None, *, job_id: str | None = None) -> None:
+        self.id = job_id or str(uuid.uuid4())
+        self.name = name
+        self.options = options or {}
+        self.state = "draft"
+        self.groups: list[Group] = []
+        self.offset = 0
+        self.counts: dict[str, int] = {}
+        self.fate = Fate()
+        # With one wanted result there is nothing to look for before the end.
+        self.is_single = False
+        self.began = time.monotonic()
+        self.ended: float | None = None
+        self.blockers: set[Any] = set()
+        self.states = bytearray()
+        self.raws: dict[int, bytes] = {}
+        self.kinds: list[str] | None = None
+        self.errors: dict[int, BaseException] = {}
+        self.error: BaseException | None = None
+        self.keys: list[str] = []
+        self.tasks: Sequence[int] = ()
+        self._starts: list[int] = []
+        self._pending = 0
+        self._changed = threading.Condition()
+        self._callbacks: dict[int, list[Callable[[], None]]] = {}
+        self._end_callbacks: list[Callable[[], None]] = []
+
+    def __repr__(self) -> str:
+        return f"<Job {self.id} {self.state}, {len(self.states)} tasks>"
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more will happen."""
+        return self.state in TERMINAL
+
+    def add(self, group: Group) -> int:
+        """Add calls; return the number of the first."""
+        first = len(self.states)
+        self._starts.append(first)
+        self.groups.append(group)
+        self.states.extend(bytes(len(group)))
+        self._pending += len(group)
+        return first
+
+    def restore(self, keys: Sequence[str], kinds: list[str], tasks: Sequence[int] = ()) -> None:
+        """Take over the outputs of a job that another client submitted; `tasks` are their numbers in its graph."""
+        self.kinds = kinds
+        self.keys = list(keys)
+        self.tasks = tasks
+        self.states = bytearray(len(keys))
+        self._pending = len(keys)
+
+    def group_of(self, number: int) -> tuple[Group, int]:
+        """Return the group that holds a call, and the call's number in it."""
+        position = bisect.bisect_right(self._starts, number) - 1
+        return self.groups[position], number - self._starts[position]
+
+    def key_of(self, number: int) -> str:
+        """Return the key of a call."""
+        if self.kinds is not None:
+            return self.keys[number]
+        group, position = self.group_of(number)
+        return group.key_of(position)
+
+    def kind_of(self, number: int) -> str:
+        """Return the kind of a call's operation."""
+        if self.kinds is not None:
+            return self.kinds[number]
+        return self.group_of(number)[0].op.kind
+
+    def wanted(self) -> list[int]:
+        """Return the numbers of the calls whose results are kept, in the order of the job's outputs."""
+        if self.kinds is not None:
+            return list(range(len(self.states)))
+        return [
+            number
+            for start, group in zip(self._starts, self.groups, strict=True)
+            if group.wanted
+            for number in range(start, start + len(group))
+        ]
+
+    def update(self, graph_states: bytes) -> None:
+        """Take over the states of the graph's tasks, as far as they are known."""
+        if self.tasks:
+            known = len(graph_states)
+            states = bytes(graph_states[task] if task < known else PENDING for task in self.tasks)
+        else:
+            states = graph_states[self.offset : self.offset + len(self.states)]
+        if bytes(self.states[: len(states)]) == states:
+            return
+        with self._changed:
+            fresh = [
+                number
+                for number, (old, new) in enumerate(zip(self.states, states, strict=False))
+                if new != PENDING and old == PENDING
+            ]
+            for number in fresh:
+                self.states[number] = states[number]
+            self._pending -= len(fresh)
+            callbacks = self._take_callbacks(fresh)
+            self._changed.notify_all()
+        _call(callbacks)
+
+    def settle(self, number: int, state: int, error: BaseException | None = None) -> None:
+        """Decide one call."""
+        with self._changed:
+            if self.states[number] != PENDING:
+                return
+            if error is not None:
+                self.errors[number] = error
+            self.states[number] = state
+            self._pending -= 1
+            callbacks = self._take_callbacks([number])
+            self._changed.notify_all()
+        _call(callbacks)
+
+    def end(self, state: str, error: BaseException | None = None) -> None:
+        """Record the job's end; calls that are undecided end with it."""
+        with self._changed:
+            self.error = error
+            self.state = state
+            self.fate.is_over = True
+            self.ended = time.monotonic()
+            rest = STORED if state == "succeeded" else CANCELLED if state == "cancelled" else FAILED
+            fresh = [number for number, old in enumerate(self.states) if old == PENDING]
+            for number in fresh:
+                self.states[number] = rest
+            self._pending = 0
+            callbacks = self._take_callbacks(fresh) + self._end_callbacks
+            self._end_callbacks = []
+            self._changed.notify_all()
+        _call(callbacks)
+
+    def _take_callbacks(self, numbers: Sequence[int]) -> list[Callable[[], None]]:
+        if not self._callbacks:
+            return []
+        return [callback for number in numbers for callback in self._callbacks.pop(number, ())]
+
+    def when_done(self, number: int, callback: Callable[[], None]) -> None:
+        """Call `callback` once the call is decided: at once if it is."""
+        with self._changed:
+            if self.states[number] == PENDING:
+                self._callbacks.setdefault(number, []).append(callback)
+                return
+        callback()
+
+    def when_over(self, callback: Callable[[], None]) -> None:
+        """Call `callback` at the job's end: at once if it is over."""
+        with self._changed:
+            if not self.is_over:
+                self._end_callbacks.append(callback)
+                return
+        callback()
+
+    def wait(self, numbers: Sequence[int], timeout: float | None = None) -> bool:
+        """Wait until all these calls are decided; whether they are."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self.are_done(numbers), timeout)
+
+    def are_done(self, numbers: Sequence[int]) -> bool:
+        """Whether all these calls are decided."""
+        if not self._pending:
+            return True
+        states = self.states
+        return all(states[number] != PENDING for number in numbers)
+
+    def cancelled(self, number: int) -> CancelledError:
+        """The exception of a call that was cancelled."""
+        return CancelledError(f"task {self.key_of(number)!r} of job {self.id} was cancelled")
+
+
+def _call(callbacks: Sequence[Callable[[], None]]) -> None:
+    for callback in callbacks:
+        callback()
+
+
+def released_job() -> Job:
+    """Return what a future that was given up belongs to."""
+    job = Job()
+    job.restore(["released"], ["native"])
+    job.end("cancelled")
+    return job

@@ -1,0 +1,201 @@
+"""A cluster on this machine, which lives as long as its owner."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import threading
+import time
+import weakref
+from collections import deque
+from types import TracebackType
+from typing import IO, TYPE_CHECKING, Self
+
+from millstream._access import TOKEN_VARIABLE, Access, read_token
+from millstream._binary import find_binary
+from millstream._errors import MillstreamError
+from millstream._options import byte_size
+
+if TYPE_CHECKING:
+    from millstream._client import Client
+
+_UP = re.compile(r"millstream is up with .* at (http://\S+)")
+_START_TIMEOUT = 60.0
+_STOP_TIMEOUT = 10.0
+_LOG_LINES = 200
+
+
+class LocalCluster:
+    """A Millstream cluster on this machine.
+
+    Runs the ``millstream`` program as a process of its own: gateway, scheduler and workers together, at a free port. It
+    ends with this object, and with this process, however that ends. Needs no ``__main__`` guard.
+
+    Parameters
+    ----------
+    workers : int, optional
+        Number of workers; one by default. Also ``n_workers``.
+    slots : int, optional
+        Tasks that each worker runs at once; by default the cores, divided among the workers. Also
+        ``threads_per_worker``.
+    memory_limit : int or str, optional
+        Memory of each worker, such as ``"2GiB"``.
+    port : int
+        Port of the gateway; 0 takes a free one.
+    env : mapping, optional
+        Environment variables for the program.
+
+    Examples
+    --------
+    >>> import millstream as ms
+    >>> with ms.LocalCluster(workers=1, slots=1) as cluster, ms.Client(cluster) as own:
+    ...     own.submit(sum, [1, 2]).result()
+    3
+    """
+
+    def __init__(
+        self,
+        workers: int | None = None,
+        slots: int | None = None,
+        memory_limit: int | float | str | None = None,
+        *,
+        n_workers: int | None = None,
+        threads_per_worker: int | None = None,
+        port: int = 0,
+        env: dict[str, str] | None = None,
+    ) -> None:
+        self.workers = workers or n_workers or 1
+        self.slots = slots or threads_per_worker
+        self._log: deque[str] = deque(maxlen=_LOG_LINES)
+        command = self._command(memory_limit, port)
+        self._process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=_environment(env or {}),
+            # A Ctrl-C in the terminal is for the script, which decides what becomes of the cluster.
+            start_new_session=True,
+        )
+        self._finalizer = weakref.finalize(self, _stop, self._process)
+        atexit.register(self._finalizer)
+        self.url = self._wait_until_up()
+
+    def _command(self, memory_limit: int | float | str | None, port: int) -> list[str]:
+        command = [str(find_binary()), "up", "--port", str(port), "--workers", str(self.workers)]
+        if self.slots:
+            command += ["--slots", str(self.slots)]
+        if memory_limit not in (None, "auto", 0):
+            command += ["--memory-limit", str(byte_size(memory_limit, "memory_limit"))]  # type: ignore[arg-type]
+        # So that the cluster ends even if this process is killed.
+        setpriv = shutil.which("setpriv") if sys.platform == "linux" else None
+        return [setpriv, "--pdeathsig", "TERM", *command] if setpriv else command
+
+    def _wait_until_up(self) -> str:
+        found: list[str] = []
+        is_up = threading.Event()
+        reader = threading.Thread(
+            target=_read_log, args=(self._process.stderr, self._log, found, is_up), daemon=True
+        )
+        reader.start()
+        deadline = time.monotonic() + _START_TIMEOUT
+        while not is_up.wait(0.05):
+            if self._process.poll() is not None:
+                reader.join(1)
+                raise MillstreamError("the local cluster did not start:\n" + self.log())
+            if time.monotonic() > deadline:
+                self.close()
+                raise MillstreamError(
+                    f"the local cluster did not come up within {_START_TIMEOUT:.0f} s:\n" + self.log()
+                )
+        return found[0]
+
+    @property
+    def access(self) -> Access:
+        """The cluster's address and token."""
+        return Access(self.url, os.environ.get(TOKEN_VARIABLE) or read_token() or "")
+
+    @property
+    def status(self) -> str:
+        """``"running"`` or ``"closed"``."""
+        return "running" if self._process.poll() is None else "closed"
+
+    def client(self) -> Client:
+        """Return a new client of this cluster."""
+        from millstream._client import Client
+
+        return Client(self)
+
+    def log(self) -> str:
+        """Return the last lines that the cluster's program wrote."""
+        return "\n".join(self._log)
+
+    def close(self) -> None:
+        """Stop the cluster."""
+        self._finalizer()
+        atexit.unregister(self._finalizer)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<LocalCluster {self.url} {self.status}, {self.workers} worker(s)>"
+
+    def _repr_html_(self) -> str:
+        from millstream._repr import cluster_html
+
+        return cluster_html(self)
+
+
+def _environment(extra: dict[str, str]) -> dict[str, str]:
+    environment = os.environ | extra
+    # Tasks run in this very environment: the one that pickled them.
+    environment.setdefault("MILLSTREAM_PYTHON", sys.executable)
+    return environment
+
+
+def _read_log(
+    stream: IO[str] | None, log: deque[str], found: list[str], is_up: threading.Event
+) -> None:
+    for line in stream or ():
+        log.append(line.rstrip())
+        if not is_up.is_set() and (match := _UP.search(line)):
+            found.append(match[1])
+            is_up.set()
+
+
+def _stop(process: subprocess.Popen[str]) -> None:
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(_STOP_TIMEOUT)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+    if process.stderr is not None:
+        with contextlib.suppress(ValueError):
+            process.stderr.close()
+
+
+_shared: LocalCluster | None = None
+_shared_lock = threading.Lock()
+
+
+def shared_cluster() -> LocalCluster:
+    """Return this process's own cluster, started at first use and gone at its exit."""
+    global _shared
+    with _shared_lock:
+        if _shared is None or _shared.status == "closed":
+            _shared = LocalCluster()
+        return _shared

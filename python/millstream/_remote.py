@@ -1,0 +1,103 @@
+"""Functions of this package that run inside tasks: they put together what one message cannot carry.
+
+Imported by executors. Nothing here may need the client.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from millstream._serialize import loads_params
+
+FUNCTION_NOTE = "in step {step} of {steps} of a fused chain: {name}"
+
+
+def identity(value: Any) -> Any:
+    """Return `value`."""
+    return value
+
+
+def load_joined(*chunks: bytes) -> Any:
+    """Unpickle a value that came in pieces."""
+    return pickle.loads(b"".join(chunks))
+
+
+def load_result(kind: str, *chunks: bytes) -> Any:
+    """Read the stored result of a task of another job, which came in pieces."""
+    from millstream._results import decode_result
+
+    return decode_result(kind, chunks[0] if len(chunks) == 1 else b"".join(chunks))
+
+
+def raise_again(*chunks: bytes) -> None:
+    """Raise what a task of another job raised."""
+    raise pickle.loads(b"".join(chunks))
+
+
+def call_shipped(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """Call a function that is too large to travel with its operation and came as an argument."""
+    return function(*args, **kwargs)
+
+
+def collect(*values: Any) -> list[Any]:
+    """Return all inputs as a list."""
+    return list(values)
+
+
+class Chain:
+    """Functions called one after the other, each with the result of the one before.
+
+    A step's arguments are the pickle of ``(args, kwargs)``, in which ``("input", n)`` stands for the n-th input of the
+    first step, or for the result of the step before.
+
+    Parameters
+    ----------
+    functions : sequence of bytes
+        The pickled functions.
+    names : sequence of str
+        What to call them in notes on exceptions.
+    """
+
+    def __init__(self, functions: Sequence[bytes], names: Sequence[str]) -> None:
+        self._pickled = tuple(functions)
+        self._names = tuple(names)
+        self._functions: list[Callable[..., Any]] | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Chain, (self._pickled, self._names)
+
+    def __call__(self, inputs: Sequence[Any], *steps: bytes | Sequence[bytes]) -> Any:
+        """Call all functions; `steps` are their arguments."""
+        if self._functions is None:
+            self._functions = [pickle.loads(function) for function in self._pickled]
+        value: Any = None
+        for number, (function, arguments) in enumerate(zip(self._functions, steps, strict=True)):
+            args, kwargs = _load_arguments(arguments, [value] if number else inputs)
+            # A large result of the step before must not outlive its use.
+            value = None
+            try:
+                value = function(*args, **kwargs)
+            except Exception as error:
+                if len(self._names) > 1:
+                    step = FUNCTION_NOTE.format(
+                        step=number + 1, steps=len(self._names), name=self._names[number]
+                    )
+                    error.add_note(step)
+                raise
+        return value
+
+
+def _load_arguments(
+    arguments: bytes | Sequence[bytes], inputs: Sequence[Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    content = arguments if isinstance(arguments, bytes) else b"".join(arguments)
+    if not content:
+        return tuple(inputs), {}
+
+    def resolve(pid: tuple[Any, ...]) -> Any:
+        return list(inputs) if pid[0] == "inputs" else inputs[pid[1]]
+
+    loaded: tuple[tuple[Any, ...], dict[str, Any]] = loads_params(content, resolve)
+    return loaded

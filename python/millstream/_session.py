@@ -1,0 +1,388 @@
+"""The conversation with one cluster: gathers calls into jobs, submits them, follows them, brings results back.
+
+Calls are added from any thread. What is added within a few milliseconds goes out as one job; as soon as somebody waits
+for a result, at once. Everything else happens on the background loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from millstream import _aio
+from millstream._access import Access
+from millstream._compile import Functions, Group, make_group
+from millstream._errors import ResultLostError
+from millstream._fetch import Fetcher
+from millstream._follow import follow, submit
+from millstream._future import Future, wait_in_loop
+from millstream._http import Transport
+from millstream._jobs import CANCELLED, FAILED, PENDING, Fate, Job
+from millstream._options import PLAIN, TaskOptions
+from millstream._results import decode_result
+from millstream._task import Literals
+
+# How long a draft waits for company while nobody waits for it, and at most while calls keep coming.
+_PAUSE = 0.003
+_LONGEST_PAUSE = 0.1
+
+
+class Session:
+    """One client's conversation with its cluster."""
+
+    def __init__(self, access: Access, *, name: str = "", serializer: str = "cloudpickle") -> None:
+        self.access = access
+        self.name = name
+        self.serializer = serializer
+        self.transport: Transport = _aio.wait(_make_transport(access))
+        self.fetcher = Fetcher(self.transport)
+        self.is_closed = False
+        self._lock = threading.RLock()
+        self._draft: Job | None = None
+        self._blocked: Job | None = None
+        self._drafts: list[Job] = []
+        self._building = 0
+        self._added_at = 0.0
+        self._is_flush_due = False
+        self._pinned: set[Job] = set()
+        self._jobs: weakref.WeakSet[Job] = weakref.WeakSet()
+        self._callers: ThreadPoolExecutor | None = None
+
+    # ---- adding calls
+
+    def call(
+        self,
+        function: Any,
+        calls: Sequence[tuple[tuple[Any, ...], dict[str, Any]]],
+        keys: list[str] | str,
+        *,
+        options: TaskOptions = PLAIN,
+        pure: bool = False,
+    ) -> list[Future[Any]]:
+        """Add calls of one function; return their futures."""
+        with self.building():
+            functions = Functions(self.serializer)
+            group = make_group(
+                function, calls, keys, functions=functions, literals=Literals(), options=options, pure=pure
+            )
+            job, (first,) = self._place([group])
+        return [Future(self, job, first + number) for number in range(len(group))]
+
+    def call_groups(self, groups: Sequence[Group]) -> list[Future[Any]]:
+        """Add groups whose calls refer to each other by position; return the futures of the wanted ones.
+
+        In `references` an integer is the number of a call counted from the first of `groups`.
+        """
+        with self.building():
+            job, firsts = self._place(groups)
+        return [
+            Future(self, job, first + number)
+            for first, group in zip(firsts, groups, strict=True)
+            if group.wanted
+            for number in range(len(group))
+        ]
+
+    @contextlib.contextmanager
+    def building(self) -> Iterator[None]:
+        """Hold back what is not sent yet while more is being made that may belong to it."""
+        self._check_open()
+        with self._lock:
+            self._building += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._building -= 1
+                self._added_at = time.monotonic()
+                if not self._is_flush_due and (self._draft or self._blocked):
+                    self._is_flush_due = True
+                    _aio.spawn(self._flush_later())
+
+    def _place(self, groups: Sequence[Group]) -> tuple[Job, list[int]]:
+        """Put groups into a job that has not been sent."""
+        targets = {
+            target
+            for group in groups
+            for packed in group.packed
+            for target in packed.references
+            if isinstance(target, Future)
+        }
+        for target in targets:
+            if target._session is not self:
+                raise ValueError(f"future {target.key!r} belongs to another client: pass its result instead")
+        with self._lock:
+            job = self._job_for(targets)
+            base = len(job.states)
+            for group in groups:
+                for packed in group.packed:
+                    if packed.references:
+                        packed.references = [_local(target, job, base) for target in packed.references]
+            firsts = [job.add(group) for group in groups]
+            job.blockers.update(target for target in targets if target._job is not job)
+            return job, firsts
+
+    def _job_for(self, targets: set[Future[Any]]) -> Job:
+        unsent = {target._job for target in targets if target._job.state == "draft"}
+        must_wait = any(not target.done() and target._job.state != "draft" for target in targets)
+        if not must_wait and len(unsent) == 1:
+            return unsent.pop()
+        if must_wait or unsent:
+            if self._blocked is None:
+                self._blocked = self._new_draft()
+            return self._blocked
+        if self._draft is None:
+            self._draft = self._new_draft()
+        return self._draft
+
+    def _new_draft(self) -> Job:
+        job = Job(self.name)
+        self._drafts.append(job)
+        self._jobs.add(job)
+        return job
+
+    # ---- sending
+
+    async def _flush_later(self) -> None:
+        began = time.monotonic()
+        while True:
+            await asyncio.sleep(_PAUSE)
+            with self._lock:
+                now = time.monotonic()
+                is_quiet = not self._building and now - self._added_at >= _PAUSE
+                if is_quiet or (not self._building and now - began >= _LONGEST_PAUSE):
+                    self._is_flush_due = False
+                    self.flush()
+                    return
+
+    def flush(self) -> None:
+        """Send everything that was added."""
+        with self._lock:
+            drafts, self._drafts = self._drafts, []
+            self._draft = self._blocked = None
+            for job in drafts:
+                job.state = "sealed"
+        for job in drafts:
+            weakref.finalize(job, self._abandoned, job.id, job.fate)
+            _aio.spawn(self._send(job))
+
+    async def _send(self, job: Job) -> None:
+        try:
+            for future in job.blockers:
+                await wait_in_loop(lambda done, it=future: it._job.when_done(it._number, done))  # type: ignore[misc]
+            carried = await self.fetcher.carry(list(job.blockers))
+            job.blockers = set()
+            view = await submit(self.transport, job, carried)
+        except Exception as error:
+            # Whoever waits for one of its futures is told.
+            job.end("failed", error)
+            return
+        reference = weakref.ref(job)
+        del job
+        await follow(self.transport, reference, view)
+
+    def _abandoned(self, job_id: str, fate: Fate) -> None:
+        """Nobody holds a future of the job any more."""
+        if fate.is_kept or not fate.is_sent or self.is_closed:
+            return
+        with contextlib.suppress(RuntimeError):
+            _aio.spawn(self._let_go(job_id, is_over=fate.is_over))
+
+    async def _let_go(self, job_id: str, *, is_over: bool) -> None:
+        # What cannot be let go now is let go when its time is over.
+        with contextlib.suppress(Exception):
+            if not is_over:
+                await self.transport.request("DELETE", f"/v1/jobs/{job_id}", tries=1)
+            await self.transport.request("GET", f"/v1/jobs/{job_id}", params={"wait": "10s"}, tries=1)
+            await self.transport.request("DELETE", f"/v1/jobs/{job_id}", params={"remove": "true"}, tries=1)
+
+    # ---- waiting and gathering
+
+    def wait_for(self, futures: Sequence[Future[Any]], timeout: float | None = None) -> None:
+        """Wait until all are over."""
+        if _aio.is_own_thread():
+            raise RuntimeError("a synchronous wait would stop what it waits for here: await the future")
+        self.flush()
+        deadline = None if timeout is None else time.monotonic() + timeout
+        for job, numbers in _by_job(futures).items():
+            left = None if deadline is None else max(0.0, deadline - time.monotonic())
+            if not job.wait(numbers, left):
+                raise TimeoutError(f"{len(numbers)} task(s) of job {job.id} not done within {timeout} s")
+
+    async def done_async(self, futures: Sequence[Future[Any]]) -> None:
+        """Wait, in any loop, until all are over."""
+        self.flush()
+        for future in futures:
+            if not future.done():
+                await wait_in_loop(lambda done, it=future: it._job.when_done(it._number, done))  # type: ignore[misc]
+
+    def gather(self, futures: Sequence[Future[Any]], errors: str = "raise") -> list[Any]:
+        """Return the values of futures that are over; raise the first exception, or skip failures."""
+        return self._values(futures, _aio.wait(self._fetch(futures, errors)), errors)
+
+    async def gather_async(self, futures: Sequence[Future[Any]], errors: str = "raise") -> list[Any]:
+        """Like :meth:`gather`, in any loop."""
+        raws = await asyncio.wrap_future(_aio.spawn(self._fetch(futures, errors)))
+        return self._values(futures, raws, errors)
+
+    async def _fetch(
+        self, futures: Sequence[Future[Any]], errors: str
+    ) -> dict[Job, dict[int, bytes]]:
+        failed = [future for future in futures if future._job.states[future._number] in (FAILED, CANCELLED)]
+        if failed and errors == "raise":
+            first = failed[0]
+            raise await self.fetcher.error(first._job, first._number)
+        jobs = _by_job([future for future in futures if future not in set(failed)] if failed else futures)
+        return {job: await self.fetcher.raws(job, numbers) for job, numbers in jobs.items()}
+
+    def _values(
+        self, futures: Sequence[Future[Any]], raws: dict[Job, dict[int, bytes]], errors: str
+    ) -> list[Any]:
+        values = []
+        for future in futures:
+            raw = raws.get(future._job, {}).get(future._number)
+            if raw is None:
+                if errors == "skip":
+                    continue
+                raise ResultLostError(f"the result of {future.key!r} is gone")
+            # A value for each, though equal in bytes: they may be changed.
+            values.append(decode_result(future._job.kind_of(future._number), raw))
+        return values
+
+    def exception_of(self, future: Future[Any]) -> BaseException | None:
+        """Return what a task that is over raised."""
+        if future._job.states[future._number] not in (FAILED, CANCELLED):
+            return None
+        return _aio.wait(self.fetcher.error(future._job, future._number))
+
+    def call_back(self, callback: Callable[[Any], Any], future: Future[Any]) -> None:
+        """Call a user's callback in a thread where it may wait for other futures."""
+        with self._lock:
+            if self._callers is None:
+                self._callers = ThreadPoolExecutor(4, thread_name_prefix="millstream-callback")
+        self._callers.submit(callback, future)
+
+    # ---- stopping
+
+    def cancel(self, futures: Sequence[Future[Any]]) -> None:
+        """Cancel tasks; a job whose wanted tasks are all cancelled is stopped on the cluster."""
+        self.flush()
+        for job, numbers in _by_job(futures).items():
+            for number in numbers:
+                job.settle(number, CANCELLED)
+            if all(job.states[number] != PENDING for number in job.wanted()) and not job.is_over:
+                _aio.wait(self.cancel_job(job))
+
+    async def cancel_job(self, job: Job) -> None:
+        """Stop a job."""
+        if job.fate.is_sent:
+            await self.transport.request("DELETE", f"/v1/jobs/{job.id}")
+        job.end("cancelled")
+
+    def retry(self, futures: Sequence[Future[Any]]) -> None:
+        """Run tasks that failed again; their futures then stand for the new runs."""
+        again = [future for future in futures if future.status in ("error", "cancelled")]
+        for job, numbers in _by_job(again).items():
+            groups, positions = _again(self, job, numbers)
+            new, firsts = self._place(groups)
+            base = firsts[0]
+            for future in again:
+                if future._job is job:
+                    future._job, future._number = new, base + positions[future._number]
+        self.flush()
+
+    def keep(self, futures: Sequence[Future[Any]]) -> list[str]:
+        """Let jobs and their results outlive this client; return their ids."""
+        self.flush()
+        jobs = list(_by_job(futures))
+        for job in jobs:
+            job.fate.is_kept = True
+        return [job.id for job in jobs]
+
+    def pin(self, futures: Sequence[Future[Any]]) -> None:
+        """Let jobs go on to their end although nobody holds their futures."""
+        self.flush()
+        for job in _by_job(futures):
+            self._pinned.add(job)
+            job.when_over(lambda it=job: self._pinned.discard(it))  # type: ignore[misc]
+
+    def jobs(self) -> list[Job]:
+        """The jobs that this client holds futures of."""
+        return list(self._jobs)
+
+    def close(self) -> None:
+        """Cancel what goes on and was not kept, and end the conversation."""
+        if self.is_closed:
+            return
+        self.is_closed = True
+        running = [job for job in self._jobs if not job.is_over and not job.fate.is_kept]
+        with contextlib.suppress(Exception):
+            _aio.wait(self._close([job for job in running if job not in self._pinned]), timeout=10)
+        if self._callers is not None:
+            self._callers.shutdown(wait=False)
+
+    async def _close(self, running: Sequence[Job]) -> None:
+        for job in running:
+            with contextlib.suppress(Exception):
+                if job.fate.is_sent:
+                    await self.transport.request("DELETE", f"/v1/jobs/{job.id}", tries=1)
+            job.end("cancelled")
+        await self.transport.close()
+
+    def _check_open(self) -> None:
+        if self.is_closed:
+            raise RuntimeError("the client is closed")
+
+
+async def _make_transport(access: Access) -> Transport:
+    return Transport(access)
+
+
+def _by_job(futures: Sequence[Future[Any]]) -> dict[Job, list[int]]:
+    jobs: dict[Job, list[int]] = {}
+    for future in futures:
+        jobs.setdefault(future._job, []).append(future._number)
+    return jobs
+
+
+def _local(target: Any, job: Job, base: int) -> Any:
+    """A reference within a job by number: futures of it, and calls counted from the first that is being added."""
+    if isinstance(target, int):
+        return base + target
+    if isinstance(target, Future) and target._job is job:
+        return target._number
+    return target
+
+
+def _again(session: Session, job: Job, numbers: Sequence[int]) -> tuple[list[Group], dict[int, int]]:
+    """Copy calls and what they need of the same job, to be made in another one."""
+    needed: set[int] = set()
+    stack = list(numbers)
+    while stack:
+        number = stack.pop()
+        if number in needed:
+            continue
+        needed.add(number)
+        group, at = job.group_of(number)
+        stack += [
+            target for target in group.packed[at].references
+            if isinstance(target, int) and job.states[target] in (FAILED, CANCELLED)
+        ]
+    positions = {number: position for position, number in enumerate(sorted(needed))}
+    groups = []
+    for number in positions:
+        group, at = job.group_of(number)
+        packed = group.packed[at]
+        references = [
+            target if not isinstance(target, int)
+            else positions[target] if target in positions
+            else Future(session, job, target)
+            for target in packed.references
+        ]
+        groups.append(Group(group.op, group.options, [type(packed)(packed.params, references)], [group.key_of(at)]))
+    return groups, positions

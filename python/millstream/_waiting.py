@@ -1,0 +1,198 @@
+"""Waiting for several futures."""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import threading
+import time
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator
+from typing import Any, Literal, NamedTuple
+
+from millstream._future import Future
+
+ALL_COMPLETED = "ALL_COMPLETED"
+FIRST_COMPLETED = "FIRST_COMPLETED"
+FIRST_EXCEPTION = "FIRST_EXCEPTION"
+
+ReturnWhen = Literal["ALL_COMPLETED", "FIRST_COMPLETED", "FIRST_EXCEPTION"]
+
+
+class DoneAndNotDone(NamedTuple):
+    """What :func:`wait` returns."""
+
+    done: set[Future[Any]]
+    not_done: set[Future[Any]]
+
+
+def wait(
+    futures: Future[Any] | Collection[Future[Any]],
+    timeout: float | None = None,
+    return_when: ReturnWhen = "ALL_COMPLETED",
+) -> DoneAndNotDone:
+    """Wait for futures, without fetching their results.
+
+    Parameters
+    ----------
+    futures : Future or collection of Future
+        What to wait for.
+    timeout : float, optional
+        Seconds to wait at most; then `TimeoutError` is raised.
+    return_when : str
+        ``"ALL_COMPLETED"``, ``"FIRST_COMPLETED"`` or ``"FIRST_EXCEPTION"``.
+
+    Examples
+    --------
+    >>> futures = client.map(abs, [-1, -2])
+    >>> len(ms.wait(futures).done)
+    2
+    """
+    awaited = [futures] if isinstance(futures, Future) else list(dict.fromkeys(futures))
+    if not awaited:
+        return DoneAndNotDone(set(), set())
+    if return_when == ALL_COMPLETED:
+        awaited[0]._session.wait_for(awaited, timeout)
+    else:
+        _wait_for_some(awaited, timeout, return_when)
+    done = {future for future in awaited if future.done()}
+    return DoneAndNotDone(done, set(awaited) - done)
+
+
+def _wait_for_some(futures: list[Future[Any]], timeout: float | None, return_when: ReturnWhen) -> None:
+    deadline = None if timeout is None else time.monotonic() + timeout
+    left = len(futures)
+    for future in as_completed(futures, timeout=timeout):
+        left -= 1
+        is_enough = return_when == FIRST_COMPLETED or future.status != "finished"
+        if is_enough or not left:
+            return
+        if deadline is not None and time.monotonic() > deadline:
+            raise TimeoutError(f"{left} tasks not done within {timeout} s")
+
+
+class as_completed:  # noqa: N801 - a function to its users, as in concurrent.futures
+    """Yield futures as they complete, from an ordinary or an asynchronous loop.
+
+    Parameters
+    ----------
+    futures : iterable of Future
+        What to wait for; more can be added with :meth:`add` on the way.
+    with_results : bool
+        Whether to yield pairs of a future and its result.
+    raise_errors : bool
+        With `with_results`: whether a failure is raised, or yielded as the result.
+    timeout : float, optional
+        Seconds that the whole iteration may last.
+
+    Examples
+    --------
+    >>> futures = client.map(abs, [-3, -4])
+    >>> sorted(future.result() for future in ms.as_completed(futures))
+    [3, 4]
+    """
+
+    def __init__(
+        self,
+        futures: Iterable[Future[Any]] = (),
+        *,
+        with_results: bool = False,
+        raise_errors: bool = True,
+        timeout: float | None = None,
+    ) -> None:
+        self._done: queue.SimpleQueue[Future[Any]] = queue.SimpleQueue()
+        self._left = 0
+        self._lock = threading.Lock()
+        self._with_results = with_results
+        self._raise_errors = raise_errors
+        self._deadline = None if timeout is None else time.monotonic() + timeout
+        self.update(futures)
+
+    def add(self, future: Future[Any]) -> None:
+        """Wait for one more."""
+        self.update([future])
+
+    def update(self, futures: Iterable[Future[Any]]) -> None:
+        """Wait for more."""
+        added = list(futures)
+        with self._lock:
+            self._left += len(added)
+        if added:
+            added[0]._session.flush()
+        for future in added:
+            future._job.when_done(future._number, lambda it=future: self._done.put(it))  # type: ignore[misc]
+
+    def count(self) -> int:
+        """Return how many have not been yielded."""
+        return self._left
+
+    def is_empty(self) -> bool:
+        """Whether none is done and not yielded at this moment."""
+        return self._done.empty()
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        with self._lock:
+            if not self._left:
+                raise StopIteration
+        left = None if self._deadline is None else max(0.0, self._deadline - time.monotonic())
+        try:
+            future = self._done.get(timeout=left)
+        except queue.Empty:
+            raise TimeoutError(f"{self._left} tasks not done in time") from None
+        with self._lock:
+            self._left -= 1
+        return self._item(future)
+
+    def _item(self, future: Future[Any]) -> Any:
+        if not self._with_results:
+            return future
+        if self._raise_errors:
+            return future, future.result()
+        error = future.exception()
+        return future, future.result() if error is None else error
+
+    def next_batch(self, block: bool = True) -> list[Any]:
+        """Return all that are done, waiting for one if `block`."""
+        batch = [next(self)] if block and self._left else []
+        while not self._done.empty() and self._left:
+            batch.append(next(self))
+        return batch
+
+    def batches(self) -> Iterator[list[Any]]:
+        """Yield all that are done, again and again."""
+        while self._left:
+            yield self.next_batch()
+
+    def __aiter__(self) -> AsyncIterator[Any]:
+        return self
+
+    async def __anext__(self) -> Any:
+        try:
+            return await asyncio.to_thread(_next_or_end, self)
+        except _EndError:
+            raise StopAsyncIteration from None
+
+
+class _EndError(Exception):
+    """`StopIteration` cannot leave a thread."""
+
+
+def _next_or_end(iterator: as_completed) -> Any:
+    try:
+        return next(iterator)
+    except StopIteration:
+        raise _EndError from None
+
+
+def fire_and_forget(futures: Future[Any] | Iterable[Future[Any]]) -> None:
+    """Let tasks run to their end although nobody holds their futures.
+
+    Examples
+    --------
+    >>> ms.fire_and_forget(client.submit(print, "hello"))
+    """
+    held = [futures] if isinstance(futures, Future) else list(futures)
+    if held:
+        held[0]._session.pin(held)
