@@ -104,7 +104,7 @@ def optimize(*args: Any) -> tuple[Any, ...]:
 
 
 def submit_collections(
-    client: Client, collections: Sequence[Any], options: dict[str, Any]
+    client: Client, collections: Sequence[Any], options: dict[str, Any], *, fuse: bool = True
 ) -> list[list[Future[Any]]]:
     """Submit everything that `collections` need as one job; return the futures of each one's outputs."""
     from millstream._future import Future
@@ -115,10 +115,11 @@ def submit_collections(
     if tasks:
         session = client.session
         with session.building():
-            groups = build_groups(tasks, serializer=session.serializer)
+            groups = build_groups(tasks, serializer=session.serializer, fuse=fuse)
             for group in groups:
                 group.options = client.default_options.merged(options).under(group.options)
             futures = session.call_groups(groups)
+        # Groups of wanted tasks come in another order than asked for; keys of one submission are unique.
         by_key = {future.key: future for future in futures}
         made = {id(task): by_key[task.key] for task in tasks}
         session.flush()

@@ -11,6 +11,11 @@ from millstream._options import TaskOptions
 from millstream._task import Literals, Packed, Task
 
 
+# A chain is one message, and one failure makes all of it run again.
+_MAX_CHAIN = 64
+_MAX_CHAIN_BYTES = MAX_PARAMS // 4
+
+
 class _Node:
     """A task with its arguments packed."""
 
@@ -110,8 +115,12 @@ def _chains(nodes: dict[int, _Node], wanted: set[int]) -> Iterator[list[_Node]]:
     for node in nodes.values():
         if id(node.task) in inner:
             continue
-        chain = [node]
+        chain, size = [node], _size(node)
         while (following := next_of.get(id(chain[-1].task))) is not None:
+            size += _size(following)
+            if size > _MAX_CHAIN_BYTES or len(chain) == _MAX_CHAIN:
+                chains[id(chain[-1].task)] = chain
+                chain, size = [], _size(following)
             chain.append(following)
         chains[id(chain[-1].task)] = chain
     for key in nodes:
@@ -121,8 +130,6 @@ def _chains(nodes: dict[int, _Node], wanted: set[int]) -> Iterator[list[_Node]]:
 
 def _are_alike(first: _Node, second: _Node) -> bool:
     if first.group.op.kind != "python" or second.group.op.kind != "python":
-        return False
-    if _size(first) + _size(second) > MAX_PARAMS // 4:
         return False
     return _annotations(first.task.options) == _annotations(second.task.options)
 

@@ -1,0 +1,339 @@
+"""Dask's door: existing Dask code runs unchanged on a Millstream cluster.
+
+Examples
+--------
+>>> import dask.array as da
+>>> import millstream.dask
+>>> with millstream.dask.scheduler(client):
+...     total = da.ones((100, 100), chunks=50).sum().compute()
+>>> float(total)
+10000.0
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+from weakref import WeakValueDictionary
+
+import dask
+from dask._task_spec import Alias, DataNode, GraphNode, convert_legacy_graph
+from dask.callbacks import local_callbacks, unpack_callbacks
+from dask.core import flatten
+
+from millstream._compute import submit_collections
+from millstream._dask_remote import run_node
+from millstream._delayed import Delayed
+from millstream._options import TaskOptions
+from millstream._task import Task, new_key
+
+if TYPE_CHECKING:
+    from millstream._client import Client
+    from millstream._future import Future
+
+# What Dask's annotations are called here; others are for other schedulers.
+_ANNOTATIONS = ("priority", "resources", "retries", "workers")
+
+_SETTINGS = {"dataframe.shuffle.method": "tasks"}
+
+
+class DaskFuture:
+    """A persisted result in Dask's graphs, under Dask's key."""
+
+    __dask_future__ = True
+
+    def __init__(self, key: Any, future: Future[Any]) -> None:
+        self.key = key
+        self.future = future
+
+    def __repr__(self) -> str:
+        return f"<DaskFuture {self.key!r} {self.future.status}>"
+
+
+class Scheduler:
+    """What Dask calls to compute and to persist; :meth:`get` is a Dask scheduler.
+
+    Parameters
+    ----------
+    client : Client
+        The cluster.
+    """
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+        self.calls = 0
+        self._persisted: WeakValueDictionary[Any, DaskFuture] = WeakValueDictionary()
+
+    def get(self, dsk: Any, keys: Any, **kwargs: Any) -> Any:
+        """Compute keys of a graph.
+
+        Parameters
+        ----------
+        dsk : Expr, HighLevelGraph or mapping
+            The graph.
+        keys : key, or nested lists of keys
+            What is wanted.
+        **kwargs
+            `priority`, `resources`, `retries`, `workers` and `callbacks`; anything else is for other schedulers.
+        """
+        self.calls += 1
+        graph = _materialized(dsk)
+        wanted = set(flatten(keys)) if isinstance(keys, list) else {keys}
+        options = _Options(dsk, kwargs)
+        with local_callbacks(kwargs.get("callbacks")) as callbacks:
+            if callbacks:
+                values = self._run_watched(graph, wanted, options, callbacks)
+            else:
+                futures = self._submit(graph, wanted, options)
+                values = self._gather(futures)
+        return _nested(keys, values)
+
+    def persist(self, collections: Sequence[Any], optimize_graph: bool = True, **kwargs: Any) -> list[Any]:
+        """Start computing collections; return them over results that stay on the cluster."""
+        from dask.base import collections_to_expr
+
+        self.calls += 1
+        listed = list(collections)
+        expr = collections_to_expr(listed, optimize_graph).optimize()
+        keys = [list(flatten(each)) for each in expr.__dask_keys__()]
+        wanted = {key for each in keys for key in each}
+        futures = self._submit(_materialized(expr), wanted, _Options(expr, kwargs))
+        held = {key: self._hold(key, future) for key, future in futures.items()}
+        rebuilt = []
+        for collection, own in zip(listed, keys, strict=True):
+            rebuild, state = collection.__dask_postpersist__()
+            rebuilt.append(rebuild({key: held[key] for key in own}, *state))
+        return rebuilt
+
+    def _hold(self, key: Any, future: Any) -> Any:
+        from millstream._future import Future
+
+        if not isinstance(future, Future):
+            return DataNode(key, future)
+        held = self._persisted[key] = DaskFuture(key, future)
+        return held
+
+    def _gather(self, futures: Mapping[Any, Any]) -> dict[Any, Any]:
+        from millstream._future import Future
+
+        waiting = {key: future for key, future in futures.items() if isinstance(future, Future)}
+        values = self.client._collect(list(waiting.values())) if waiting else []
+        return {**futures, **dict(zip(waiting, values, strict=True))}
+
+    def _submit(self, graph: Mapping[Any, Any], wanted: Iterable[Any], options: _Options) -> dict[Any, Any]:
+        """Submit what `wanted` keys need; return a future for each, or its value where it is in the graph."""
+        lowered = _Lowering(graph, self._persisted, options)
+        targets = {key: lowered.lower(key) for key in wanted}
+        lazy = {key: target for key, target in targets.items() if isinstance(target, Delayed)}
+        futures = submit_collections(self.client, list(lazy.values()), {}, fuse=False)
+        made = {key: each[0] for key, each in zip(lazy, futures, strict=True)}
+        return {key: made.get(key, target) for key, target in targets.items()}
+
+    def _run_watched(
+        self, graph: dict[Any, Any], wanted: set[Any], options: _Options, callbacks: Any
+    ) -> dict[Any, Any]:
+        """Compute with callbacks, which want to see every task and its result."""
+        from dask.local import finish_task, start_state_from_dask
+        from dask.order import order
+
+        _, _, before_task, after_task, _ = unpack_callbacks(callbacks)
+        started: list[Any] = []
+        state: dict[str, Any] = {}
+        is_done = False
+        try:
+            for callback in callbacks:
+                if callback[0]:
+                    callback[0](graph)
+                started.append(callback)
+            key_order = order(graph)
+            state.update(start_state_from_dask(graph, keys=wanted, sortkey=key_order.get))
+            for _, start_state, *_ in callbacks:
+                if start_state:
+                    start_state(graph, state)
+            ordered = [key for key in sorted(graph, key=key_order.__getitem__) if key not in state["cache"]]
+            needed = [key for key in ordered if key in state["dependencies"]]
+            futures = self._submit(graph, [*needed, *wanted], options)
+            for key in needed:
+                if key in state["ready"]:
+                    state["ready"].remove(key)
+                state["running"].add(key)
+                for call in before_task:
+                    call(key, graph, state)
+                value = self._gather({key: futures[key]})[key]
+                state["cache"][key] = value
+                finish_task(graph, key, state, wanted, key_order.get)
+                for call in after_task:
+                    call(key, value, graph, state, "millstream")
+            values = self._gather({key: futures[key] for key in wanted})
+            is_done = True
+            return values
+        finally:
+            for *_, finish in started:
+                if finish:
+                    finish(graph, state, not is_done)
+
+    def __repr__(self) -> str:
+        return f"<millstream.dask.Scheduler {self.client.url}>"
+
+
+class _Options:
+    """The options of each key: what the call says, over what the graph's annotations say."""
+
+    def __init__(self, dsk: Any, kwargs: Mapping[str, Any]) -> None:
+        own = {name: kwargs[name] for name in _ANNOTATIONS if kwargs.get(name)}
+        self._common = _task_options({**dask.get_annotations(), **own})
+        self._common_annotations = {**dask.get_annotations(), **own}
+        self._by_key: dict[Any, dict[str, Any]] = {}
+        for name, values in _annotations_of(dsk).items():
+            if name in _ANNOTATIONS:
+                for key, value in values.items():
+                    self._by_key.setdefault(key, {})[name] = value
+        self._made: dict[str, TaskOptions] = {}
+
+    def of(self, key: Any) -> TaskOptions:
+        """Return the options of a key."""
+        own = self._by_key.get(key)
+        if not own:
+            return self._common
+        merged = {**self._common_annotations, **own}
+        return self._made.setdefault(repr(sorted(merged.items(), key=str)), _task_options(merged))
+
+
+def _task_options(annotations: Mapping[str, Any]) -> TaskOptions:
+    chosen = {
+        name: value for name in _ANNOTATIONS if (value := annotations.get(name)) and not callable(value)
+    }
+    # Dask's resources are counts of what workers declare, in its own spelling.
+    if "resources" in chosen:
+        chosen["resources"] = {name.lower(): amount for name, amount in chosen["resources"].items()}
+    return TaskOptions(**chosen)
+
+
+def _annotations_of(dsk: Any) -> dict[str, dict[Any, Any]]:
+    if hasattr(dsk, "__dask_annotations__"):
+        annotations: dict[str, dict[Any, Any]] = dsk.__dask_annotations__()
+        return annotations
+    found: dict[str, dict[Any, Any]] = {}
+    for layer in getattr(dsk, "layers", {}).values():
+        for name, value in (layer.annotations or {}).items():
+            found.setdefault(name, {}).update({key: value(key) if callable(value) else value for key in layer})
+    return found
+
+
+class _Lowering:
+    """Turns nodes of a Dask graph into tasks, each once."""
+
+    def __init__(
+        self, graph: Mapping[Any, Any], persisted: Mapping[Any, DaskFuture], options: _Options
+    ) -> None:
+        self._graph = graph
+        self._persisted = persisted
+        self._options = options
+        self._lowered: dict[Any, Any] = {}
+
+    def lower(self, key: Any) -> Any:
+        """Return a delayed value for a key, or its value where the graph holds it."""
+        stack, entered = [key], set()
+        while stack:
+            current = stack[-1]
+            if current in self._lowered:
+                stack.pop()
+                continue
+            node = self._graph.get(current)
+            if node is None:
+                self._lowered[current] = self._known(current)
+                continue
+            missing = [dep for dep in node.dependencies if dep not in self._lowered]
+            if missing:
+                if not entered.isdisjoint(missing):
+                    raise RuntimeError(f"the graph has a cycle through {current!r}")
+                entered.add(current)
+                stack += missing
+                continue
+            self._lowered[current] = self._lower(current, node)
+            entered.discard(current)
+        return self._lowered[key]
+
+    def _known(self, key: Any) -> Any:
+        held = self._persisted.get(key)
+        if held is None:
+            raise KeyError(key)
+        return Delayed(held.future)
+
+    def _lower(self, key: Any, node: GraphNode) -> Any:
+        if isinstance(node, DataNode):
+            return node.value
+        if isinstance(node, Alias):
+            return self._lowered[node.target]
+        inputs = {dep: self._lowered[dep] for dep in node.dependencies}
+        name = key[0] if isinstance(key, tuple) else key
+        task = Task(run_node, (node, inputs), key=new_key(str(name)), options=self._options.of(key), pure=True)
+        return Delayed(task)
+
+
+def _materialized(dsk: Any) -> dict[Any, Any]:
+    if not isinstance(dsk, Mapping):
+        dsk = dsk.__dask_graph__()
+    graph: dict[Any, Any] = convert_legacy_graph(dsk)
+    return graph
+
+
+def _nested(keys: Any, values: Mapping[Any, Any]) -> Any:
+    if isinstance(keys, list):
+        return tuple(_nested(key, values) for key in keys)
+    return values[keys]
+
+
+_enabled: list[contextlib.ExitStack] = []
+
+
+def enable(client: Client | None = None) -> Scheduler:
+    """Let Dask compute on a Millstream cluster from now on.
+
+    Parameters
+    ----------
+    client : Client, optional
+        The cluster; the current one by default, or one started on this machine.
+
+    Returns
+    -------
+    Scheduler
+        What Dask now calls.
+    """
+    stack = contextlib.ExitStack()
+    made = stack.enter_context(scheduler(client))
+    _enabled.append(stack)
+    return made
+
+
+def disable() -> None:
+    """Take the last :func:`enable` back."""
+    if _enabled:
+        _enabled.pop().close()
+
+
+@contextlib.contextmanager
+def scheduler(client: Client | None = None) -> Iterator[Scheduler]:
+    """Let Dask compute on a Millstream cluster inside the block; takes what :func:`enable` takes."""
+    from millstream._client import get_client
+
+    made = Scheduler(client or get_client())
+    with dask.config.set({"scheduler": made.get, **_SETTINGS}):
+        yield made
+
+
+def get(dsk: Any, keys: Any, **kwargs: Any) -> Any:
+    """Compute keys of a graph on the current cluster: a Dask scheduler, as for ``compute(scheduler=...)``."""
+    from millstream._client import get_client
+
+    return Scheduler(get_client()).get(dsk, keys, **kwargs)
+
+
+def persist(*collections: Any, client: Client | None = None, **kwargs: Any) -> tuple[Any, ...]:
+    """Start computing Dask collections; return them over results that stay on the cluster."""
+    from dask.base import persist as dask_persist
+
+    with scheduler(client):
+        persisted: tuple[Any, ...] = dask_persist(*collections, **kwargs)
+    return persisted
