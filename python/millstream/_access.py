@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from millstream._errors import ConnectionFailedError
 
 GATEWAY_VARIABLE = "MILLSTREAM_GATEWAY"
-TOKEN_VARIABLE = "MILLSTREAM_TOKEN"  # noqa: S105 - the name of a variable, not a secret
+TOKEN_VARIABLE = "MILLSTREAM_TOKEN"
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def checked_url(url: str) -> str:
     >>> checked_url("tcp://node7:8786")
     Traceback (most recent call last):
         ...
-    ValueError: 'tcp://node7:8786' is the address of a Dask scheduler; Millstream's clients speak HTTP to its gateway: ...
+    ValueError: 'tcp://node7:8786' is the address of a Dask scheduler; ...
     """
     parts = urlsplit(url)
     if parts.scheme in ("tcp", "tls", "ws", "wss"):

@@ -70,9 +70,7 @@ class AsyncClient:
     def __await__(self) -> Any:
         return self.__aenter__().__await__()
 
-    def submit(
-        self, function: Callable[..., T] | NativeFunction, /, *args: Any, **kwargs: Any
-    ) -> Future[T]:
+    def submit(self, function: Callable[..., T] | NativeFunction, /, *args: Any, **kwargs: Any) -> Future[T]:
         """Call a function on the cluster; see :meth:`Client.submit`."""
         return self.client.submit(function, *args, **kwargs)
 

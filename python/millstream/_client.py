@@ -203,7 +203,7 @@ class Client:
 
         return map_stream(self, function, zip(*iterables, strict=False), window, ordered=ordered, kwargs=kwargs)
 
-    def gather(self, futures: Any, errors: str = "raise", *, direct: bool | None = None) -> Any:  # noqa: ARG002 - Dask's name
+    def gather(self, futures: Any, errors: str = "raise", *, direct: bool | None = None) -> Any:
         """Wait for futures and return their values.
 
         Parameters
@@ -240,7 +240,7 @@ class Client:
             raise
         return self.session.gather(futures, errors)
 
-    def scatter(self, data: Any, *, broadcast: bool = False, hash: bool = True) -> Any:  # noqa: A002, ARG002 - Dask's names
+    def scatter(self, data: Any, *, broadcast: bool = False, hash: bool = True) -> Any:  # noqa: A002 - Dask's names
         """Send values to the cluster once, to be used by many tasks.
 
         Parameters
@@ -316,7 +316,7 @@ class Client:
 
     # ---- what becomes of futures
 
-    def cancel(self, futures: Any, *, force: bool = False) -> None:  # noqa: ARG002 - Dask's name
+    def cancel(self, futures: Any, *, force: bool = False) -> None:
         """Cancel tasks; those of a job whose wanted tasks are all cancelled are stopped on the workers."""
         self.session.cancel(_futures_in(futures))
 
@@ -502,9 +502,7 @@ def get_client() -> Client:
     return Client()
 
 
-def _resolve(
-    address: str | LocalCluster | None, token: str | None
-) -> tuple[LocalCluster | None, Access]:
+def _resolve(address: str | LocalCluster | None, token: str | None) -> tuple[LocalCluster | None, Access]:
     from millstream._local import LocalCluster, shared_cluster
 
     if isinstance(address, LocalCluster):

@@ -85,9 +85,7 @@ def _walk_dataclass(part: Any, walk: Callable[[Any], Repack | None]) -> Repack |
     return _repack([getattr(part, name) for name in names], walk, make)
 
 
-def _repack(
-    items: list[Any], walk: Callable[[Any], Repack | None], make: Callable[[list[Any]], Any]
-) -> Repack | None:
+def _repack(items: list[Any], walk: Callable[[Any], Repack | None], make: Callable[[list[Any]], Any]) -> Repack | None:
     makers = [walk(item) for item in items]
     if not any(makers):
         return None

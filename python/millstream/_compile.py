@@ -80,9 +80,7 @@ class Functions:
             known = self._known[identity] = self._make(function, pure, Environment.of(env))
         return known
 
-    def _make(
-        self, function: Callable[..., Any] | NativeFunction, pure: bool, env: Environment | None
-    ) -> OpSpec:
+    def _make(self, function: Callable[..., Any] | NativeFunction, pure: bool, env: Environment | None) -> OpSpec:
         if isinstance(function, NativeFunction):
             return OpSpec("native", function.name, determinate=True)
         if not callable(function):

@@ -65,9 +65,7 @@ def compute(
     return computed
 
 
-def persist(
-    *args: Any, client: Client | None = None, traverse: bool = True, **options: Any
-) -> tuple[Any, ...]:
+def persist(*args: Any, client: Client | None = None, traverse: bool = True, **options: Any) -> tuple[Any, ...]:
     """Start computing several lazy collections; return them over results that stay on the cluster.
 
     Takes what :func:`compute` takes, and returns at once.

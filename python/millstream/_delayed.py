@@ -52,9 +52,7 @@ def delayed(
     26
     """
     if obj is None:
-        return lambda function: delayed(
-            function, name=name, pure=pure, nout=nout, traverse=traverse, **options
-        )
+        return lambda function: delayed(function, name=name, pure=pure, nout=nout, traverse=traverse, **options)
     if isinstance(obj, Delayed):
         return obj
     from millstream._options import check_option_names
@@ -102,9 +100,7 @@ class DelayedFunction:
 
         check_option_names(options)
         merged = self._options | options
-        return DelayedFunction(
-            self.__wrapped__, name=self._name, pure=self._pure, nout=self._nout, options=merged
-        )
+        return DelayedFunction(self.__wrapped__, name=self._name, pure=self._pure, nout=self._nout, options=merged)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
@@ -174,6 +170,14 @@ class Delayed(Reference):
 
         return visualize(self, filename=filename, format=format, **options)
 
+    if TYPE_CHECKING:
+        # Bound below, each to the function of the same name in `operator`.
+        def _operator(self, *_operands: Any) -> Delayed: ...
+
+        __add__ = __sub__ = __mul__ = __truediv__ = __floordiv__ = __mod__ = __pow__ = __matmul__ = _operator
+        __radd__ = __rsub__ = __rmul__ = __rtruediv__ = __rfloordiv__ = __rmod__ = __rpow__ = _operator
+        __lt__ = __le__ = __gt__ = __ge__ = __neg__ = __pos__ = __abs__ = __invert__ = __getitem__ = _operator
+
     def _then(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Delayed:
         return Delayed(Task(function, args, kwargs, options=current_options(), pure=False))
 
@@ -228,9 +232,7 @@ class DelayedAttribute(Delayed):
     __slots__ = ("_name", "_owner")
 
     def __init__(self, owner: Delayed, name: str) -> None:
-        super().__init__(
-            Task(getattr, (owner, name), key=new_key(f"getattr-{name}"), options=current_options())
-        )
+        super().__init__(Task(getattr, (owner, name), key=new_key(f"getattr-{name}"), options=current_options()))
         self._owner = owner
         self._name = name
 

@@ -55,7 +55,7 @@ class Environment:
     @classmethod
     def of(cls, env: Environment | Mapping[str, Any] | None) -> Environment | None:
         """Return an environment as an object, however it is written."""
-        if env is None or isinstance(env, cls):
+        if env is None or isinstance(env, Environment):
             return env
         unknown = set(env) - set(cls.__dataclass_fields__)
         if unknown:
@@ -125,9 +125,7 @@ def _files_of(module: ModuleType) -> dict[str, Path]:
     if path.name != "__init__.py":
         return {path.name: path}
     root = path.parent
-    return {
-        str(file.relative_to(root.parent)): file for file in root.rglob("*.py") if not _is_noise(file)
-    }
+    return {str(file.relative_to(root.parent)): file for file in root.rglob("*.py") if not _is_noise(file)}
 
 
 def _is_beside_script(module: ModuleType) -> bool:

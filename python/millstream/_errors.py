@@ -131,7 +131,7 @@ class SerializationError(MillstreamError, TypeError):
     """A function or an argument cannot be sent to the cluster."""
 
 
-class RemoteTraceback(Exception):
+class RemoteTraceback(Exception):  # noqa: N818 - it is no error of its own
     """The traceback of a task, as the process that ran it wrote it; the cause of exceptions that are raised again."""
 
     def __init__(self, text: str) -> None:

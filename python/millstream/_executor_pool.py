@@ -36,7 +36,7 @@ class Executor(concurrent.futures.Executor):
         future = self._client._call(fn, [(args, kwargs)], [_key(fn)], self._options, False)[0]
         return self._outer(future)
 
-    def map(  # type: ignore[override]
+    def map(
         self, fn: Callable[..., T], *iterables: Iterable[Any], timeout: float | None = None, chunksize: int = 1
     ) -> Iterator[T]:
         """Call a function for each item; yield the results in order."""

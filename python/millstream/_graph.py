@@ -10,7 +10,6 @@ from millstream._compile import MAX_PARAMS, Functions, Group, chain_op, chain_pa
 from millstream._options import TaskOptions
 from millstream._task import Literals, Packed, Task
 
-
 # A chain is one message, and one failure makes all of it run again.
 _MAX_CHAIN = 64
 _MAX_CHAIN_BYTES = MAX_PARAMS // 4
@@ -37,7 +36,7 @@ def build_groups(outputs: Sequence[Task], *, serializer: str = "cloudpickle", fu
     wanted = {id(task) for task in outputs}
     chains = _chains(nodes, wanted) if fuse else [[node] for node in nodes.values()]
     numbers: dict[int, int] = {}
-    groups = []
+    groups: list[Group] = []
     for chain in chains:
         group = _fused(chain) if len(chain) > 1 else chain[0].group
         packed = group.packed[0]

@@ -76,9 +76,7 @@ class Transport:
         pause = _FIRST_PAUSE
         for left in reversed(range(tries)):
             try:
-                response = await self._http.request(
-                    method, path, params=params, content=content, headers=headers
-                )
+                response = await self._http.request(method, path, params=params, content=content, headers=headers)
             except httpx.TransportError as error:
                 if not left:
                     raise self._unreachable(error) from error

@@ -35,6 +35,7 @@ class Fate:
         self.is_sent = False
         self.is_over = False
         self.is_kept = False
+        self.is_cancelled = False
 
 
 class Job:

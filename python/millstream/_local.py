@@ -92,7 +92,7 @@ class LocalCluster:
         if self.slots:
             command += ["--slots", str(self.slots)]
         if memory_limit not in (None, "auto", 0):
-            command += ["--memory-limit", str(byte_size(memory_limit, "memory_limit"))]  # type: ignore[arg-type]
+            command += ["--memory-limit", str(byte_size(memory_limit, "memory_limit"))]
         # So that the cluster ends even if this process is killed.
         setpriv = shutil.which("setpriv") if sys.platform == "linux" else None
         return [setpriv, "--pdeathsig", "TERM", *command] if setpriv else command
@@ -100,9 +100,7 @@ class LocalCluster:
     def _wait_until_up(self) -> str:
         found: list[str] = []
         is_up = threading.Event()
-        reader = threading.Thread(
-            target=_read_log, args=(self._process.stderr, self._log, found, is_up), daemon=True
-        )
+        reader = threading.Thread(target=_read_log, args=(self._process.stderr, self._log, found, is_up), daemon=True)
         reader.start()
         deadline = time.monotonic() + _START_TIMEOUT
         while not is_up.wait(0.05):
@@ -165,9 +163,7 @@ def _environment(extra: dict[str, str]) -> dict[str, str]:
     return environment
 
 
-def _read_log(
-    stream: IO[str] | None, log: deque[str], found: list[str], is_up: threading.Event
-) -> None:
+def _read_log(stream: IO[str] | None, log: deque[str], found: list[str], is_up: threading.Event) -> None:
     for line in stream or ():
         log.append(line.rstrip())
         if not is_up.is_set() and (match := _UP.search(line)):

@@ -192,7 +192,8 @@ def check_option_names(options: Mapping[str, Any]) -> None:
 
             near = difflib.get_close_matches(name, OPTION_NAMES, 1)
             raise TypeError(
-                f"unknown option {name!r}" + (f": did you mean {near[0]!r}?" if near else f": there are {sorted(OPTION_NAMES)}")
+                f"unknown option {name!r}"
+                + (f": did you mean {near[0]!r}?" if near else f": there are {sorted(OPTION_NAMES)}")
             )
 
 

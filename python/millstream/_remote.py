@@ -81,9 +81,7 @@ class Chain:
                 value = function(*args, **kwargs)
             except Exception as error:
                 if len(self._names) > 1:
-                    step = FUNCTION_NOTE.format(
-                        step=number + 1, steps=len(self._names), name=self._names[number]
-                    )
+                    step = FUNCTION_NOTE.format(step=number + 1, steps=len(self._names), name=self._names[number])
                     error.add_note(step)
                 raise
         return value

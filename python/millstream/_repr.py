@@ -65,7 +65,7 @@ def future_html(future: Future[Any]) -> str:
 
 def delayed_html(value: Delayed) -> str:
     """Return what a notebook shows of a delayed value."""
-    from millstream._functions import full_name_of, NativeFunction
+    from millstream._functions import NativeFunction, full_name_of
     from millstream._task import Task
 
     task = value.__millstream_ref__()

@@ -18,7 +18,7 @@ from typing import Any
 from millstream import _aio
 from millstream._access import Access
 from millstream._compile import Functions, Group, make_group
-from millstream._errors import ResultLostError
+from millstream._errors import GatewayError, ResultLostError
 from millstream._fetch import Fetcher
 from millstream._follow import follow, submit
 from millstream._future import Future, wait_in_loop
@@ -177,6 +177,8 @@ class Session:
                 await wait_in_loop(lambda done, it=future: it._job.when_done(it._number, done))  # type: ignore[misc]
             carried = await self.fetcher.carry(list(job.blockers))
             job.blockers = set()
+            if job.fate.is_cancelled:
+                return
             view = await submit(self.transport, job, carried)
         except Exception as error:
             # Whoever waits for one of its futures is told.
@@ -230,9 +232,7 @@ class Session:
         raws = await asyncio.wrap_future(_aio.spawn(self._fetch(futures, errors)))
         return self._values(futures, raws, errors)
 
-    async def _fetch(
-        self, futures: Sequence[Future[Any]], errors: str
-    ) -> dict[Job, dict[int, bytes]]:
+    async def _fetch(self, futures: Sequence[Future[Any]], errors: str) -> dict[Job, dict[int, bytes]]:
         failed = [future for future in futures if future._job.states[future._number] in (FAILED, CANCELLED)]
         if failed and errors == "raise":
             first = failed[0]
@@ -240,9 +240,7 @@ class Session:
         jobs = _by_job([future for future in futures if future not in set(failed)] if failed else futures)
         return {job: await self.fetcher.raws(job, numbers) for job, numbers in jobs.items()}
 
-    def _values(
-        self, futures: Sequence[Future[Any]], raws: dict[Job, dict[int, bytes]], errors: str
-    ) -> list[Any]:
+    def _values(self, futures: Sequence[Future[Any]], raws: dict[Job, dict[int, bytes]], errors: str) -> list[Any]:
         values = []
         for future in futures:
             raw = raws.get(future._job, {}).get(future._number)
@@ -279,9 +277,16 @@ class Session:
                 _aio.wait(self.cancel_job(job))
 
     async def cancel_job(self, job: Job) -> None:
-        """Stop a job."""
-        if job.fate.is_sent:
-            await self.transport.request("DELETE", f"/v1/jobs/{job.id}")
+        """Stop a job, also one that is just on its way to the cluster."""
+        job.fate.is_cancelled = True
+        while job.fate.is_sent and not job.is_over:
+            try:
+                await self.transport.request("DELETE", f"/v1/jobs/{job.id}")
+                break
+            except GatewayError as error:
+                if error.code != "unknown_job" or job.state != "sealed":
+                    raise
+                await asyncio.sleep(_PAUSE)
         job.end("cancelled")
 
     def retry(self, futures: Sequence[Future[Any]]) -> None:
@@ -370,7 +375,8 @@ def _again(session: Session, job: Job, numbers: Sequence[int]) -> tuple[list[Gro
         needed.add(number)
         group, at = job.group_of(number)
         stack += [
-            target for target in group.packed[at].references
+            target
+            for target in group.packed[at].references
             if isinstance(target, int) and job.states[target] in (FAILED, CANCELLED)
         ]
     positions = {number: position for position, number in enumerate(sorted(needed))}
@@ -379,8 +385,10 @@ def _again(session: Session, job: Job, numbers: Sequence[int]) -> tuple[list[Gro
         group, at = job.group_of(number)
         packed = group.packed[at]
         references = [
-            target if not isinstance(target, int)
-            else positions[target] if target in positions
+            target
+            if not isinstance(target, int)
+            else positions[target]
+            if target in positions
             else Future(session, job, target)
             for target in packed.references
         ]

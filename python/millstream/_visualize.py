@@ -25,7 +25,11 @@ _MARGIN = 12
 
 
 def visualize(
-    *args: Any, filename: str | None = "millstream", format: str | None = None, engine: str | None = None, **options: Any  # noqa: A002, ARG001 - Dask's names
+    *args: Any,
+    filename: str | None = "millstream",
+    format: str | None = None,  # noqa: A002 - Dask's name
+    engine: str | None = None,
+    **_options: Any,
 ) -> Any:
     """Draw the graph of lazy collections.
 

@@ -191,7 +191,7 @@ def fire_and_forget(futures: Future[Any] | Iterable[Future[Any]]) -> None:
 
     Examples
     --------
-    >>> ms.fire_and_forget(client.submit(print, "hello"))
+    >>> ms.fire_and_forget(client.submit(abs, -1))
     """
     held = [futures] if isinstance(futures, Future) else list(futures)
     if held:

@@ -15,10 +15,11 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
-from weakref import WeakValueDictionary
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
 import dask
 from dask._task_spec import Alias, DataNode, GraphNode, convert_legacy_graph
+from dask.base import get_annotations
 from dask.callbacks import local_callbacks, unpack_callbacks
 from dask.core import flatten
 
@@ -51,6 +52,9 @@ class DaskFuture:
         return f"<DaskFuture {self.key!r} {self.future.status}>"
 
 
+_persisted: WeakKeyDictionary[Client, WeakValueDictionary[Any, DaskFuture]] = WeakKeyDictionary()
+
+
 class Scheduler:
     """What Dask calls to compute and to persist; :meth:`get` is a Dask scheduler.
 
@@ -63,7 +67,8 @@ class Scheduler:
     def __init__(self, client: Client) -> None:
         self.client = client
         self.calls = 0
-        self._persisted: WeakValueDictionary[Any, DaskFuture] = WeakValueDictionary()
+        # By client, not by scheduler: what one persisted, another finds.
+        self._persisted = _persisted.setdefault(client, WeakValueDictionary())
 
     def get(self, dsk: Any, keys: Any, **kwargs: Any) -> Any:
         """Compute keys of a graph.
@@ -182,8 +187,8 @@ class _Options:
 
     def __init__(self, dsk: Any, kwargs: Mapping[str, Any]) -> None:
         own = {name: kwargs[name] for name in _ANNOTATIONS if kwargs.get(name)}
-        self._common = _task_options({**dask.get_annotations(), **own})
-        self._common_annotations = {**dask.get_annotations(), **own}
+        self._common = _task_options({**get_annotations(), **own})
+        self._common_annotations = {**get_annotations(), **own}
         self._by_key: dict[Any, dict[str, Any]] = {}
         for name, values in _annotations_of(dsk).items():
             if name in _ANNOTATIONS:
@@ -201,9 +206,7 @@ class _Options:
 
 
 def _task_options(annotations: Mapping[str, Any]) -> TaskOptions:
-    chosen = {
-        name: value for name in _ANNOTATIONS if (value := annotations.get(name)) and not callable(value)
-    }
+    chosen = {name: value for name in _ANNOTATIONS if (value := annotations.get(name)) and not callable(value)}
     # Dask's resources are counts of what workers declare, in its own spelling.
     if "resources" in chosen:
         chosen["resources"] = {name.lower(): amount for name, amount in chosen["resources"].items()}
@@ -224,9 +227,7 @@ def _annotations_of(dsk: Any) -> dict[str, dict[Any, Any]]:
 class _Lowering:
     """Turns nodes of a Dask graph into tasks, each once."""
 
-    def __init__(
-        self, graph: Mapping[Any, Any], persisted: Mapping[Any, DaskFuture], options: _Options
-    ) -> None:
+    def __init__(self, graph: Mapping[Any, Any], persisted: Mapping[Any, DaskFuture], options: _Options) -> None:
         self._graph = graph
         self._persisted = persisted
         self._options = options
@@ -234,7 +235,8 @@ class _Lowering:
 
     def lower(self, key: Any) -> Any:
         """Return a delayed value for a key, or its value where the graph holds it."""
-        stack, entered = [key], set()
+        entered: set[Any] = set()
+        stack = [key]
         while stack:
             current = stack[-1]
             if current in self._lowered:

@@ -51,7 +51,12 @@ class MillstreamBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore
     default_n_jobs = -1
 
     def __init__(
-        self, client: Client | None = None, *, nesting_level: int | None = None, inner_max_num_threads: int | None = None, **options: Any
+        self,
+        client: Client | None = None,
+        *,
+        nesting_level: int | None = None,
+        inner_max_num_threads: int | None = None,
+        **options: Any,
     ) -> None:
         super().__init__(nesting_level=nesting_level, inner_max_num_threads=inner_max_num_threads)
         self._given = client
@@ -115,7 +120,10 @@ class MillstreamBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore
     def _share(self, calls: Sequence[tuple[tuple[Any, ...], dict[str, Any]]]) -> list[Any]:
         """Replace large arguments by futures of values that are sent once."""
         return [
-            (tuple(self._shared_value(value) for value in args), {name: self._shared_value(value) for name, value in kwargs.items()})
+            (
+                tuple(self._shared_value(value) for value in args),
+                {name: self._shared_value(value) for name, value in kwargs.items()},
+            )
             for args, kwargs in calls
         ]
 

@@ -81,9 +81,7 @@ class FakeJob:
                 self._fail(number, {"kind": "upstream_failed", "message": "an input failed"})
                 continue
             self._run_with_retries(number, op, params, [dep for dep, _ in inputs])
-        self.state = (
-            "cancelled" if self.state == "cancelling" else "failed" if 3 in self.states else "succeeded"
-        )
+        self.state = "cancelled" if self.state == "cancelling" else "failed" if 3 in self.states else "succeeded"
         self.over.set()
 
     def _run_with_retries(self, number: int, op: int, params: bytes, inputs: list[int]) -> None:
@@ -181,8 +179,7 @@ class FakeCluster:
             for task in job.outputs
         ]
         held = bytes(
-            2 if value else 1 if task in job.values else 0
-            for task, value in zip(job.outputs, small, strict=True)
+            2 if value else 1 if task in job.values else 0 for task, value in zip(job.outputs, small, strict=True)
         )
         return {
             "state": job.state,
@@ -268,9 +265,7 @@ class _Handler(BaseHTTPRequestHandler):
         body = json.dumps({"status": status, "code": code, "detail": detail}).encode()
         self._bytes(status, body, "application/problem+json")
 
-    def _bytes(
-        self, status: int, body: bytes, content_type: str, headers: dict[str, str] | None = None
-    ) -> None:
+    def _bytes(self, status: int, body: bytes, content_type: str, headers: dict[str, str] | None = None) -> None:
         self.send_response(status)
         self.send_header("content-type", content_type)
         self.send_header("content-length", str(len(body)))

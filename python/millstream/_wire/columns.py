@@ -16,7 +16,7 @@ import struct
 import sys
 from array import array
 from collections.abc import Iterable, Sequence
-from itertools import accumulate, repeat
+from itertools import accumulate, pairwise, repeat
 
 _PLAIN = b"\x00"
 _SEQUENCE = 1
@@ -82,12 +82,12 @@ def unpack(packed: bytes, width: int) -> list[int]:
 
 
 def pack_rows(rows: Sequence[bytes]) -> list[bytes]:
-    """Pack byte strings end to end: the column of their offsets, and the bytes.
+    r"""Pack byte strings end to end: the column of their offsets, and the bytes.
 
     Examples
     --------
-    >>> pack_rows([b"", b""])
-    [b'\\x00', b'']
+    >>> unpack_rows(pack_rows([b"one", b""]))
+    [b'one', b'']
     """
     content = b"".join(rows)
     if not content:
@@ -99,4 +99,4 @@ def pack_rows(rows: Sequence[bytes]) -> list[bytes]:
 def unpack_rows(column: Sequence[bytes]) -> list[bytes]:
     """Read byte strings packed end to end; an empty list where all are empty."""
     offsets = unpack(column[0], 4)
-    return [column[1][start:end] for start, end in zip(offsets, offsets[1:], strict=False)]
+    return [column[1][start:end] for start, end in pairwise(offsets)]

@@ -25,7 +25,8 @@ class Dep(NamedTuple):
     part: int | None = None
 
 
-class TaskRange(NamedTuple):
+@dataclass(frozen=True)
+class TaskRange:
     """A contiguous range of tasks."""
 
     first: int
@@ -35,6 +36,10 @@ class TaskRange(NamedTuple):
     def last(self) -> int:
         """The range's last task: the root of a tree."""
         return self.first + self.count - 1
+
+    def encoded(self) -> list[int]:
+        """Return the range by position."""
+        return [self.first, self.count]
 
 
 @dataclass(frozen=True)
@@ -48,7 +53,7 @@ class OpSpec:
     determinate: bool = False
 
     def encoded(self) -> list[Any]:
-        """The operation by position."""
+        """Return the operation by position."""
         return [self.kind, self.name, self.params, self.code, self.determinate]
 
 
@@ -124,9 +129,7 @@ class GraphEncoder:
             self._options.append(options)
         return number
 
-    def task(
-        self, op: int, options: int, params: bytes, deps: Iterable[Dep], key: str | None = None
-    ) -> int:
+    def task(self, op: int, options: int, params: bytes, deps: Iterable[Dep], key: str | None = None) -> int:
         """Add one task and return its number. Tasks with and without keys do not share a layer."""
         layer = self._explicit(is_named=key is not None)
         layer.ops.append(op)
@@ -150,13 +153,9 @@ class GraphEncoder:
         layer.params += params
         return self._take(count)
 
-    def blockwise(
-        self, count: int, op: int, options: int, inputs: Sequence[TaskRange | int] = ()
-    ) -> TaskRange:
+    def blockwise(self, count: int, op: int, options: int, inputs: Sequence[TaskRange | int] = ()) -> TaskRange:
         """Add `count` tasks; task i reads item i of each range and the whole of each single task."""
-        sides = [
-            {"broadcast": side} if isinstance(side, int) else {"aligned": list(side)} for side in inputs
-        ]
+        sides = [{"broadcast": side} if isinstance(side, int) else {"aligned": side.encoded()} for side in inputs]
         return self._symbolic({"blockwise": [count, op, options, sides]}, count)
 
     def tree_reduce(self, source: TaskRange, fan_in: int, op: int, options: int) -> TaskRange:
@@ -167,15 +166,15 @@ class GraphEncoder:
             count += width
             if width == 1:
                 break
-        return self._symbolic({"tree_reduce": [list(source), fan_in, op, options]}, count)
+        return self._symbolic({"tree_reduce": [source.encoded(), fan_in, op, options]}, count)
 
     def all_to_all(self, source: TaskRange, outputs: int, op: int, options: int) -> TaskRange:
         """Add `outputs` tasks that each read their own part of every task of a range."""
-        return self._symbolic({"all_to_all": [list(source), outputs, op, options]}, outputs)
+        return self._symbolic({"all_to_all": [source.encoded(), outputs, op, options]}, outputs)
 
     def number_keys(self, tasks: TaskRange, prefix: str) -> None:
         """Call the tasks of a range ``prefix-0``, ``prefix-1``, …."""
-        self._keys.append({"numbered": [list(tasks), prefix]})
+        self._keys.append({"numbered": [tasks.encoded(), prefix]})
 
     def want(self, task: int) -> None:
         """Keep a task's result."""

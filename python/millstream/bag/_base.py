@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from millstream._delayed import Delayed
 from millstream._functions import name_of
@@ -124,8 +124,8 @@ class Partitioned(Reference):
         self,
         perpartition: Callable[[Any], Any],
         aggregate: Callable[[Any], Any],
-        split_every: int | None | bool = None,
-        out_type: type = Item,
+        split_every: int | bool | None = None,
+        out_type: Callable[..., Any] = Item,
         name: str | None = None,
     ) -> Any:
         """Reduce each partition, and the list of results of several again until one is left.
@@ -148,7 +148,9 @@ class Partitioned(Reference):
         45
         """
         name = name or f"{name_of(perpartition)}-{name_of(aggregate)}"
-        width = self.npartitions if split_every is False else (SPLIT_EVERY if split_every in (None, True) else split_every)
+        width = (
+            self.npartitions if split_every is False else (SPLIT_EVERY if split_every in (None, True) else split_every)
+        )
         width = max(2, width or 2)
         combine = partial(_apply_to_list, aggregate)
         level: list[Any] = list(self._each(perpartition, f"{name}-part")._parts)
@@ -162,7 +164,7 @@ class Partitioned(Reference):
             if len(level) == 1:
                 break
             depth += 1
-        return out_type([level[0]], name) if issubclass(out_type, Partitioned) else out_type(level[0])
+        return out_type(level[0]) if issubclass(cast("type", out_type), Item) else out_type([level[0]], name)
 
 
 def _apply_to_list(function: Callable[[list[Any]], Any], *values: Any) -> Any:

@@ -8,7 +8,7 @@ import io
 import os
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
-from typing import IO, Any
+from typing import IO, Any, cast
 
 Block = tuple[str, int, int | None]
 
@@ -46,15 +46,15 @@ def decompressed(file: IO[bytes], compression: str | None, mode: str = "rb") -> 
     if compression == "gzip":
         import gzip
 
-        return gzip.GzipFile(fileobj=file, mode=mode, mtime=0)  # type: ignore[return-value]
+        return cast("IO[bytes]", gzip.GzipFile(fileobj=file, mode=mode, mtime=0))
     if compression == "bz2":
         import bz2
 
-        return bz2.BZ2File(file, mode)  # type: ignore[return-value]
+        return cast("IO[bytes]", bz2.open(file, mode))
     if compression in ("xz", "lzma"):
         import lzma
 
-        return lzma.LZMAFile(file, mode)  # type: ignore[return-value]
+        return cast("IO[bytes]", lzma.open(file, mode))
     try:
         from fsspec.compression import compr
 
@@ -121,10 +121,9 @@ class TextReader:
             last = _after_line_end(file, end, ending)
             file.seek(first)
             content = file.read(max(0, last - first))
-        text = content.decode(self._encoding, self._errors)
         if self._delimiter not in _LINE_ENDS:
-            return self._split(text)
-        return list(io.StringIO(text, newline=self._delimiter))
+            return self._split(content.decode(self._encoding, self._errors))
+        return list(io.TextIOWrapper(io.BytesIO(content), self._encoding, self._errors, newline=self._delimiter))
 
     def _encoding_of_ends(self) -> str:
         # The byte order mark belongs to the file's begin, not to each line's end.

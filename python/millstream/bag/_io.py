@@ -29,7 +29,7 @@ def read_text(
     files_per_partition: int | None = None,
     include_path: bool = False,
 ) -> Any:
-    """Read lines of text files.
+    r"""Read lines of text files.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ def read_text(
     encoding, errors : str
         As for `bytes.decode`.
     linedelimiter : str, optional
-        What ends a line; by default any of ``\\n``, ``\\r`` and ``\\r\\n``.
+        What ends a line; by default any of ``\n``, ``\r`` and ``\r\n``.
     collection : bool
         Whether to return a bag, or a list of delayed lists.
     storage_options : dict, optional
@@ -59,7 +59,7 @@ def read_text(
     >>> import pathlib, tempfile, millstream.bag as mb
     >>> folder = pathlib.Path(tempfile.mkdtemp())
     >>> for name in "ab":
-    ...     _ = (folder / f"{name}.txt").write_text(f"{name}1\\n{name}2\\n")
+    ...     _ = (folder / f"{name}.txt").write_text(f"{name}1\n{name}2\n")
     >>> mb.read_text(folder / "*.txt").str.strip().compute()
     ['a1', 'a2', 'b1', 'b2']
     """
@@ -69,7 +69,9 @@ def read_text(
     paths = _expand(urlpath, storage_options)
     if blocksize is None:
         step = files_per_partition or 1
-        groups = [[(path, 0, None) for path in paths[at : at + step]] for at in range(0, len(paths), step)]
+        groups: list[list[files.Block]] = [
+            [(path, 0, None) for path in paths[at : at + step]] for at in range(0, len(paths), step)
+        ]
     else:
         size = byte_size(blocksize, "blocksize")
         groups = [[block] for path in paths for block in _blocks(path, size, reader)]
@@ -140,7 +142,7 @@ def from_url(urls: str | Sequence[str]) -> Bag:
 
 
 def to_textfiles(
-    b: Bag,
+    b: Partitioned,
     path: str | Path | Sequence[str | Path],
     name_function: Callable[[int], str] | None = None,
     compression: str | None = "infer",
@@ -251,7 +253,7 @@ def read_avro(
 
 
 def to_avro(
-    b: Bag,
+    b: Partitioned,
     filename: str | Path | Sequence[str | Path],
     schema: dict[str, Any],
     name_function: Callable[[int], str] | None = None,

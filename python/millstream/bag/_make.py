@@ -71,9 +71,7 @@ def range(n: int, npartitions: int) -> Bag:  # noqa: A001 - Dask's name
     size = max(1, n // npartitions)
     starts = list(itertools.islice(builtins.range(0, max(n, 1), size), npartitions))
     bounds = [*starts, n]
-    return _of_lists(
-        [builtins.range(start, end) for start, end in builtins.zip(bounds, bounds[1:], strict=False)], "range"
-    )
+    return _of_lists([builtins.range(start, end) for start, end in itertools.pairwise(bounds)], "range")
 
 
 def from_delayed(values: Any) -> Bag:
@@ -82,8 +80,8 @@ def from_delayed(values: Any) -> Bag:
     Examples
     --------
     >>> import millstream as ms, millstream.bag as mb
-    >>> mb.from_delayed([ms.delayed(range)(3), ms.delayed(range)(2)]).compute()
-    [0, 1, 2, 0, 1]
+    >>> mb.from_delayed([ms.delayed(sorted)("ba"), ms.delayed(["c"])]).compute()
+    ['a', 'b', 'c']
     """
     if isinstance(values, Delayed):
         values = [values]

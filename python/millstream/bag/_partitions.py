@@ -376,7 +376,7 @@ def pass_items(function: Callable[..., Any], names: Sequence[str], *values: Any)
     made = function(*positional, **dict(zip(names, values[len(positional) :], strict=True)))
     if isinstance(made, str | bytes | dict):
         raise TypeError(f"a function over partitions must return a list or iterator, got {type(made).__name__}")
-    return as_list(made) if isinstance(made, Iterable | Iterator) else made  # type: ignore[return-value]
+    return as_list(made) if isinstance(made, Iterable | Iterator) else made
 
 
 def frame_of(columns: Sequence[Any] | None, dtypes: dict[str, Any] | None, items: Iterable[Any]) -> Any:
@@ -384,7 +384,7 @@ def frame_of(columns: Sequence[Any] | None, dtypes: dict[str, Any] | None, items
     import pandas as pd
 
     frame = pd.DataFrame(as_list(items), columns=columns if columns is None else list(columns))
-    return frame.astype(dtypes, copy=False) if dtypes else frame
+    return frame.astype(dtypes) if dtypes else frame
 
 
 def joined_frames(*frames: Any) -> Any:

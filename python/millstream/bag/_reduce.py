@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from millstream._delayed import Delayed
 from millstream._task import Task
@@ -23,7 +23,7 @@ class Reductions(Partitioned):
         combine: Callable[[Any, Any], Any] | None = None,
         initial: Any = parts.MISSING,
         split_every: int | None = None,
-        out_type: type = Item,
+        out_type: Callable[..., Any] = Item,
     ) -> Any:
         """Reduce with a binary function.
 
@@ -47,7 +47,7 @@ class Reductions(Partitioned):
         per_part = partial(parts.reduce_items, binop, initial)
         folded = self.reduction(per_part, partial(parts.combine_items, combine or binop), split_every, Item, "fold")
         final = Task(parts.present, (folded,), pure=True)
-        return out_type([final], "fold") if issubclass(out_type, Partitioned) else out_type(final)
+        return out_type(final) if issubclass(cast("type", out_type), Item) else out_type([final], "fold")
 
     def sum(self, split_every: int | None = None) -> Any:
         """Add the items up."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
@@ -155,9 +156,9 @@ class Transformations(Partitioned):
         grouper: Any,
         method: None = None,
         npartitions: int | None = None,
-        blocksize: int = 2**20,  # noqa: ARG002 - Dask's name
-        max_branch: int | None = None,  # noqa: ARG002 - Dask's name
-        shuffle: str | None = None,  # noqa: ARG002 - Dask's name
+        blocksize: int = 2**20,
+        max_branch: int | None = None,
+        shuffle: str | None = None,
     ) -> Any:
         """Group items by a key; each group is a pair of key and list.
 
@@ -226,7 +227,7 @@ class Transformations(Partitioned):
         count = self.npartitions
         if npartitions <= count:
             bounds = [round(number * count / npartitions) for number in range(npartitions + 1)]
-            groups = [self._parts[start:end] for start, end in zip(bounds, bounds[1:], strict=False)]
+            groups = [self._parts[start:end] for start, end in itertools.pairwise(bounds)]
             tasks = [Task(parts.joined, tuple(map(Delayed, group)), pure=True) for group in groups]
             return type(self)(tasks, "repartition")
         size, more = divmod(npartitions, count)

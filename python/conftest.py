@@ -1,0 +1,75 @@
+"""Clusters for the tests: one inside this process by default, a real one with ``--cluster=local`` or an address."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from fake_cluster import FakeCluster
+
+import millstream as ms
+from millstream._access import GATEWAY_VARIABLE, TOKEN_VARIABLE
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--cluster", default="fake", help="`fake`, `local` (runs the millstream program), or a gateway's address"
+    )
+
+
+@pytest.fixture(scope="session")
+def is_real(request: pytest.FixtureRequest) -> bool:
+    return bool(request.config.getoption("--cluster") != "fake")
+
+
+@pytest.fixture(scope="session")
+def gateway(request: pytest.FixtureRequest) -> Iterator[tuple[str, str | None]]:
+    """The address and token of the cluster that the tests use."""
+    asked = request.config.getoption("--cluster")
+    if asked == "fake":
+        fake = FakeCluster()
+        yield fake.url, fake.token
+        fake.close()
+    elif asked == "local":
+        with ms.LocalCluster(workers=1, slots=2) as cluster:
+            yield cluster.url, cluster.access.token
+    else:
+        yield asked, None
+
+
+@pytest.fixture
+def client(gateway: tuple[str, str | None]) -> Iterator[ms.Client]:
+    url, token = gateway
+    with ms.Client(url, token=token) as client:
+        yield client
+
+
+@pytest.fixture
+def fake() -> Iterator[FakeCluster]:
+    """A cluster inside this process whose jobs can be looked at."""
+    fake = FakeCluster()
+    yield fake
+    fake.close()
+
+
+@pytest.fixture
+def fake_client(fake: FakeCluster) -> Iterator[ms.Client]:
+    with ms.Client(fake.url, token=fake.token) as client:
+        yield client
+
+
+@pytest.fixture(autouse=True)
+def _doctest_names(
+    request: pytest.FixtureRequest, doctest_namespace: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Examples find `ms`, `client`, and, by the environment, the cluster of the tests."""
+    if not isinstance(request.node, pytest.DoctestItem):
+        return
+    url, token = request.getfixturevalue("gateway")
+    monkeypatch.setenv(GATEWAY_VARIABLE, url)
+    if token:
+        monkeypatch.setenv(TOKEN_VARIABLE, token)
+    ms.progress_bar(False)
+    doctest_namespace["ms"] = ms
+    doctest_namespace["client"] = request.getfixturevalue("client")

@@ -1,0 +1,127 @@
+"""Dask's collections on a Millstream cluster, compared with Dask's own synchronous scheduler."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from fake_cluster import FakeCluster
+
+import millstream as ms
+
+dask = pytest.importorskip("dask")
+np = pytest.importorskip("numpy")
+pd = pytest.importorskip("pandas")
+
+import dask.array as da  # noqa: E402
+import dask.bag as db  # noqa: E402
+import dask.dataframe as dd  # noqa: E402
+from dask.callbacks import Callback  # noqa: E402
+from dask.utils_test import GetFunctionTestMixin  # noqa: E402
+
+import millstream.dask as door  # noqa: E402
+
+
+@pytest.fixture
+def scheduler(client: ms.Client) -> Iterator[door.Scheduler]:
+    with door.scheduler(client) as scheduler:
+        yield scheduler
+
+
+@pytest.mark.timeout(300)
+class TestGet(GetFunctionTestMixin):  # type: ignore[misc]
+    """Dask's own expectations of a scheduler."""
+
+    @pytest.fixture(autouse=True)
+    def _get(self, scheduler: door.Scheduler) -> None:
+        self.get = scheduler.get
+
+
+def test_arrays(scheduler: door.Scheduler) -> None:
+    x = da.random.default_rng(0).random((60, 60), chunks=20)
+    y = (x @ x.T).sum(axis=0) + x.mean()
+    expected = y.compute(scheduler="sync")
+    np.testing.assert_allclose(y.compute(), expected)
+    assert scheduler.calls == 1
+
+
+def test_data_frames(scheduler: door.Scheduler) -> None:
+    frame = pd.DataFrame({"a": [1, 2, 3, 4] * 25, "b": range(100)})
+    lazy = dd.from_pandas(frame, npartitions=4)
+    pd.testing.assert_series_equal(lazy.groupby("a").b.sum().compute().sort_index(), frame.groupby("a").b.sum())
+    merged = lazy.merge(lazy, on="a", suffixes=("", "_r")).compute()
+    assert len(merged) == len(frame.merge(frame, on="a"))
+    assert scheduler.calls == 2
+
+
+def test_bags_and_delayed(scheduler: door.Scheduler) -> None:
+    assert sorted(db.from_sequence(range(10)).map(lambda x: x % 3).frequencies().compute()) == [(0, 4), (1, 3), (2, 3)]
+    assert dask.delayed(sum)([dask.delayed(int)("1"), 2]).compute() == 3
+    assert dask.compute([dask.delayed(1), {"a": dask.delayed(2)}])[0] == [1, {"a": 2}]
+
+
+def test_persisted_collections_stay_on_the_cluster(scheduler: door.Scheduler) -> None:
+    x = da.arange(100, chunks=10).persist()
+    keys = [value for value in x.__dask_graph__().values() if isinstance(value, door.DaskFuture)]
+    assert len(keys) == 10
+    assert all(value.__dask_future__ for value in keys)
+    assert int((x + 1).sum().compute()) == 5050
+    frame = dd.from_pandas(pd.DataFrame({"a": range(10)}), npartitions=2).persist()
+    assert frame.a.sum().compute() == 45
+    assert dask.delayed(int)("4").persist().compute() == 4
+
+
+def test_persist_alone(client: ms.Client) -> None:
+    (x,) = door.persist(da.ones(10, chunks=5), client=client)
+    assert float(door.get(x.sum().__dask_graph__(), x.sum().__dask_keys__())[0]) == 10.0
+
+
+def test_original_exceptions(scheduler: door.Scheduler) -> None:
+    with pytest.raises(ZeroDivisionError):
+        dask.delayed(lambda: 1 / 0)().compute()
+
+
+def test_annotations_reach_the_cluster(fake: FakeCluster, fake_client: ms.Client) -> None:
+    with dask.annotate(retries=3, priority=7, resources={"GPU": 1}):
+        value = dask.delayed(int)("3")
+    with door.scheduler(fake_client):
+        assert value.compute(optimize_graph=False) == 3
+    (job,) = fake.jobs.values()
+    resources, retries, _, _, priority, *_ = job.task_options[job.tasks[-1][1]]
+    assert (resources, retries, priority) == ({"gpu": 1}, 3, 7)
+
+
+def test_callbacks_see_every_task(scheduler: door.Scheduler) -> None:
+    started, before, after, finished = [], [], [], []
+    callback = Callback(
+        start=started.append,
+        pretask=lambda key, dsk, state: before.append(key),
+        posttask=lambda key, result, dsk, state, worker: after.append((key, result)),
+        finish=lambda dsk, state, errored: finished.append(errored),
+    )
+    with callback:
+        assert scheduler.get({"x": 1, "y": (abs, "x"), "z": (max, "x", "y")}, "z") == 1
+    assert len(started) == 1
+    assert before == ["y", "z"]
+    assert after == [("y", 1), ("z", 1)]
+    assert finished == [False]
+
+
+def test_unknown_keywords_and_nested_keys(scheduler: door.Scheduler) -> None:
+    graph = {"a": 1, ("b", 0): (abs, -2), ("b", 1): "a"}
+    assert scheduler.get(graph, [["a", ("b", 0)], [[("b", 1)]]], num_workers=3, unknown=True) == ((1, 2), ((1,),))
+
+
+def test_computing_while_a_graph_is_built(scheduler: door.Scheduler) -> None:
+    x = da.from_array(np.array([3, 1, 2, 1]), chunks=2)
+    unique = da.unique(x)
+    unique.compute_chunk_sizes()
+    assert (unique + 1).compute().tolist() == [2, 3, 4]
+
+
+def test_settings_are_taken_back(client: ms.Client) -> None:
+    before = dask.config.get("scheduler", None)
+    door.enable(client)
+    assert dask.config.get("dataframe.shuffle.method") == "tasks"
+    door.disable()
+    assert dask.config.get("scheduler", None) == before
