@@ -19,7 +19,7 @@ from millstream._functions import (
     python_op,
 )
 from millstream._options import PLAIN, TaskOptions
-from millstream._task import Literal, Literals, Packed, pack
+from millstream._task import Literal, Literals, pack, pack_plain
 from millstream._wire import Dep, GraphEncoder, OpSpec, TaskRange
 
 if TYPE_CHECKING:
@@ -36,20 +36,25 @@ class Group:
 
     op: OpSpec
     options: TaskOptions
-    packed: list[Packed]
+    # Of each call; what the parameters refer to is left out where none refers to anything.
+    params: list[bytes]
+    references: list[Sequence[Any]] | None
     keys: list[str] | str
     wanted: bool = True
-    count: int = 0
 
     def __post_init__(self) -> None:
-        self.count = len(self.packed)
+        self._count = len(self.params)
 
     def __len__(self) -> int:
-        return self.count
+        return self._count
+
+    def references_of(self, number: int) -> Sequence[Any]:
+        """What the parameters of the group's call `number` refer to."""
+        return self.references[number] if self.references else ()
 
     def forget(self) -> None:
         """Let the arguments go: the calls will not be made again."""
-        self.packed = []
+        self.params, self.references = [], None
 
     def key_of(self, number: int) -> str:
         """The key of the group's call `number`."""
@@ -107,8 +112,12 @@ def make_group(
         calls = [((shipped, *args), kwargs) for args, kwargs in calls]
         function = _remote.call_shipped
         op = functions.op(function, pure=pure, env=options.env)
+    params = pack_plain(calls) if op.kind == "python" else None
+    if params is not None:
+        return Group(op, options, params, None, keys)
     packed = [pack(function, args, kwargs, literals) for args, kwargs in calls]
-    return Group(op, options, packed, keys)
+    references = [each.references for each in packed]
+    return Group(op, options, [each.params for each in packed], references if any(references) else None, keys)
 
 
 class JobBuilder:
@@ -130,27 +139,28 @@ class JobBuilder:
         self._helpers: dict[int, int] = {}
         self._graph = GraphEncoder()
         self._plain = self._graph.options(PLAIN)
-        self._split: dict[int, list[int]] = {}
+        self._split: dict[tuple[int, int], list[int]] = {}
         self.offset = 0
 
     def encode(self) -> bytes:
         """Return the graph; :attr:`offset` is then the number of the first call's task."""
         for group in self._groups:
-            for packed in group.packed:
-                self._help(packed)
+            self._help(group)
         self.offset = self._graph.task_count
         for group in self._groups:
             self._add(group)
         return self._graph.encode()
 
-    def _help(self, packed: Packed) -> None:
-        """Make the helper tasks that a call needs: literals, results of other jobs, its own large parameters."""
-        for target in packed.references:
-            if isinstance(target, int) or id(target) in self._helpers:
-                continue
-            self._helpers[id(target)] = self._help_with(target)
-        if len(packed.params) > MAX_PARAMS:
-            self._split[id(packed)] = self._chunks(packed.params)
+    def _help(self, group: Group) -> None:
+        """Make the helper tasks that calls need: literals, results of other jobs, their own large parameters."""
+        for references in group.references or ():
+            for target in references:
+                if not isinstance(target, int) and id(target) not in self._helpers:
+                    self._helpers[id(target)] = self._help_with(target)
+        if max(map(len, group.params), default=0) > MAX_PARAMS:
+            for number, params in enumerate(group.params):
+                if len(params) > MAX_PARAMS:
+                    self._split[id(group), number] = self._chunks(params)
 
     def _help_with(self, target: Literal | Future[Any]) -> int:
         if isinstance(target, Literal):
@@ -184,30 +194,23 @@ class JobBuilder:
     def _add(self, group: Group) -> None:
         graph = self._graph
         op, options = graph.op(group.op), graph.options(group.options)
-        first = graph.task_count
-        is_plain_map = isinstance(group.keys, str) and not any(
-            packed.references or id(packed) in self._split for packed in group.packed
-        )
-        if is_plain_map:
-            tasks = graph.map(op, options, [packed.params for packed in group.packed])
-            first = tasks.first
-        else:
-            named = group.keys if isinstance(group.keys, list) else None
-            for number, packed in enumerate(group.packed):
-                key = named[number] if named is not None else None
-                self._add_call(group, packed, op, options, key)
-        count = len(group.packed)
+        tasks = TaskRange(graph.task_count, len(group))
         if isinstance(group.keys, str):
-            graph.number_keys(TaskRange(first, count), group.keys)
+            graph.number_keys(tasks, group.keys)
         if group.wanted:
-            for task in range(first, first + count):
-                graph.want(task)
+            graph.want_all(tasks)
+        if isinstance(group.keys, str) and group.references is None and not self._split:
+            graph.map(op, options, group.params)
+            return
+        named = group.keys if isinstance(group.keys, list) else None
+        for number in range(len(group)):
+            self._add_call(group, number, op, options, named[number] if named is not None else None)
 
-    def _add_call(self, group: Group, packed: Packed, op: int, options: int, key: str | None) -> None:
-        deps = [self._number(target) for target in packed.references]
-        chunks = self._split.get(id(packed))
+    def _add_call(self, group: Group, number: int, op: int, options: int, key: str | None) -> None:
+        deps = [self._number(target) for target in group.references_of(number)]
+        chunks = self._split.get((id(group), number))
         if chunks is None:
-            self._graph.task(op, options, packed.params, map(Dep, deps), key)
+            self._graph.task(op, options, group.params[number], map(Dep, deps), key)
             return
         chain = chain_op([group.op])
         inputs, pieces = range(len(deps)), range(len(deps), len(deps) + len(chunks))

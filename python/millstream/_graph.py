@@ -8,7 +8,7 @@ from typing import Any
 
 from millstream._compile import MAX_PARAMS, Functions, Group, chain_op, chain_params, make_group
 from millstream._options import TaskOptions
-from millstream._task import Literals, Packed, Task
+from millstream._task import Literals, Task
 
 # A chain is one message, and one failure makes all of it run again.
 _MAX_CHAIN = 64
@@ -23,7 +23,7 @@ class _Node:
     def __init__(self, task: Task, group: Group) -> None:
         self.task = task
         self.group = group
-        self.deps = [target for target in group.packed[0].references if isinstance(target, Task)]
+        self.deps = [target for target in group.references_of(0) if isinstance(target, Task)]
 
 
 def build_groups(outputs: Sequence[Task], *, serializer: str = "cloudpickle", fuse: bool = True) -> list[Group]:
@@ -39,10 +39,9 @@ def build_groups(outputs: Sequence[Task], *, serializer: str = "cloudpickle", fu
     groups: list[Group] = []
     for chain in chains:
         group = _fused(chain) if len(chain) > 1 else chain[0].group
-        packed = group.packed[0]
-        packed.references = [
-            numbers[id(target)] if isinstance(target, Task) else target for target in packed.references
-        ]
+        references = group.references_of(0)
+        if references:
+            group.references = [[numbers[id(it)] if isinstance(it, Task) else it for it in references]]
         group.wanted = id(chain[-1].task) in wanted
         numbers[id(chain[-1].task)] = len(groups)
         groups.append(group)
@@ -103,7 +102,7 @@ def _chains(nodes: dict[int, _Node], wanted: set[int]) -> Iterator[list[_Node]]:
     readers = Counter(id(dep) for node in nodes.values() for dep in node.deps)
     next_of: dict[int, _Node] = {}
     for node in nodes.values():
-        if len(node.deps) != 1 or len(node.group.packed[0].references) != 1:
+        if len(node.deps) != 1 or len(node.group.references_of(0)) != 1:
             continue
         before = nodes[id(node.deps[0])]
         if readers[id(before.task)] == 1 and id(before.task) not in wanted and _are_alike(before, node):
@@ -138,7 +137,7 @@ def _annotations(options: TaskOptions) -> tuple[bytes, Any]:
 
 
 def _size(node: _Node) -> int:
-    return len(node.group.packed[0].params) + len(node.group.op.params)
+    return len(node.group.params[0]) + len(node.group.op.params)
 
 
 _known_chains: dict[tuple[bytes, ...], Any] = {}
@@ -153,6 +152,6 @@ def _fused(chain: Sequence[_Node]) -> Group:
         if len(_known_chains) > 1000:
             _known_chains.clear()
         op = _known_chains[identity] = chain_op([node.group.op for node in chain])
-    references = first.group.packed[0].references
-    params = chain_params(range(len(references)), [node.group.packed[0].params for node in chain])
-    return Group(op, last.task.options, [Packed(params, references)], [last.task.key])
+    references = first.group.references_of(0)
+    params = chain_params(range(len(references)), [node.group.params[0] for node in chain])
+    return Group(op, last.task.options, [params], [references], [last.task.key])

@@ -109,8 +109,8 @@ class Session:
         targets = {
             target
             for group in groups
-            for packed in group.packed
-            for target in packed.references
+            for references in group.references or ()
+            for target in references
             if isinstance(target, Future)
         }
         for target in targets:
@@ -120,9 +120,10 @@ class Session:
             job = self._job_for(targets)
             base = len(job.states)
             for group in groups:
-                for packed in group.packed:
-                    if packed.references:
-                        packed.references = [_local(target, job, base) for target in packed.references]
+                if group.references:
+                    group.references = [
+                        [_local(target, job, base) for target in references] for references in group.references
+                    ]
             firsts = [job.add(group) for group in groups]
             job.blockers.update(target for target in targets if target._job is not job)
             return job, firsts
@@ -376,21 +377,20 @@ def _again(session: Session, job: Job, numbers: Sequence[int]) -> tuple[list[Gro
         group, at = job.group_of(number)
         stack += [
             target
-            for target in group.packed[at].references
+            for target in group.references_of(at)
             if isinstance(target, int) and job.states[target] in (FAILED, CANCELLED)
         ]
     positions = {number: position for position, number in enumerate(sorted(needed))}
     groups = []
     for number in positions:
         group, at = job.group_of(number)
-        packed = group.packed[at]
         references = [
             target
             if not isinstance(target, int)
             else positions[target]
             if target in positions
             else Future(session, job, target)
-            for target in packed.references
+            for target in group.references_of(at)
         ]
-        groups.append(Group(group.op, group.options, [type(packed)(packed.params, references)], [group.key_of(at)]))
+        groups.append(Group(group.op, group.options, [group.params[at]], [references], [group.key_of(at)]))
     return groups, positions

@@ -125,8 +125,6 @@ def pack(
     if isinstance(function, NativeFunction):
         return _pack_native(function, args, kwargs)
     if not kwargs:
-        if all(type(value) in _SIMPLE for value in args) and not _is_large(args):
-            return Packed(pickle.dumps((args, {}), 5), ()) if args else Packed(b"", ())
         references = _plain_references(args)
         if references is not None:
             return Packed(b"", references)
@@ -141,8 +139,20 @@ def pack(
     return Packed(content.getvalue(), pickler.references)
 
 
-def _is_large(args: tuple[Any, ...]) -> bool:
-    return any(isinstance(value, str | bytes) and len(value) > LARGE_VALUE for value in args)
+def pack_plain(calls: Sequence[tuple[tuple[Any, ...], Mapping[str, Any]]]) -> list[bytes] | None:
+    """Pack calls whose arguments are all simple and small; ``None`` if some are not."""
+    if any(kwargs for _, kwargs in calls):
+        return None
+    # Column by column: a check of a million calls is then a few calls.
+    for column in zip(*(args for args, _ in calls), strict=False):
+        kinds = set(map(type, column))
+        if not kinds <= _SIMPLE:
+            return None
+        if kinds & {str, bytes} and any(isinstance(v, str | bytes) and len(v) > LARGE_VALUE for v in column):
+            return None
+    if len({len(args) for args, _ in calls}) > 1:
+        return None
+    return [pickle.dumps((args, _EMPTY), 5) if args else b"" for args, _ in calls]
 
 
 def _plain_references(args: tuple[Any, ...]) -> list[Any] | None:
