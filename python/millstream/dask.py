@@ -178,6 +178,10 @@ class Scheduler:
                 if finish:
                     finish(graph, state, not is_done)
 
+    def __deepcopy__(self, _memo: Any) -> Scheduler:
+        # Dask's settings, of which it is one, are copied; the conversation with the cluster is not.
+        return self
+
     def __repr__(self) -> str:
         return f"<millstream.dask.Scheduler {self.client.url}>"
 

@@ -147,8 +147,7 @@ class FakeCluster:
         class Handler(_Handler):
             fake = cluster
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
 
@@ -190,6 +189,13 @@ class FakeCluster:
             "held": held,
             "values": pack_rows(small),
         }
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Clients may leave at any moment."""
 
 
 class _Handler(BaseHTTPRequestHandler):
