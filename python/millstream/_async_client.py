@@ -44,9 +44,16 @@ class AsyncClient:
         name: str = "",
         serializer: str = "cloudpickle",
         env: Mapping[str, Any] | None = None,
+        attached: bool = False,
     ) -> None:
         self._make: Callable[[], Client] = lambda: Client(
-            address, token=token, name=name, serializer=serializer, env=env, set_as_default=False
+            address,
+            token=token,
+            name=name,
+            serializer=serializer,
+            env=env,
+            attached=attached,
+            set_as_default=False,
         )
         self._made: Client | None = None
 

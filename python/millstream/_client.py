@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from importlib import import_module
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
@@ -45,6 +47,9 @@ class Client:
         What pickles functions and arguments: ``"cloudpickle"`` or ``"dill"``.
     env : mapping or Environment, optional
         Environment for all tasks; see :class:`~millstream.Environment`.
+    attached : bool
+        Whether jobs end with this client even if it is killed. By default they then go on, and their results are kept
+        for a day, so that :meth:`attach` finds them.
     set_as_default : bool
         Whether ``compute`` and the like use this client while it is open.
 
@@ -66,17 +71,20 @@ class Client:
         name: str = "",
         serializer: str = "cloudpickle",
         env: Mapping[str, Any] | None = None,
+        attached: bool = False,
         set_as_default: bool = True,
     ) -> None:
         if serializer not in ("cloudpickle", "dill"):
             raise ValueError(f"serializer is 'cloudpickle' or 'dill', got {serializer!r}")
         self.cluster, access = _resolve(address, token)
         self.default_options = TaskOptions(env=env)
-        self.session = Session(access, name=name, serializer=serializer)
+        self.session = Session(access, name=name, serializer=serializer, attached=attached)
         self._pure: dict[str, Future[Any]] = {}
         if set_as_default:
             with _current_lock:
                 _current.append(self)
+        if "joblib" in sys.modules:
+            import_module("millstream.joblib")
 
     # ---- calls
 

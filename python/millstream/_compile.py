@@ -14,6 +14,7 @@ from millstream._environment import Environment
 from millstream._functions import (
     MAX_FUNCTION_BYTES,
     NativeFunction,
+    carry,
     full_name_of,
     pickle_function,
     python_op,
@@ -24,6 +25,8 @@ from millstream._wire import Dep, GraphEncoder, OpSpec, TaskRange
 
 if TYPE_CHECKING:
     from millstream._future import Future
+
+carry(_remote)
 
 # Parameters of a task are one message of at most 900 KiB, beside everything else in it.
 MAX_PARAMS = 700 << 10
@@ -110,7 +113,7 @@ def make_group(
         # Shipped as a value: the function is the same large object in all calls, and travels once.
         shipped = literals.of(function)
         calls = [((shipped, *args), kwargs) for args, kwargs in calls]
-        function = _remote.call_shipped
+        function = _remote.call
         op = functions.op(function, pure=pure, env=options.env)
     params = pack_plain(calls) if op.kind == "python" else None
     if params is not None:
@@ -227,7 +230,7 @@ def chain_op(ops: Sequence[OpSpec]) -> OpSpec:
 
     params = [msgpack.unpackb(op.params) for op in ops]
     chain = _remote.Chain([each["fn"] for each in params], [op.name for op in ops])
-    pickled = pickle.dumps(chain, 5)
+    pickled = bytes(cloudpickle.dumps(chain, 5))
     spec = python_op(
         pickled,
         " | ".join(op.name.rpartition(":")[2] for op in ops),

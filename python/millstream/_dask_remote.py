@@ -1,4 +1,7 @@
-"""Runs nodes of Dask graphs inside tasks. Imported by executors; needs dask there."""
+"""Runs nodes of Dask graphs inside tasks, which need dask.
+
+Pickled by value, because workers need not have this package: nothing here may use any other part of it.
+"""
 
 from __future__ import annotations
 

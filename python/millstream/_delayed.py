@@ -196,7 +196,7 @@ class Delayed(Reference):
         raise TypeError("delayed values are immutable: items cannot be set")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Delayed:
-        return self._then(_call, self, *args, **kwargs)
+        return self._then(_remote.call, self, *args, **kwargs)
 
     def __iter__(self) -> Iterator[Delayed]:
         if self._nout is None:
@@ -239,17 +239,13 @@ class DelayedAttribute(Delayed):
     def __call__(self, *args: Any, **kwargs: Any) -> Delayed:
         """Write a method call down."""
         task = Task(
-            _call_method, (self._owner, self._name, *args), kwargs, key=new_key(self._name), options=current_options()
+            _remote.call_method,
+            (self._owner, self._name, *args),
+            kwargs,
+            key=new_key(self._name),
+            options=current_options(),
         )
         return Delayed(task)
-
-
-def _call(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    return function(*args, **kwargs)
-
-
-def _call_method(owner: Any, name: str, *args: Any, **kwargs: Any) -> Any:
-    return getattr(owner, name)(*args, **kwargs)
 
 
 def _bind(name: str, function: Callable[..., Any], *, is_reflected: bool = False) -> None:

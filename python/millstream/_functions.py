@@ -57,6 +57,13 @@ def native(name: str) -> NativeFunction:
     return NativeFunction(name)
 
 
+def carry(module: types.ModuleType) -> None:
+    """Let functions of a module of this package travel with tasks: workers need not have the package."""
+    import cloudpickle
+
+    cloudpickle.register_pickle_by_value(module)
+
+
 def name_of(function: Callable[..., Any]) -> str:
     """Return the name of a function for people: in keys, lists and pictures.
 

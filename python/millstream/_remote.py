@@ -1,15 +1,14 @@
 """Functions of this package that run inside tasks: they put together what one message cannot carry.
 
-Imported by executors. Nothing here may need the client.
+Pickled by value, because workers need not have this package: nothing here may use any other part of it.
 """
 
 from __future__ import annotations
 
+import io
 import pickle
 from collections.abc import Callable, Sequence
 from typing import Any
-
-from millstream._serialize import loads_params
 
 FUNCTION_NOTE = "in step {step} of {steps} of a fused chain: {name}"
 
@@ -26,9 +25,19 @@ def load_joined(*chunks: bytes) -> Any:
 
 def load_result(kind: str, *chunks: bytes) -> Any:
     """Read the stored result of a task of another job, which came in pieces."""
-    from millstream._results import decode_result
+    raw = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+    if kind == "python":
+        try:
+            from millstream_runtime._serialize import loads
+        except ImportError:
+            # Not in a worker's process: in this package's tests.
+            from millstream._serialize import loads
+        return loads(raw)
+    if kind == "native":
+        import msgpack
 
-    return decode_result(kind, chunks[0] if len(chunks) == 1 else b"".join(chunks))
+        return msgpack.unpackb(raw, strict_map_key=False)
+    return raw
 
 
 def raise_again(*chunks: bytes) -> None:
@@ -36,14 +45,14 @@ def raise_again(*chunks: bytes) -> None:
     raise pickle.loads(b"".join(chunks))
 
 
-def call_shipped(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    """Call a function that is too large to travel with its operation and came as an argument."""
+def call_method(owner: Any, name: str, *args: Any, **kwargs: Any) -> Any:
+    """Call a method."""
+    return getattr(owner, name)(*args, **kwargs)
+
+
+def call(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """Call a function that is an argument."""
     return function(*args, **kwargs)
-
-
-def collect(*values: Any) -> list[Any]:
-    """Return all inputs as a list."""
-    return list(values)
 
 
 class Chain:
@@ -94,8 +103,9 @@ def _load_arguments(
     if not content:
         return tuple(inputs), {}
 
-    def resolve(pid: tuple[Any, ...]) -> Any:
-        return list(inputs) if pid[0] == "inputs" else inputs[pid[1]]
+    class Unpickler(pickle.Unpickler):
+        def persistent_load(self, pid: Any) -> Any:
+            return list(inputs) if pid[0] == "inputs" else inputs[pid[1]]
 
-    loaded: tuple[tuple[Any, ...], dict[str, Any]] = loads_params(content, resolve)
+    loaded: tuple[tuple[Any, ...], dict[str, Any]] = Unpickler(io.BytesIO(content)).load()
     return loaded

@@ -25,6 +25,7 @@ from millstream._future import Future, wait_in_loop
 from millstream._http import Transport
 from millstream._jobs import CANCELLED, FAILED, PENDING, Fate, Job
 from millstream._options import PLAIN, TaskOptions
+from millstream._presence import Presence
 from millstream._results import decode_result
 from millstream._task import Literals
 
@@ -36,12 +37,15 @@ _LONGEST_PAUSE = 0.1
 class Session:
     """One client's conversation with its cluster."""
 
-    def __init__(self, access: Access, *, name: str = "", serializer: str = "cloudpickle") -> None:
+    def __init__(
+        self, access: Access, *, name: str = "", serializer: str = "cloudpickle", attached: bool = False
+    ) -> None:
         self.access = access
         self.name = name
         self.serializer = serializer
         self.transport: Transport = _aio.wait(_make_transport(access))
         self.fetcher = Fetcher(self.transport)
+        self.presence = Presence(self.transport) if attached else None
         self.is_closed = False
         self._lock = threading.RLock()
         self._draft: Job | None = None
@@ -180,6 +184,8 @@ class Session:
             job.blockers = set()
             if job.fate.is_cancelled:
                 return
+            if self.presence is not None:
+                job.options["attached_to"] = await self.presence.id()
             view = await submit(self.transport, job, carried)
         except Exception as error:
             # Whoever waits for one of its futures is told.
@@ -304,6 +310,8 @@ class Session:
 
     def keep(self, futures: Sequence[Future[Any]]) -> list[str]:
         """Let jobs and their results outlive this client; return their ids."""
+        if self.presence is not None:
+            raise ValueError("the client was opened with attached=True: its jobs end with it")
         self.flush()
         jobs = list(_by_job(futures))
         for job in jobs:
@@ -338,6 +346,9 @@ class Session:
                 if job.fate.is_sent:
                     await self.transport.request("DELETE", f"/v1/jobs/{job.id}", tries=1)
             job.end("cancelled")
+        if self.presence is not None:
+            with contextlib.suppress(Exception):
+                await self.presence.end()
         await self.transport.close()
 
     def _check_open(self) -> None:

@@ -23,15 +23,18 @@ from dask.base import get_annotations
 from dask.callbacks import local_callbacks, unpack_callbacks
 from dask.core import flatten
 
+from millstream import _dask_remote
 from millstream._compute import submit_collections
-from millstream._dask_remote import run_node
 from millstream._delayed import Delayed
+from millstream._functions import carry
 from millstream._options import TaskOptions
 from millstream._task import Task, new_key
 
 if TYPE_CHECKING:
     from millstream._client import Client
     from millstream._future import Future
+
+carry(_dask_remote)
 
 # What Dask's annotations are called here; others are for other schedulers.
 _ANNOTATIONS = ("priority", "resources", "retries", "workers")
@@ -274,7 +277,9 @@ class _Lowering:
             return self._lowered[node.target]
         inputs = {dep: self._lowered[dep] for dep in node.dependencies}
         name = key[0] if isinstance(key, tuple) else key
-        task = Task(run_node, (node, inputs), key=new_key(str(name)), options=self._options.of(key), pure=True)
+        task = Task(
+            _dask_remote.run_node, (node, inputs), key=new_key(str(name)), options=self._options.of(key), pure=True
+        )
         return Delayed(task)
 
 

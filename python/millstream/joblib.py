@@ -21,9 +21,14 @@ from typing import TYPE_CHECKING, Any
 import joblib
 from joblib._parallel_backends import AutoBatchingMixin, ParallelBackendBase
 
+from millstream import _joblib_remote
+from millstream._functions import carry
+
 if TYPE_CHECKING:
     from millstream._client import Client
     from millstream._future import Future
+
+carry(_joblib_remote)
 
 # Larger arguments that several calls share are sent once.
 _LARGE = 1 << 10
@@ -68,7 +73,7 @@ class MillstreamBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Inside a task, nested calls run where they are.
-        return _nested_backend, ()
+        return joblib._parallel_backends.SequentialBackend, ()
 
     def get_nested_backend(self) -> tuple[Any, int]:
         """Return what nested calls use: the task's own slot."""
@@ -101,7 +106,7 @@ class MillstreamBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore
         client = self._connect()
         batch = _Batch(func.items)  # type: ignore[attr-defined]
         arguments = self._share(batch.arguments)
-        future: Future[Any] = client.submit(_run_batch, batch.functions, arguments, **self._options)
+        future: Future[Any] = client.submit(_joblib_remote.run_batch, batch.functions, arguments, **self._options)
         with self._lock:
             self._running.add(future)
         if callback is not None:
@@ -171,17 +176,6 @@ class _Batch:
     def __init__(self, items: Sequence[tuple[Any, tuple[Any, ...], dict[str, Any]]]) -> None:
         self.functions = [function for function, _, _ in items]
         self.arguments = [(args, kwargs) for _, args, kwargs in items]
-
-
-def _run_batch(
-    functions: Sequence[Callable[..., Any]], arguments: Sequence[tuple[tuple[Any, ...], dict[str, Any]]]
-) -> list[Any]:
-    with joblib.parallel_config(backend="sequential"):
-        return [function(*args, **kwargs) for function, (args, kwargs) in zip(functions, arguments, strict=True)]
-
-
-def _nested_backend() -> Any:
-    return joblib._parallel_backends.SequentialBackend()
 
 
 def _size(value: Any) -> int:

@@ -140,6 +140,7 @@ class FakeCluster:
     def __init__(self) -> None:
         self.jobs: dict[str, FakeJob] = {}
         self.removed: list[str] = []
+        self.sessions: dict[str, str] = {}
         self.inline_limit = 4096
         self.requests: list[str] = []
         cluster = self
@@ -212,7 +213,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self._answer(b"")
 
-    do_DELETE = do_GET  # noqa: N815
+    do_DELETE = do_PUT = do_GET  # noqa: N815
 
     def _answer(self, body: bytes) -> None:
         parts = urlsplit(self.path)
@@ -222,7 +223,10 @@ class _Handler(BaseHTTPRequestHandler):
             self._problem(401, "no_token", "The token is wrong")
             return
         path = [unquote(part) for part in parts.path.split("/")[2:]]
-        if path == ["workers"]:
+        if path[0] == "sessions":
+            self.fake.sessions[path[1]] = self.command
+            self._send({"id": path[1], "ttl": "60s"})
+        elif path == ["workers"]:
             self._send({"workers": []})
         elif self.command == "POST" and path == ["jobs"]:
             job = self.fake.submit(body)

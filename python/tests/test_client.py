@@ -290,6 +290,17 @@ def test_a_detached_job_is_gathered_by_another_client(client: ms.Client, gateway
         assert len(attached.futures) == 20
 
 
+def test_jobs_can_end_with_their_client(fake: FakeCluster) -> None:
+    with ms.Client(fake.url, token=fake.token, attached=True) as client:
+        future = client.submit(inc, 1)
+        assert future.result(30) == 2
+        (job,) = fake.jobs.values()
+        assert fake.sessions == {job.options["attached_to"]: "PUT"}
+        with pytest.raises(ValueError, match="end with it"):
+            client.detach(future)
+    assert fake.sessions == {job.options["attached_to"]: "DELETE"}
+
+
 def test_jobs_without_futures_are_let_go(fake: FakeCluster, fake_client: ms.Client) -> None:
     future = fake_client.submit(inc, 1)
     job_id = future.job_id

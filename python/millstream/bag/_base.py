@@ -7,13 +7,15 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Self, cast
 
 from millstream._delayed import Delayed
-from millstream._functions import name_of
+from millstream._functions import carry, name_of
 from millstream._options import current_options
 from millstream._task import Reference, Task, new_key
 from millstream.bag import _partitions as parts
 
 if TYPE_CHECKING:
     from millstream._future import Future
+
+carry(parts)
 
 # Partial results combined by one task, unless asked otherwise.
 SPLIT_EVERY = 8
@@ -152,7 +154,7 @@ class Partitioned(Reference):
             self.npartitions if split_every is False else (SPLIT_EVERY if split_every in (None, True) else split_every)
         )
         width = max(2, width or 2)
-        combine = partial(_apply_to_list, aggregate)
+        combine = partial(parts.apply_to_list, aggregate)
         level: list[Any] = list(self._each(perpartition, f"{name}-part")._parts)
         prefix, depth, options = new_key(name), 0, current_options()
         while True:
@@ -165,7 +167,3 @@ class Partitioned(Reference):
                 break
             depth += 1
         return out_type(level[0]) if issubclass(cast("type", out_type), Item) else out_type([level[0]], name)
-
-
-def _apply_to_list(function: Callable[[list[Any]], Any], *values: Any) -> Any:
-    return function(list(values))

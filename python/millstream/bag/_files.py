@@ -1,4 +1,7 @@
-"""Reading and writing files inside tasks."""
+"""Reading and writing files inside tasks.
+
+Pickled by value, because workers need not have this package: nothing here may use any other part of it.
+"""
 
 from __future__ import annotations
 

@@ -10,11 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from millstream._delayed import Delayed
+from millstream._functions import carry
 from millstream._options import byte_size, current_options
 from millstream._task import Task, new_key
 from millstream.bag import _files as files
 from millstream.bag._base import Partitioned
 from millstream.bag.core import Bag
+
+carry(files)
 
 
 def read_text(

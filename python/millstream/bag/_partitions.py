@@ -1,4 +1,7 @@
-"""What bags do with a partition: plain functions over lists, which run inside tasks."""
+"""What bags do with a partition: plain functions over lists, which run inside tasks.
+
+Pickled by value, because workers need not have this package: nothing here may use any other part of it.
+"""
 
 from __future__ import annotations
 
@@ -393,3 +396,25 @@ def joined_frames(*frames: Any) -> Any:
 
     filled = [frame for frame in frames if len(frame)] or list(frames[:1])
     return pd.concat(filled, ignore_index=True)
+
+
+def apply_to_list(function: Callable[[list[Any]], Any], *values: Any) -> Any:
+    """Call a function with its arguments as one list."""
+    return function(list(values))
+
+
+def call_star(function: Callable[..., Any], item: Iterable[Any], _kwargs: dict[str, Any]) -> Any:
+    """Call a function with an item's parts, and more by name."""
+    return function(*item, **_kwargs)
+
+
+def pickled_size(items: list[Any]) -> list[int]:
+    """Return how large a partition is, about."""
+    return [len(pickle.dumps(items, 5))]
+
+
+def matches(pattern: str, item: str) -> bool:
+    """Whether a text matches a pattern of `fnmatch`."""
+    from fnmatch import fnmatch
+
+    return fnmatch(item, pattern)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
@@ -56,7 +56,7 @@ class Transformations(Partitioned):
         [1, 81]
         """
         if kwargs:
-            return self.map(partial(_call_star, func), _kwargs=_as_item(kwargs))
+            return self.map(partial(parts.call_star, func), _kwargs=_as_item(kwargs))
         return self._each(partial(parts.star, func, {}), name_of(func))
 
     def map_partitions(self, func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
@@ -222,7 +222,7 @@ class Transformations(Partitioned):
         if npartitions is None:
             from millstream._options import byte_size
 
-            sizes = self._each(_pickled_size, "size").map_partitions(lambda size: [size]).compute()
+            sizes = self._each(parts.pickled_size, "size").compute()
             npartitions = max(1, -(-sum(sizes) // byte_size(partition_size or 1, "partition_size")))
         count = self.npartitions
         if npartitions <= count:
@@ -303,22 +303,10 @@ class StringMethods:
 
     def match(self, pattern: Any) -> Any:
         """Keep the items that match a pattern of `fnmatch`, such as ``"*.csv"``."""
-        from fnmatch import fnmatch
-
-        return self._bag.filter(lambda item: fnmatch(item, pattern))
-
-
-def _call_star(function: Callable[..., Any], item: Iterator[Any], _kwargs: dict[Any, Any]) -> Any:
-    return function(*item, **_kwargs)
+        return self._bag.filter(partial(parts.matches, pattern))
 
 
 def _as_item(value: Any) -> Any:
     from millstream._delayed import delayed
 
     return Item(delayed(value).__millstream_ref__())
-
-
-def _pickled_size(items: list[Any]) -> int:
-    import pickle
-
-    return len(pickle.dumps(items, 5))

@@ -1,0 +1,99 @@
+"""How functions travel: what a worker needs to have, and what it does not."""
+
+from __future__ import annotations
+
+import base64
+import functools
+import operator
+import subprocess
+import sys
+from typing import Any
+
+import msgpack
+import pytest
+
+import millstream as ms
+import millstream.bag as mb
+from millstream import _remote
+from millstream._compile import Functions, chain_op, chain_params
+from millstream._environment import Environment, modules_for
+from millstream._functions import full_name_of, name_of, pickle_function
+from millstream._graph import build_groups
+
+WORKER = """
+import base64, pickle, sys
+sys.modules["millstream"] = None
+for line in sys.stdin:
+    pickle.loads(base64.b64decode(line))
+print("read")
+"""
+
+
+def in_a_worker_without_the_package(pickles: list[bytes]) -> str:
+    lines = "\n".join(base64.b64encode(pickled).decode() for pickled in pickles)
+    return subprocess.run(
+        [sys.executable, "-c", WORKER], input=lines, capture_output=True, text=True, check=False
+    ).stdout.strip()
+
+
+def functions_of(*values: Any) -> list[bytes]:
+    tasks = [task for value in values for task in value.__millstream_outputs__()]
+    return [msgpack.unpackb(group.op.params)["fn"] for group in build_groups(tasks)]
+
+
+def test_what_the_package_adds_to_tasks_needs_no_package_on_workers(tmp_path: Any) -> None:
+    (tmp_path / "a.txt").write_text("x")
+    bag = mb.range(10, 3)
+    values = [
+        bag.map(abs).filter(bool).pluck(0).flatten(),
+        bag.groupby(abs).map(len),
+        bag.mean(),
+        bag.frequencies(),
+        bag.foldby(abs, operator.add),
+        mb.read_text(tmp_path / "a.txt").str.match("*"),
+        ms.delayed([1]).append(2),
+        ms.delayed(abs)(1)(2),
+    ]
+    pickles = functions_of(*values)
+    pickles += [pickle_function(function) for function in (_remote.load_joined, _remote.load_result, _remote.identity)]
+    assert in_a_worker_without_the_package(pickles) == "read"
+
+
+def test_constant_functions_are_pickled_once() -> None:
+    def constant(x: int) -> int:
+        return x + 1
+
+    assert pickle_function(constant) is pickle_function(constant)
+
+
+def test_names_are_readable() -> None:
+    assert name_of(functools.partial(operator.add, 1)) == "add"
+    assert full_name_of(operator.add) == "_operator:add"
+    assert name_of(ms.native("bench:inc")) == "inc"
+
+
+def test_a_chain_is_called_step_by_step() -> None:
+    functions = Functions()
+    ops = [functions.op(operator.add, pure=True), functions.op(operator.neg, pure=True)]
+    spec = chain_op(ops)
+    assert spec.name == "add | neg"
+    assert spec.determinate
+    assert isinstance(chain_params([0], [b"x", b"y"]), bytes)
+
+
+def test_modules_beside_the_script_travel(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "helper_of_a_script.py").write_text("def double(x):\n    return 2 * x\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    import helper_of_a_script  # type: ignore[import-not-found]
+
+    assert modules_for(pickle_function(helper_of_a_script.double)) is not None
+    assert modules_for(pickle_function(operator.add)) is None
+
+
+def test_environments_are_resolved_to_lists_and_texts(tmp_path: Any) -> None:
+    (tmp_path / "requirements.txt").write_text("polars==1.0\n# nothing\n\nrich\n")
+    env = Environment.of({"requirements": tmp_path / "requirements.txt", "pip": ["x"], "env_vars": {"N": 1}})
+    assert env is not None
+    assert env.resolved() == {"pip": ["x", "polars==1.0", "rich"], "env_vars": {"N": "1"}}
+    with pytest.raises(TypeError, match="unknown"):
+        Environment.of({"pipp": []})
