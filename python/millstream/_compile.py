@@ -18,6 +18,7 @@ from millstream._functions import (
     full_name_of,
     pickle_function,
     python_op,
+    sources_of,
 )
 from millstream._options import PLAIN, TaskOptions
 from millstream._task import Literal, Literals, pack, pack_plain
@@ -94,7 +95,14 @@ class Functions:
         if not callable(function):
             raise TypeError(f"a function is expected, got {type(function).__name__}: {function!r:.100}")
         pickled = pickle_function(function, self.serializer)
-        return python_op(pickled, full_name_of(function), pure=pure, serializer=self.serializer, env=env)
+        return python_op(
+            pickled,
+            full_name_of(function),
+            pure=pure,
+            serializer=self.serializer,
+            env=env,
+            sources=sources_of(function),
+        )
 
 
 def make_group(
@@ -236,7 +244,9 @@ def chain_op(ops: Sequence[OpSpec]) -> OpSpec:
         " | ".join(op.name.rpartition(":")[2] for op in ops),
         pure=all(op.determinate for op in ops),
     )
-    merged = msgpack.unpackb(spec.params) | {"env": params[0]["env"], "modules": params[0]["modules"]}
+    sources = {path: text for each in params for path, text in (each["sources"] or {}).items()}
+    merged = msgpack.unpackb(spec.params) | {name: params[0][name] for name in ("env", "modules")}
+    merged["sources"] = sources or None
     return OpSpec(spec.kind, spec.name, msgpack.packb(merged), spec.code, spec.determinate)
 
 

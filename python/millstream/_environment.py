@@ -132,7 +132,12 @@ def _is_beside_script(module: ModuleType) -> bool:
     file = getattr(module, "__file__", None)
     if not file or not file.endswith(".py") or module.__name__.partition(".")[0] in ("__main__", "millstream"):
         return False
-    return not file.startswith(_installed_folders())
+    return is_own_file(file)
+
+
+def is_own_file(path: str) -> bool:
+    """Whether a file is the user's, not of Python or an installed package."""
+    return not path.startswith(_installed_folders())
 
 
 @lru_cache(maxsize=1)

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import inspect
+import linecache
 import sys
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from millstream._environment import Environment, modules_for
+from millstream._environment import Environment, is_own_file, modules_for
 from millstream._errors import SerializationError
 from millstream._serialize import culprit
 from millstream._wire import OpSpec
 
 # An operation is one message of at most 900 KiB, beside everything else in it.
 MAX_FUNCTION_BYTES = 256 << 10
+
+# A longer file would weigh more than its lines in a traceback are worth.
+_MAX_SOURCE = 64 << 10
 
 _PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 _ATOMS = (int, float, complex, str, bytes, bool, type(None), types.ModuleType, types.BuiltinFunctionType)
@@ -91,7 +96,13 @@ def full_name_of(function: Callable[..., Any]) -> str:
 
 
 def python_op(
-    pickled: bytes, name: str, *, pure: bool, serializer: str = "cloudpickle", env: Environment | None = None
+    pickled: bytes,
+    name: str,
+    *,
+    pure: bool,
+    serializer: str = "cloudpickle",
+    env: Environment | None = None,
+    sources: Mapping[str, str] | None = None,
 ) -> OpSpec:
     """Return the operation that calls a pickled function."""
     import msgpack
@@ -103,6 +114,7 @@ def python_op(
         "py": _PYTHON,
         "env": (env.resolved() or None) if env else None,
         "modules": files or modules_for(pickled),
+        "sources": sources or None,
     }
     code = hashlib.sha256(pickled).digest()
     return OpSpec("python", name, msgpack.packb(params), code, determinate=pure)
@@ -124,6 +136,15 @@ def pickle_function(function: Callable[..., Any], serializer: str = "cloudpickle
     if surroundings is not None and serializer == "cloudpickle":
         _pickles[function] = surroundings, pickled
     return pickled
+
+
+def sources_of(function: Callable[..., Any]) -> dict[str, str]:
+    """Return the text of the file, or cell, that a function was written in, so that tracebacks show its lines."""
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    if code is None or not is_own_file(code.co_filename):
+        return {}
+    text = "".join(linecache.getlines(code.co_filename))
+    return {code.co_filename: text} if 0 < len(text) <= _MAX_SOURCE else {}
 
 
 def _dump(function: Callable[..., Any], serializer: str) -> bytes:

@@ -1,14 +1,13 @@
 """A gateway, scheduler and worker in this process, for tests of the SDK alone.
 
 Decodes what the SDK sends by the protocol's documents and runs Python and a few native operations in order of their
-dependencies. Shares no code with the encoder but the packed columns' reader.
+dependencies; functions and arguments are read by the executor's own code. Shares nothing with the encoder but the
+packed columns' reader.
 """
 
 from __future__ import annotations
 
-import io
 import json
-import pickle
 import threading
 import traceback
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -18,7 +17,9 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import cloudpickle
 import msgpack
 
-from millstream._serialize import dumps, loads, pack
+from millstream._executor.inputs import MSGPACK, PICKLE, Input, arguments
+from millstream._executor.ops import Op
+from millstream._serialize import dumps, pack
 from millstream._wire.columns import pack as pack_column
 from millstream._wire.columns import pack_rows, unpack, unpack_rows
 
@@ -107,29 +108,18 @@ class FakeJob:
     def _call(self, op: list[Any], params: bytes, inputs: list[int]) -> bytes:
         kind, name, op_params, code, _ = op
         if kind == "native":
-            args = [self.value(dep) for dep in inputs]
+            args = [self.input(dep).value() for dep in inputs]
             if params:
                 listed = msgpack.unpackb(params)
                 args = [msgpack.unpackb(a["v"]) if "v" in a else args[a["i"]] for a in listed]
             return msgpack.packb(NATIVE[name](*args))
         assert len(code) == 32
-        spec = msgpack.unpackb(op_params)
-        function = pickle.loads(spec["fn"])
-        values = [self.value(dep) for dep in inputs]
-        args, kwargs = _load(params, values) if params else (values, {})
-        return pack(dumps(function(*args, **kwargs)))
+        args, kwargs = arguments(params, [self.input(dep) for dep in inputs], -1)
+        return pack(dumps(Op(name, op_params).function()(*args, **kwargs)))
 
-    def value(self, number: int) -> Any:
+    def input(self, number: int) -> Input:
         kind = self.ops[self.tasks[number][0]][0]
-        return loads(self.values[number]) if kind == "python" else msgpack.unpackb(self.values[number])
-
-
-def _load(params: bytes, values: list[Any]) -> Any:
-    class Loader(pickle.Unpickler):
-        def persistent_load(self, pid: Any) -> Any:
-            return values if pid == ("inputs",) else values[pid[1]]
-
-    return Loader(io.BytesIO(params)).load()
+        return Input(PICKLE if kind == "python" else MSGPACK, memoryview(self.values[number]))
 
 
 class FakeCluster:
