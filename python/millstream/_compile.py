@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import cloudpickle
@@ -117,7 +117,7 @@ def make_group(
 ) -> Group:
     """Pack calls of one function."""
     op = functions.op(function, pure=pure, env=options.env)
-    if len(op.params) > MAX_FUNCTION_BYTES and op.kind == "python":
+    if op.weight > MAX_FUNCTION_BYTES and op.kind == "python":
         # Shipped as a value: the function is the same large object in all calls, and travels once.
         shipped = literals.of(function)
         calls = [((shipped, *args), kwargs) for args, kwargs in calls]
@@ -247,7 +247,7 @@ def chain_op(ops: Sequence[OpSpec]) -> OpSpec:
     sources = {path: text for each in params for path, text in (each["sources"] or {}).items()}
     merged = msgpack.unpackb(spec.params) | {name: params[0][name] for name in ("env", "modules")}
     merged["sources"] = sources or None
-    return OpSpec(spec.kind, spec.name, msgpack.packb(merged), spec.code, spec.determinate)
+    return replace(spec, params=msgpack.packb(merged))
 
 
 def chain_params(inputs: Sequence[int], steps: Sequence[bytes | Sequence[int]]) -> bytes:

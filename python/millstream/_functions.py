@@ -117,7 +117,7 @@ def python_op(
         "sources": sources or None,
     }
     code = hashlib.sha256(pickled).digest()
-    return OpSpec("python", name, msgpack.packb(params), code, determinate=pure)
+    return OpSpec("python", name, msgpack.packb(params), code, determinate=pure, weight=len(pickled))
 
 
 def pickle_function(function: Callable[..., Any], serializer: str = "cloudpickle") -> bytes:

@@ -137,7 +137,7 @@ def _annotations(options: TaskOptions) -> tuple[bytes, Any]:
 
 
 def _size(node: _Node) -> int:
-    return len(node.group.params[0]) + len(node.group.op.params)
+    return len(node.group.params[0]) + node.group.op.weight
 
 
 _known_chains: dict[tuple[bytes, ...], Any] = {}

@@ -51,6 +51,8 @@ class OpSpec:
     params: bytes = b""
     code: bytes | None = None
     determinate: bool = False
+    # Bytes of the function itself, without what travels beside it; not on the wire.
+    weight: int = field(default=0, compare=False)
 
     def encoded(self) -> list[Any]:
         """Return the operation by position."""
