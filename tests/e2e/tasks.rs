@@ -174,6 +174,8 @@ async fn openapi_describes_every_path_and_its_first_examples_run() -> anyhow::Re
         "/v1/jobs/{job}",
         "/v1/jobs/{job}/tasks",
         "/v1/jobs/{job}/tasks/{key}",
+        "/v1/jobs/{job}/states",
+        "/v1/jobs/{job}/results",
         "/v1/jobs/{job}/results/{key}",
         "/v1/jobs/{job}/events",
         "/v1/workers",

@@ -8,6 +8,7 @@ mod leader;
 mod mistakes;
 mod openapi;
 mod outages;
+mod outputs;
 mod results;
 mod sessions;
 mod submit;

@@ -30,7 +30,7 @@ async fn the_first_example_of_each_operation_runs_as_it_stands() {
         })
         .collect();
     operations.sort_by_key(|(method, path, _)| order(method, path));
-    assert_eq!(operations.len(), 18);
+    assert_eq!(operations.len(), 20);
     for (method, path, operation) in operations {
         let response = run(&gateway, method, path, operation).await;
         let status = response.status();
