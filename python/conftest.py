@@ -1,4 +1,5 @@
-"""Clusters for the tests: one inside this process by default, a real one with ``--cluster=local`` or an address."""
+"""Clusters for the tests: one inside this process by default, a real one with ``--cluster=local``, ``services`` or an
+address."""
 
 from __future__ import annotations
 
@@ -7,6 +8,7 @@ from typing import Any
 
 import pytest
 from fake_cluster import FakeCluster
+from services import ServicesCluster
 
 import millstream as ms
 from millstream._access import GATEWAY_VARIABLE, TOKEN_VARIABLE
@@ -14,7 +16,9 @@ from millstream._access import GATEWAY_VARIABLE, TOKEN_VARIABLE
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
-        "--cluster", default="fake", help="`fake`, `local` (runs the millstream program), or a gateway's address"
+        "--cluster",
+        default="fake",
+        help="`fake`, `local` (one millstream process), `services` (processes on RabbitMQ and Redis), or an address",
     )
 
 
@@ -34,6 +38,10 @@ def gateway(request: pytest.FixtureRequest) -> Iterator[tuple[str, str | None]]:
     elif asked == "local":
         with ms.LocalCluster(workers=1, slots=2) as cluster:
             yield cluster.url, cluster.access.token
+    elif asked == "services":
+        services = ServicesCluster()
+        yield services.url, services.token
+        services.close()
     else:
         yield asked, None
 

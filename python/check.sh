@@ -1,0 +1,54 @@
+#!/usr/bin/env bash
+# Lints, types and tests of the Python package, in a virtual environment of their own.
+#
+#   check.sh            lints, types, and the tests on a cluster inside their own process
+#   check.sh BINARY     the tests also on a local cluster of this program, on services where the environment names a
+#                       RabbitMQ and a Redis (`xtask with-servers`), and the quick part of Dask's own tests
+#
+# The environment is kept in the user's cache folder, under a name made of what it holds.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")"
+binary=${1:-}
+
+fingerprint=$(python3 -c 'import hashlib, sys
+print(hashlib.sha256(sys.version.encode() + open("pyproject.toml", "rb").read()).hexdigest()[:16])')
+environment=${XDG_CACHE_HOME:-$HOME/.cache}/millstream/python/$fingerprint
+
+make_environment() {
+    local requirements
+    rm -rf "$environment"
+    python3 -m venv "$environment"
+    # Only what the package needs: it is tested where it lies, from any clone.
+    mapfile -t requirements < <(python3 -c 'import tomllib
+project = tomllib.load(open("pyproject.toml", "rb"))["project"]
+extras = project["optional-dependencies"]
+wanted = [extras[name] for name in ("dev", "pandas", "dask", "joblib", "jupyter", "graph", "dill")]
+print("\n".join(sum(wanted, project["dependencies"])))')
+    "$environment/bin/pip" install --quiet --disable-pip-version-check "${requirements[@]}"
+    touch "$environment/complete"
+}
+
+title() {
+    printf -- '-- %s\n' "$*"
+}
+
+[ -e "$environment/complete" ] || make_environment
+export PATH=$environment/bin:$PATH PYTHONPATH=$PWD PYTHONDONTWRITEBYTECODE=1
+
+title "ruff and mypy"
+ruff check --no-cache .
+ruff format --no-cache --check .
+mypy --cache-dir "$environment/mypy"
+title "tests on a cluster inside the tests' process"
+pytest -q -p no:cacheprovider
+[ -n "$binary" ] || exit 0
+
+export MILLSTREAM_BIN=$binary
+title "tests on a local cluster"
+pytest -q -p no:cacheprovider --cluster=local
+if [ -n "${MILLSTREAM_TEST_AMQP:-}" ]; then
+    title "tests on services"
+    pytest -q -p no:cacheprovider --cluster=services
+fi
+title "Dask's own tests, the quick part"
+python ../tests/conformance/dask/run.py --quick
