@@ -12,6 +12,8 @@ from services import ServicesCluster
 
 import millstream as ms
 from millstream._access import GATEWAY_VARIABLE, TOKEN_VARIABLE
+from millstream._binary import find_binary
+from millstream._errors import BinaryNotFoundError
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -67,6 +69,14 @@ def fake_client(fake: FakeCluster) -> Iterator[ms.Client]:
         yield client
 
 
+def is_binary_there() -> bool:
+    try:
+        find_binary()
+    except BinaryNotFoundError:
+        return False
+    return True
+
+
 @pytest.fixture(autouse=True)
 def _doctest_names(
     request: pytest.FixtureRequest, doctest_namespace: dict[str, Any], monkeypatch: pytest.MonkeyPatch
@@ -74,6 +84,8 @@ def _doctest_names(
     """Examples find `ms`, `client`, and, by the environment, the cluster of the tests."""
     if not isinstance(request.node, pytest.DoctestItem):
         return
+    if request.node.name.endswith("LocalCluster") and not is_binary_there():
+        pytest.skip("no millstream program is there for a local cluster")
     url, token = request.getfixturevalue("gateway")
     monkeypatch.setenv(GATEWAY_VARIABLE, url)
     if token:

@@ -120,10 +120,10 @@ pub struct TaskError {
     pub log_tail: Option<String>,
     /// The traceback of an exception, from the user's first line on.
     #[serde(default)]
-    pub traceback: Option<String>,
-    /// The exception itself, pickled, of at most 64 KiB.
+    pub traceback: Option<Box<str>>,
+    /// The exception itself, pickled, of at most 64 KiB. In a box, because errors are returned by value.
     #[serde(default)]
-    pub exception: Option<Bytes>,
+    pub exception: Option<Box<Bytes>>,
 }
 
 impl TaskError {

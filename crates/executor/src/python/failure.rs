@@ -40,8 +40,10 @@ pub(super) fn raised(raised: Raised) -> TaskError {
         _ => ErrorKind::User,
     };
     TaskError {
-        traceback: Some(raised.traceback).filter(|text| !text.is_empty()),
-        exception: Some(raised.exception).filter(|bytes| !bytes.is_empty()),
+        traceback: Some(raised.traceback.into_boxed_str()).filter(|text| !text.is_empty()),
+        exception: Some(raised.exception)
+            .filter(|bytes| !bytes.is_empty())
+            .map(Box::new),
         ..TaskError::new(kind, raised.message)
     }
 }

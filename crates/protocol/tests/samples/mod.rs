@@ -97,8 +97,8 @@ pub(crate) fn error() -> TaskError {
         signal: Some(9),
         host: Some("node1".to_owned()),
         log_tail: Some("last words\n".to_owned()),
-        traceback: Some("Traceback …\n".to_owned()),
-        exception: Some(Bytes::from_static(b"\x80\x05N.")),
+        traceback: Some("Traceback …\n".into()),
+        exception: Some(Box::new(Bytes::from_static(b"\x80\x05N."))),
     }
 }
 
