@@ -130,8 +130,11 @@ pub(super) struct Needs {
 /// Operations by where they lie in memory, so that a task costs one look-up and no reading.
 #[derive(Default)]
 pub(super) struct Ops {
-    known: Mutex<HashMap<(usize, usize), (Arc<OpSpec>, Arc<TaskOptions>, Needs)>>,
+    known: Mutex<HashMap<(usize, usize), Known>>,
 }
+
+/// What was read, and what keeps its address from being another's.
+type Known = (Arc<OpSpec>, Arc<TaskOptions>, Needs);
 
 impl Ops {
     /// What a task with this operation and these options needs.

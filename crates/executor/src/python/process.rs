@@ -109,7 +109,7 @@ impl Process {
                 Ok(false) => {}
                 Err(error) => {
                     let status = process.end(&log);
-                    let how = status.map_or_else(|| error.to_string(), |status| memory::describe(status));
+                    let how = status.map_or_else(|| error.to_string(), memory::describe);
                     return Err(failed(format!("ended at its start with {how}"), &log));
                 }
             }
