@@ -165,14 +165,24 @@ async fn simulator_runs_seeds() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Every command that a user can type.
+const COMMANDS: &str = "up, gateway, scheduler, worker, worker show, worker drain, health, demo, sql, submit, jobs, \
+                        job, job show, job events, job logs, job explain, job cancel, job rm, workers, token, bench, \
+                        sim, doctor";
+
 #[tokio::test]
-async fn help_of_every_command_has_an_example() -> anyhow::Result<()> {
+async fn help_of_every_command_has_an_example_of_it() -> anyhow::Result<()> {
     let shell = Shell::new()?;
-    for command in ["up", "demo", "sql", "submit", "bench", "worker", "sim"] {
-        let help = shell.data(&[command, "--help"]).await?;
+    for command in COMMANDS.split(", ") {
+        let mut arguments: Vec<&str> = command.split(' ').collect();
+        arguments.push("--help");
+        let help = shell.data(&arguments).await?;
+        let (_, examples) = help
+            .split_once("Example")
+            .with_context(|| format!("{command} --help has no example:\n{help}"))?;
         ensure!(
-            help.contains("Example"),
-            "{command} --help has no example:\n{help}"
+            examples.contains(&format!("millstream {command}")),
+            "{command} --help shows others:\n{help}"
         );
     }
     Ok(())

@@ -38,8 +38,16 @@ pub(crate) enum Command {
     #[command(after_help = "Example: millstream up --workers 2 --slots 1 --memory-limit 2GiB --port 8787")]
     Up(UpArgs),
     /// Run the gateway service.
+    #[command(after_help = "\
+Examples:
+  millstream gateway --config /etc/millstream/millstream.toml
+  MILLSTREAM__GATEWAY__PORT=9090 millstream gateway")]
     Gateway,
     /// Run a scheduler service: it leads, or stands by.
+    #[command(after_help = "\
+Examples:
+  millstream scheduler --config /etc/millstream/millstream.toml
+  MILLSTREAM__REDIS__URL=redis://10.0.0.5:6379/0 millstream scheduler --log debug")]
     Scheduler,
     /// Run a worker service; or look at a worker of a cluster, or let it go.
     #[command(
@@ -51,6 +59,10 @@ Examples:
     )]
     Worker(WorkerArgs),
     /// Tell whether a service on this machine makes progress: exit code 0 or 1.
+    #[command(after_help = "\
+Examples:
+  millstream health gateway
+  MILLSTREAM__HEALTH__FILE=/run/millstream/alive millstream health worker")]
     Health {
         /// The service.
         service: Service,
@@ -71,13 +83,27 @@ Example:
   echo '{\"tasks\": [{\"key\": \"hi\", \"op\": \"command\", \"argv\": [\"echo\", \"hello\"]}]}' | millstream submit -")]
     Submit(SubmitArgs),
     /// List jobs, newest first.
+    #[command(after_help = "\
+Examples:
+  millstream jobs --limit 5
+  millstream jobs --json --gateway http://cluster:8787")]
     Jobs(JobsArgs),
     /// Look at one job, or stop it.
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  millstream job show 0190b5a1-7d2e-7c3f-8a44-2f9f1c7e5b10
+  millstream job cancel 0190b5a1-7d2e-7c3f-8a44-2f9f1c7e5b10"
+    )]
     Job(JobCommand),
     /// List workers.
+    #[command(after_help = "Examples:\n  millstream workers\n  millstream workers --json")]
     Workers(GatewayArgs),
     /// Print this user's token, made at first use.
+    #[command(after_help = "\
+Example:
+  curl -H \"Authorization: Bearer $(millstream token)\" http://127.0.0.1:8787/v1/jobs")]
     Token,
     /// Measure how fast tasks flow.
     #[command(after_help = "\
@@ -89,6 +115,10 @@ Examples:
     #[command(after_help = "Example: millstream sim --seeds 0..10000")]
     Sim(SimArgs),
     /// Check settings, servers and this machine, and say what is wrong.
+    #[command(after_help = "\
+Examples:
+  millstream doctor
+  millstream doctor --config millstream.toml --gateway http://cluster:8787")]
     Doctor(GatewayArgs),
 }
 
@@ -231,16 +261,22 @@ pub(crate) struct JobsArgs {
 #[derive(Debug, Subcommand)]
 pub(crate) enum JobCommand {
     /// Where the job stands, and its tasks.
+    #[command(after_help = "Example: millstream job show 0190b5a1-7d2e-7c3f-8a44-2f9f1c7e5b10 --json")]
     Show(JobArgs),
     /// What happens to the job, until its end.
+    #[command(after_help = "Example: millstream job events 0190b5a1-7d2e-7c3f-8a44-2f9f1c7e5b10")]
     Events(JobArgs),
     /// What a task wrote.
+    #[command(after_help = "Example: millstream job logs 0190b5a1-7d2e-7c3f-8a44-2f9f1c7e5b10 sorted")]
     Logs(JobTaskArgs),
     /// Why a task is not running, or what became of it.
+    #[command(after_help = "Example: millstream job explain 0190b5a1-7d2e-7c3f-8a44-2f9f1c7e5b10 sorted")]
     Explain(JobTaskArgs),
     /// Stop the job.
+    #[command(after_help = "Example: millstream job cancel 0190b5a1-7d2e-7c3f-8a44-2f9f1c7e5b10")]
     Cancel(JobArgs),
     /// Forget a job that has ended, and its results.
+    #[command(after_help = "Example: millstream job rm 0190b5a1-7d2e-7c3f-8a44-2f9f1c7e5b10")]
     Rm(JobArgs),
 }
 
@@ -265,8 +301,10 @@ pub(crate) struct JobTaskArgs {
 #[derive(Debug, Subcommand)]
 pub(crate) enum WorkerCommand {
     /// What the leader knows of the worker.
+    #[command(after_help = "Example: millstream worker show 0190b5a1-7d2e-7c3f-8a44-2f9f1c7e5b10")]
     Show(OneWorkerArgs),
     /// Let the worker finish what it runs and leave.
+    #[command(after_help = "Example: millstream worker drain 0190b5a1-7d2e-7c3f-8a44-2f9f1c7e5b10")]
     Drain(OneWorkerArgs),
 }
 
@@ -357,11 +395,30 @@ mod tests {
         ));
     }
 
+    /// Every command and all below it, by what a user types.
+    fn all_commands(prefix: &str, command: &clap::Command, found: &mut Vec<(String, clap::Command)>) {
+        for below in command.get_subcommands() {
+            let name = format!("{prefix} {}", below.get_name());
+            all_commands(&name, below, found);
+            found.push((name, below.clone()));
+        }
+    }
+
     #[test]
-    fn every_command_that_takes_arguments_shows_an_example_or_explains_them() {
-        for command in Cli::command().get_subcommands() {
-            let name = command.get_name();
+    fn every_command_shows_an_example_and_explains_its_arguments() {
+        let mut commands = Vec::new();
+        all_commands("millstream", &Cli::command(), &mut commands);
+        assert!(commands.len() > 20, "{}", commands.len());
+        for (name, command) in commands {
             assert!(command.get_about().is_some(), "{name}");
+            let examples = command
+                .get_after_help()
+                .map(ToString::to_string)
+                .unwrap_or_default();
+            assert!(
+                examples.contains("Example") && examples.contains(&name),
+                "{name} shows no example of itself"
+            );
             for argument in command
                 .get_arguments()
                 .filter(|argument| !argument.is_global_set())
