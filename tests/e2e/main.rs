@@ -12,6 +12,7 @@ mod gateway;
 mod leader;
 mod local;
 mod memory;
+mod own_worker;
 mod readme;
 mod refusals;
 mod scale;

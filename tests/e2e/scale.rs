@@ -4,14 +4,13 @@ use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, ensure};
-use millstream::Client;
 use millstream::graph::{Graph, GraphBuilder, OpSpec, TaskOptions};
 use millstream_protocol::args::CommandSpec;
 use millstream_protocol::wire::JobOptions;
 use millstream_tests::measure::resident_bytes;
 use millstream_tests::{Cluster, ClusterOptions};
 
-use crate::support::{LIMIT, SOON};
+use crate::support::{LIMIT, SOON, sdk};
 
 const TASKS: u32 = 1_000_000;
 
@@ -33,13 +32,6 @@ fn map(tasks: u32, op: OpSpec) -> Graph {
     builder.finish()
 }
 
-fn client(cluster: &Cluster) -> Client {
-    Client::with_access(millstream::Access {
-        url: cluster.api.url().to_owned(),
-        token: cluster.api.token().to_owned(),
-    })
-}
-
 /// Commands of which the first writes down the time: the task's own clock is the submitter's.
 fn clock(file: &Path) -> anyhow::Result<OpSpec> {
     let script = format!("set -C; date +%s%N > {} 2>/dev/null; sleep 1", file.display());
@@ -57,7 +49,7 @@ fn unix_nanos() -> anyhow::Result<u128> {
 #[tokio::test]
 async fn first_of_a_million_tasks_runs_at_once() -> anyhow::Result<()> {
     let cluster = Cluster::start(ClusterOptions::default()).await?;
-    let client = client(&cluster);
+    let client = sdk(&cluster.api);
     let mut delays = Vec::new();
     for number in 0..SUBMISSIONS {
         let file = cluster.data().join(format!("first-{number}"));
@@ -86,7 +78,7 @@ async fn first_of_a_million_tasks_runs_at_once() -> anyhow::Result<()> {
 #[tokio::test]
 async fn million_tasks_cost_the_scheduler_few_bytes_each() -> anyhow::Result<()> {
     let cluster = Cluster::start(ClusterOptions::default()).await?;
-    let client = client(&cluster);
+    let client = sdk(&cluster.api);
     let noop = || OpSpec::native("bench:noop");
     // Buffers and caches that do not depend on the job's size.
     let (warm, _) = client

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
+use millstream::{Access, Client};
 use millstream_tests::events::{ServerEvent, history};
 use millstream_tests::jobs::{FanIn, TOTAL};
 use millstream_tests::{Api, Cluster, Stack};
@@ -40,6 +41,14 @@ pub(crate) async fn check_fan_in(api: &Api, job: &str, work: FanIn) -> anyhow::R
         work.answer()
     );
     Ok(())
+}
+
+/// The SDK's client of a gateway.
+pub(crate) fn sdk(api: &Api) -> Client {
+    Client::with_access(Access {
+        url: api.url().to_owned(),
+        token: api.token().to_owned(),
+    })
 }
 
 /// The events of this name in a job's history.

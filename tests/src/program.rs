@@ -1,6 +1,6 @@
 //! Finds the program under test.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, bail};
@@ -29,10 +29,7 @@ pub fn path() -> anyhow::Result<PathBuf> {
         }
         bail!("{BINARY_VARIABLE} names {}, which is no file", path.display());
     }
-    // target/PROFILE/deps/e2e-HASH
-    let test = std::env::current_exe()?;
-    let folder = test.parent().and_then(std::path::Path::parent);
-    let path = folder.context("the test has no folder")?.join("millstream");
+    let path = built_folder()?.join("millstream");
     if path.is_file() {
         return Ok(path);
     }
@@ -40,6 +37,28 @@ pub fn path() -> anyhow::Result<PathBuf> {
         "there is no {}: build it with `cargo build --release`, or name another in {BINARY_VARIABLE}",
         path.display()
     )
+}
+
+/// A program among the workspace's examples, as it was built beside this test.
+///
+/// # Errors
+/// If it was not built.
+pub fn example(name: &str) -> anyhow::Result<PathBuf> {
+    let path = built_folder()?.join("examples").join(name);
+    if path.is_file() {
+        return Ok(path);
+    }
+    bail!(
+        "there is no {}: build it with `cargo build --release --workspace --examples`",
+        path.display()
+    )
+}
+
+/// Where this test and all that was built with it are: `target/PROFILE` of `target/PROFILE/deps/e2e-HASH`.
+fn built_folder() -> anyhow::Result<PathBuf> {
+    let test = std::env::current_exe()?;
+    let folder = test.parent().and_then(Path::parent);
+    Ok(folder.context("the test has no folder")?.to_owned())
 }
 
 /// The program, to be started with nothing of the caller's settings; the kernel kills it when this process dies.

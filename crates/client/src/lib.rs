@@ -15,7 +15,7 @@
 //! ```
 //!
 //! Functions of your own become tasks with [`macro@task`]; a worker that has them is your own binary that calls
-//! [`worker::main`].
+//! [`worker::main`], such as `examples/own_worker.rs`.
 //!
 //! The crate speaks HTTP to a gateway and nothing else. With the default feature `local` it can also start a whole
 //! cluster inside the process.
@@ -46,6 +46,11 @@ pub use session::Session;
 
 #[cfg(feature = "local")]
 pub use millstream_local::{LocalCluster, LocalError, LocalOptions};
+
+/// The examples of the README are compiled and run as this crate's.
+#[cfg(all(doctest, feature = "local"))]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
 
 /// What code made by `#[task]` names. No part of the public API.
 #[cfg(feature = "local")]
