@@ -1,4 +1,4 @@
-//! A million tasks in one symbolic layer. Needs the machine for itself.
+//! Many tasks: how fast, how soon, how large. Each test needs the machine for itself, and nextest gives it that.
 
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -7,8 +7,10 @@ use anyhow::{Context, ensure};
 use millstream::graph::{Graph, GraphBuilder, OpSpec, TaskOptions};
 use millstream_protocol::args::CommandSpec;
 use millstream_protocol::wire::JobOptions;
+use millstream_tests::cli::Shell;
 use millstream_tests::measure::resident_bytes;
 use millstream_tests::{Cluster, ClusterOptions};
+use serde_json::Value;
 
 use crate::support::{LIMIT, SOON, sdk};
 
@@ -22,6 +24,18 @@ const FIRST_TASK: Duration = Duration::from_millis(50);
 
 /// Submissions measured, of which the median counts: the machine has other work.
 const SUBMISSIONS: usize = 5;
+
+/// Tasks per second of a merge on two workers, in one process and through RabbitMQ and Redis: least rates, which two
+/// cores reach that do nothing else.
+const LOCAL_RATE: f64 = 100_000.0;
+const CLUSTER_RATE: f64 = 50_000.0;
+
+/// The shape that the rates are promised for.
+const MERGE: [&str; 6] = ["bench", "merge", "--tasks", "100000", "--json", "--runs"];
+
+/// Runs of the merge, of which the quickest counts: what else the machine does can only slow one down, and the first
+/// also teaches the leader how short the tasks are.
+const RUNS: &str = "3";
 
 fn map(tasks: u32, op: OpSpec) -> Graph {
     let mut builder = GraphBuilder::new();
@@ -44,6 +58,39 @@ fn clock(file: &Path) -> anyhow::Result<OpSpec> {
 
 fn unix_nanos() -> anyhow::Result<u128> {
     Ok(SystemTime::now().duration_since(UNIX_EPOCH)?.as_nanos())
+}
+
+/// Tasks per second of the quickest of [`RUNS`] runs.
+async fn merge_rate(shell: &Shell, further: &[&str]) -> anyhow::Result<(f64, String)> {
+    let mut arguments = MERGE.to_vec();
+    arguments.push(RUNS);
+    arguments.extend(further);
+    let line = shell.data(&arguments).await?;
+    let report: Value = serde_json::from_str(&line).with_context(|| line.clone())?;
+    let runs = report["runs"].as_array().context("no runs")?;
+    let quickest = runs
+        .iter()
+        .filter_map(Value::as_f64)
+        .fold(f64::INFINITY, f64::min);
+    let tasks = report["tasks"].as_f64().context("no tasks")?;
+    ensure!(tasks >= 100_000.0 && quickest > 0.0, "{line}");
+    Ok((tasks / quickest, line))
+}
+
+#[tokio::test]
+async fn local_cluster_runs_100k_tasks_a_second() -> anyhow::Result<()> {
+    let (rate, line) = merge_rate(&Shell::new()?, &["--workers", "2"]).await?;
+    ensure!(rate >= LOCAL_RATE, "{rate:.0} tasks/s: {line}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn cluster_runs_50k_tasks_a_second_through_rabbitmq_and_redis() -> anyhow::Result<()> {
+    let cluster = Cluster::start(ClusterOptions::default()).await?;
+    let gateway = ["--gateway", cluster.api.url(), "--token", cluster.api.token()];
+    let (rate, line) = merge_rate(&Shell::new()?, &gateway).await?;
+    ensure!(rate >= CLUSTER_RATE, "{rate:.0} tasks/s: {line}");
+    Ok(())
 }
 
 #[tokio::test]
