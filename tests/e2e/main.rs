@@ -13,6 +13,7 @@ mod leader;
 mod local;
 mod memory;
 mod own_worker;
+mod progress;
 mod readme;
 mod refusals;
 mod scale;

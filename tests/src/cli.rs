@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
@@ -96,10 +96,34 @@ impl Shell {
     /// # Errors
     /// If it cannot be started.
     pub fn start(&self, arguments: &[&str]) -> anyhow::Result<Started> {
-        let files = tempfile::tempdir()?;
         let mut command = program::command()?;
+        command.args(arguments);
+        self.launch(command)
+    }
+
+    /// As [`Shell::start`], on a terminal: what it writes to either stream arrives in [`Output::out`], with the marks
+    /// by which a terminal's lines are written again.
+    ///
+    /// # Errors
+    /// If it cannot be started.
+    pub fn start_on_terminal(&self, arguments: &[&str]) -> anyhow::Result<Started> {
+        let quoted: Vec<String> = arguments.iter().map(|word| format!("'{word}'")).collect();
+        let launcher = [
+            "sh",
+            "-c",
+            "exec script --quiet --return --command \"'$0' $1\" /dev/null",
+        ];
+        let mut command = program::command_under(&launcher.map(str::to_owned))?;
         command
-            .args(arguments)
+            .arg(quoted.join(" "))
+            .env("SHELL", "/bin/sh")
+            .env("TERM", "xterm");
+        self.launch(command)
+    }
+
+    fn launch(&self, mut command: Command) -> anyhow::Result<Started> {
+        let files = tempfile::tempdir()?;
+        command
             .envs(self.variables.iter().map(|(name, value)| (name, value)))
             .current_dir(self.folder.path())
             .stdin(Stdio::null())

@@ -15,7 +15,7 @@ const LINE_EVERY: Duration = Duration::from_secs(5);
 const UNKNOWN_TRIES: u32 = 50;
 const UNKNOWN_PAUSE: Duration = Duration::from_millis(100);
 
-/// Shows a job's progress until it is dropped.
+/// Shows a job's progress until it is ended or dropped.
 pub(crate) struct Progress {
     task: tokio::task::JoinHandle<()>,
 }
@@ -24,7 +24,7 @@ impl Progress {
     /// Follows the events of `job`.
     pub(crate) fn of(job: &Running, name: &str) -> Self {
         let mut events = job.events();
-        let mut display = Display::new(name);
+        let mut display = Display::new(name, "tasks");
         let task = tokio::spawn(async move {
             let mut patience = UNKNOWN_TRIES;
             loop {
@@ -42,6 +42,13 @@ impl Progress {
         });
         Self { task }
     }
+
+    /// Takes the display away, so that what is written next stands alone.
+    pub(crate) async fn end(mut self) {
+        self.task.abort();
+        // It was told to stop: how it did says nothing.
+        let _ = (&mut self.task).await;
+    }
 }
 
 impl Drop for Progress {
@@ -50,18 +57,21 @@ impl Drop for Progress {
     }
 }
 
-struct Display {
+/// How much of something is done: a bar, or a line every few seconds.
+pub(crate) struct Display {
     name: String,
+    unit: &'static str,
     bar: Option<ProgressBar>,
     last_line: Instant,
 }
 
 impl Display {
-    fn new(name: &str) -> Self {
+    /// A display of so many `unit`, such as "tasks".
+    pub(crate) fn new(name: &str, unit: &'static str) -> Self {
         let bar = std::io::stderr().is_terminal().then(|| {
             let bar = ProgressBar::new(0);
-            let template = "{prefix} [{bar:30}] {pos}/{len} tasks {elapsed} {msg}";
-            if let Ok(style) = ProgressStyle::with_template(template) {
+            let template = format!("{{prefix}} [{{bar:30}}] {{pos}}/{{len}} {unit} {{elapsed}} {{msg}}");
+            if let Ok(style) = ProgressStyle::with_template(&template) {
                 bar.set_style(style.progress_chars("=> "));
             }
             bar.set_prefix(name.to_owned());
@@ -69,8 +79,24 @@ impl Display {
         });
         Self {
             name: name.to_owned(),
+            unit,
             bar,
             last_line: Instant::now(),
+        }
+    }
+
+    /// Shows that so many are done.
+    pub(crate) fn set(&mut self, done: u64, total: u64) {
+        match &self.bar {
+            Some(bar) => {
+                bar.set_length(total);
+                bar.set_position(done);
+            }
+            None if self.last_line.elapsed() >= LINE_EVERY => {
+                self.last_line = Instant::now();
+                output::tell(&format!("{}: {done} of {total} {}", self.name, self.unit));
+            }
+            None => {}
         }
     }
 
@@ -79,17 +105,7 @@ impl Display {
         match &event.kind {
             JobEventKind::Progress { counts } => {
                 let done = u64::from(counts.stored) + u64::from(counts.released);
-                match &self.bar {
-                    Some(bar) => {
-                        bar.set_length(u64::from(counts.total));
-                        bar.set_position(done);
-                    }
-                    None if self.last_line.elapsed() >= LINE_EVERY => {
-                        self.last_line = Instant::now();
-                        output::tell(&format!("{}: {done} of {} tasks", self.name, counts.total));
-                    }
-                    None => {}
-                }
+                self.set(done, u64::from(counts.total));
             }
             JobEventKind::Retried { key, error, .. } => self.tell(&format!("{key} is tried again: {error}")),
             JobEventKind::WorkerLost { worker, requeued, .. } => {

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use crate::args::{BenchArgs, Workload};
 use crate::output;
+use crate::progress::Display;
 use crate::settings::Loading;
 
 /// Longest wait of one request for a job's end.
@@ -63,15 +64,20 @@ pub(crate) async fn run(args: BenchArgs, loading: Loading) -> anyhow::Result<()>
 async fn throughput(client: &Client, workload: Workload, tasks: u32, runs: u32) -> anyhow::Result<Report> {
     let graph = graph(workload, tasks);
     let total = graph.task_count();
+    let name = format!("{workload:?}").to_lowercase();
     let mut seconds = Vec::new();
-    for _ in 0..runs {
+    // Runs and not tasks: a job's events would be work of their own for the cluster that is measured.
+    let mut display = Display::new(&name, "runs");
+    for run in 0..runs {
+        display.set(u64::from(run), u64::from(runs));
         let began = Instant::now();
         finish(client, &graph).await?;
         seconds.push(began.elapsed().as_secs_f64());
     }
+    drop(display);
     let median = median(&seconds);
     Ok(Report {
-        workload: format!("{workload:?}").to_lowercase(),
+        workload: name,
         tasks: total,
         seconds: median,
         tasks_per_s: f64::from(total) / median,
@@ -86,12 +92,15 @@ async fn round_trips(client: &Client, tasks: u32) -> anyhow::Result<Report> {
     finish(client, &graph).await?;
     let mut millis = Vec::with_capacity(tasks as usize);
     let began = Instant::now();
-    for _ in 0..tasks {
+    let mut display = Display::new("rtt", "round trips");
+    for done in 0..tasks {
+        display.set(u64::from(done), u64::from(tasks));
         let sent = Instant::now();
         finish(client, &graph).await?;
         millis.push(sent.elapsed().as_secs_f64() * 1e3);
     }
     let seconds = began.elapsed().as_secs_f64();
+    drop(display);
     millis.sort_by(f64::total_cmp);
     Ok(Report {
         workload: "rtt".to_owned(),

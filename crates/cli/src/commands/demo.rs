@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, bail};
 use millstream::api::{ResultFormat, SqlOptions, SqlRequest, TableSource};
-use millstream::{ByteSize, Client, Job, TaskHandle};
+use millstream::{ByteSize, Client, Job, JobId, TaskHandle};
 
 use crate::args::DemoArgs;
 use crate::progress::Progress;
@@ -81,8 +81,13 @@ async fn ask(
         ..SqlRequest::default()
     };
     let began = Instant::now();
-    let answer = client.sql(&request).await?;
-    output::data(&answer)?;
+    let id = JobId::from(uuid::Uuid::now_v7());
+    let job = client.job(id);
+    interrupt::attach(&job);
+    let progress = Progress::of(&job, "query");
+    let answer = client.sql_as(id, &request).await;
+    progress.end().await;
+    output::data(&answer?)?;
     output::tell(&format!("{:.2} s", began.elapsed().as_secs_f64()));
     Ok(())
 }
@@ -120,7 +125,7 @@ async fn graph(client: &Client, tables: &BTreeMap<String, PathBuf>) -> anyhow::R
     interrupt::attach(&running);
     let progress = Progress::of(&running, "lines of all files");
     let finished = running.wait().await;
-    drop(progress);
+    progress.end().await;
     let answer = finished?.bytes(sum.key()).await?;
     output::data(&answer)?;
     output::tell(&format!("{:.2} s", began.elapsed().as_secs_f64()));

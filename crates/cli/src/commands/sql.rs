@@ -47,7 +47,7 @@ pub(crate) async fn run(args: SqlArgs, loading: Loading) -> anyhow::Result<()> {
     interrupt::attach(&job);
     let progress = Progress::of(&job, "query");
     let answer = client.sql_as(id, &request).await;
-    drop(progress);
+    progress.end().await;
     let answer = answer?;
     match &args.output {
         Some(path) => output::file(path, &answer),

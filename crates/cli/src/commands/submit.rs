@@ -30,7 +30,7 @@ pub(crate) async fn run(args: SubmitArgs) -> anyhow::Result<()> {
     interrupt::attach(&job);
     let progress = Progress::of(&job, "job");
     let finished = job.wait().await;
-    drop(progress);
+    progress.end().await;
     let finished = finished?;
     if args.gateway.json {
         return output::json(finished.view());
