@@ -8,6 +8,7 @@ mod cancel;
 mod cli;
 mod client;
 mod compose;
+mod demo;
 mod gateway;
 mod leader;
 mod local;
