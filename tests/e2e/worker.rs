@@ -103,6 +103,54 @@ async fn worker_cut_off_is_given_up_and_taken_back() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
+async fn objects_of_a_worker_that_comes_back_are_taken_over_and_not_made_again() -> anyhow::Result<()> {
+    const HELD: u64 = 4;
+    let cluster = Cluster::start(ClusterOptions::default()).await?;
+    let data = cluster.data();
+    let file = |number: u64| data.join(format!("runs-{number}"));
+    let held = |number: u64| format!("held-{number}");
+    let mut tasks: Vec<_> = (0..HELD)
+        .map(|number| {
+            let script = format!("echo run >> {}; echo {number}", file(number).display());
+            command(&held(number), &script)
+        })
+        .collect();
+    // One for each slot: while they run, nothing that was lost can be made again.
+    let gates = ["gate-0", "gate-1", "gate-2", "gate-3"];
+    for gate in gates {
+        let mut task = command(gate, "sleep 20");
+        task["deps"] = (0..HELD).map(held).collect();
+        tasks.push(task);
+    }
+    let mut argv = vec![json!("cat")];
+    argv.extend((0..HELD).map(|number| json!({"task": held(number)})));
+    tasks.push(json!({"key": TOTAL, "op": "command", "argv": argv, "deps": gates}));
+    let body = json!({"id": new_id(), "tasks": tasks, "outputs": [TOTAL]});
+    let job = cluster.api.submit(&body).await?;
+    for gate in gates {
+        cluster.api.task_in(&job, gate, &["running"], LIMIT).await?;
+    }
+
+    let holder = cluster.worker_of_task(&job, "held-0").await?;
+    cluster.workers[holder].freeze()?;
+    // The leader has given the worker up, and wants another to make what it held.
+    cluster
+        .api
+        .task_in(&job, "held-0", &["waiting", "ready", "assigned"], SOON)
+        .await?;
+    cluster.workers[holder].thaw()?;
+    cluster.wait_for_workers(2).await?;
+    cluster.api.task_in(&job, "held-0", &["stored"], SOON).await?;
+    cluster.api.succeeded(&job, LIMIT).await?;
+    ensure!(cluster.api.text(&job, TOTAL, SOON).await? == "0\n1\n2\n3");
+    for number in 0..HELD {
+        let runs = runs(&file(number));
+        ensure!(runs == 1, "held-{number} was made {runs} times");
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn task_that_kills_its_workers_fails_with_the_blame() -> anyhow::Result<()> {
     let mut cluster = Cluster::start(ClusterOptions {
         workers: 1,
