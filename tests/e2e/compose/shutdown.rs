@@ -59,6 +59,46 @@ async fn cluster_stopped_in_mid_job_goes_on_when_it_is_started() -> anyhow::Resu
     check_fan_in(&stack.api, &job, WORK).await
 }
 
+/// What the services use to know each other, as their containers see it.
+fn secrets(stack: &Stack) -> anyhow::Result<String> {
+    let files =
+        "/secrets/config/millstream/token /secrets/cluster /secrets/broker-password /secrets/redis-password";
+    stack.one("gateway")?.exec(&[
+        "sh",
+        "-c",
+        &format!("for file in {files}; do cat $file; echo; done"),
+    ])
+}
+
+#[tokio::test]
+async fn cluster_taken_down_and_up_keeps_its_volumes_and_secrets() -> anyhow::Result<()> {
+    let stack = Stack::take().await?;
+    let job = new_id();
+    stack.api.submit(&WORK.body(&job)).await?;
+    check_fan_in(&stack.api, &job, WORK).await?;
+    let (before, containers) = (secrets(&stack)?, stack.all()?);
+    ensure!(before.lines().count() == 4, "secrets are missing");
+
+    stack.compose(&["down"])?;
+    ensure!(stack.all()?.is_empty(), "containers are left");
+    stack.scale(WORKERS)?;
+    stack.whole().await?;
+    ensure!(
+        stack
+            .all()?
+            .iter()
+            .all(|container| !containers.contains(container)),
+        "containers were kept"
+    );
+    ensure!(secrets(&stack)? == before, "the secrets were made anew");
+    // The token of before is still good, and what Redis was told is still known.
+    let view = stack.api.job(&job).await?;
+    ensure!(view["state"] == "succeeded", "{view}");
+    let again = new_id();
+    stack.api.submit(&WORK.body(&again)).await?;
+    check_fan_in(&stack.api, &again, WORK).await
+}
+
 #[tokio::test]
 async fn crashed_process_is_started_again() -> anyhow::Result<()> {
     let stack = Stack::take().await?;
