@@ -9,12 +9,24 @@ use anyhow::Context;
 /// # Errors
 /// If the process is gone.
 pub fn resident_bytes(pid: u32) -> anyhow::Result<u64> {
+    status_bytes(pid, "VmRSS:")
+}
+
+/// Resident memory of a process that is no file's, so that the kernel cannot take it back: what it is killed for.
+///
+/// # Errors
+/// If the process is gone.
+pub fn anonymous_bytes(pid: u32) -> anyhow::Result<u64> {
+    status_bytes(pid, "RssAnon:")
+}
+
+fn status_bytes(pid: u32, field: &str) -> anyhow::Result<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
     let kib: u64 = status
         .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))
+        .find_map(|line| line.strip_prefix(field))
         .and_then(|rest| rest.trim().strip_suffix("kB"))
-        .context("no VmRSS")?
+        .with_context(|| format!("no {field}"))?
         .trim()
         .parse()?;
     Ok(kib << 10)
