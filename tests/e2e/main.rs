@@ -7,6 +7,7 @@
 mod cancel;
 mod cli;
 mod client;
+mod commands;
 mod compose;
 mod demo;
 mod gateway;

@@ -1,6 +1,7 @@
 //! The command line, as a user calls it.
 
 use std::fs::{self, File};
+use std::io::{Seek as _, Write as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -98,7 +99,22 @@ impl Shell {
     pub fn start(&self, arguments: &[&str]) -> anyhow::Result<Started> {
         let mut command = program::command()?;
         command.args(arguments);
-        self.launch(command)
+        self.launch(command, Stdio::null())
+    }
+
+    /// As [`Shell::run`], with this text on standard input.
+    ///
+    /// # Errors
+    /// As [`Shell::run`].
+    pub async fn feed(&self, arguments: &[&str], text: &str) -> anyhow::Result<Output> {
+        let mut input = tempfile::tempfile()?;
+        input.write_all(text.as_bytes())?;
+        input.rewind()?;
+        let mut command = program::command()?;
+        command.args(arguments);
+        self.launch(command, input.into())?
+            .finish(Duration::from_secs(120))
+            .await
     }
 
     /// As [`Shell::start`], on a terminal: what it writes to either stream arrives in [`Output::out`], with the marks
@@ -118,15 +134,15 @@ impl Shell {
             .arg(quoted.join(" "))
             .env("SHELL", "/bin/sh")
             .env("TERM", "xterm");
-        self.launch(command)
+        self.launch(command, Stdio::null())
     }
 
-    fn launch(&self, mut command: Command) -> anyhow::Result<Started> {
+    fn launch(&self, mut command: Command, input: Stdio) -> anyhow::Result<Started> {
         let files = tempfile::tempdir()?;
         command
             .envs(self.variables.iter().map(|(name, value)| (name, value)))
             .current_dir(self.folder.path())
-            .stdin(Stdio::null())
+            .stdin(input)
             .stdout(File::create(files.path().join("out"))?)
             .stderr(File::create(files.path().join("err"))?);
         let child = ChildGuard::spawn(command)?;
