@@ -310,13 +310,16 @@ impl Api {
         within: Duration,
     ) -> anyhow::Result<Value> {
         let what = format!("task {key} to be {}", states.join(" or "));
-        self.retry(&what, within, async || {
-            let view = self.task(job, key).await.ok()?;
-            states
-                .contains(&view["state"].as_str().unwrap_or_default())
-                .then_some(view)
-        })
-        .await
+        let mut last = Value::Null;
+        let found = self
+            .retry(&what, within, async || {
+                last = self.task(job, key).await.ok()?;
+                states
+                    .contains(&last["state"].as_str().unwrap_or_default())
+                    .then(|| last.clone())
+            })
+            .await;
+        found.with_context(|| format!("it was last seen as {last}"))
     }
 
     /// Tries until there is something.
