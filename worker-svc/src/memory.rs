@@ -1,6 +1,6 @@
 //! Watches memory: the store's own count, and the process's where the worker has the process to itself.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix::Addr;
 use millstream_executor::PythonMemory;
@@ -16,6 +16,9 @@ use crate::actor::{Happened, WorkerActor};
 
 /// How often the process's memory is measured.
 const MEASURE_EVERY: Duration = Duration::from_millis(200);
+
+/// Pause between two executors that are recycled: what the first one held is not free at once.
+const RECYCLE_EVERY: Duration = Duration::from_secs(1);
 
 /// The tasks that tell the core about memory.
 pub(crate) struct MemoryWatch {
@@ -37,6 +40,7 @@ impl MemoryWatch {
     /// Runs for ever.
     pub(crate) async fn run(self, mut events: StoreEvents) {
         let mut beat = tokio::time::interval(MEASURE_EVERY);
+        let mut recycled: Option<Instant> = None;
         loop {
             let event = tokio::select! {
                 event = events.recv() => match event {
@@ -55,7 +59,13 @@ impl MemoryWatch {
                     if let Some(used) = self.used() {
                         self.store.report_process_memory(used);
                     }
-                    WorkerEvent::MemoryChanged(self.report(self.store.report()))
+                    let report = self.store.report();
+                    let may_recycle = recycled.is_none_or(|at| at.elapsed() >= RECYCLE_EVERY);
+                    if report.level == StoreLevel::Terminate && may_recycle {
+                        recycled = Some(Instant::now());
+                        self.executors.recycle_largest();
+                    }
+                    WorkerEvent::MemoryChanged(self.report(report))
                 }
             };
             let _ = self.worker.send(Happened(vec![event])).await;

@@ -146,7 +146,7 @@ sections! {
         spill: Fraction = Fraction::percent(70),
         /// Share of process memory at which no further task is started.
         pause: Fraction = Fraction::percent(80),
-        /// Share of process memory at which the executor that holds it is recycled.
+        /// Share of process memory at which the Python process that holds the most is recycled.
         terminate: Fraction = Fraction::percent(95),
         /// Whether command tasks, which run any program, are accepted.
         allow_command: bool = true,

@@ -164,7 +164,7 @@ pub enum MemoryLevel {
     Spill,
     /// No task is started.
     Pause,
-    /// Executors that hold the memory are recycled.
+    /// As `Pause`, and the shell recycles the Python process that holds the most.
     Terminate,
 }
 

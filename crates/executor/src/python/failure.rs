@@ -23,6 +23,11 @@ pub(super) enum Killed {
         /// What all may hold.
         limit: u64,
     },
+    /// The whole worker was short of memory, and this executor held the most.
+    Short {
+        /// What it held.
+        held: u64,
+    },
     /// It did not begin what it was sent.
     Hung(Duration),
     /// It sent something that is no answer.
@@ -68,6 +73,13 @@ pub(super) fn died(
                 "`{name}` was killed: its process held {} and all python tasks of this worker may hold {}; give it smaller pieces, or the worker more memory (worker.memory_limit)",
                 ByteSize::new(held),
                 ByteSize::new(limit)
+            ),
+        ),
+        Some(Killed::Short { held }) => TaskError::new(
+            ErrorKind::OutOfMemory,
+            format!(
+                "`{name}` was killed: the worker was about to run out of memory (worker.terminate), and of all python processes this one held the most, {}; give it smaller pieces, or the worker more memory (worker.memory_limit)",
+                ByteSize::new(held)
             ),
         ),
         Some(Killed::Hung(patience)) => TaskError::new(

@@ -4,13 +4,19 @@ use std::fs;
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use super::process::Process;
 
 /// How often a process that has work is measured.
 const MEASURE_EVERY: Duration = Duration::from_millis(100);
+
+/// Less than this is held by a fresh process with a few libraries: replacing it would free nothing.
+const WORTHWHILE: u64 = 64 << 20;
+
+/// Nobody, as [`Shares::told_to_go`] has it.
+const NOBODY: usize = usize::MAX;
 
 /// Bytes of a page as `/proc` counts them.
 const PAGE: u64 = 4096;
@@ -63,6 +69,8 @@ const fn signal_name(signal: i32) -> Option<&'static str> {
 pub(super) struct Shares {
     held: Vec<AtomicU64>,
     limit: u64,
+    /// The slot whose executor is to go for the sake of the worker.
+    told_to_go: AtomicUsize,
 }
 
 impl Shares {
@@ -70,7 +78,28 @@ impl Shares {
         Self {
             held: (0..slots).map(|_| AtomicU64::new(0)).collect(),
             limit,
+            told_to_go: AtomicUsize::new(NOBODY),
         }
+    }
+
+    /// The worker is short of memory: tells the executor that holds most to go, if that frees anything worth it.
+    /// Returns its slot, which is to be woken.
+    pub(super) fn tell_largest(&self) -> Option<usize> {
+        let held = |slot: usize| self.held.get(slot).map_or(0, |held| held.load(Ordering::Relaxed));
+        let largest = (0..self.held.len()).max_by_key(|slot| held(*slot))?;
+        if held(largest) < WORTHWHILE {
+            return None;
+        }
+        self.told_to_go.store(largest, Ordering::Relaxed);
+        Some(largest)
+    }
+
+    /// Whether this slot's executor was told to go; said once.
+    fn takes_order(&self, slot: usize) -> bool {
+        let order = self
+            .told_to_go
+            .compare_exchange(slot, NOBODY, Ordering::Relaxed, Ordering::Relaxed);
+        order.is_ok()
     }
 
     /// Notes what a slot's executor holds.
@@ -131,6 +160,11 @@ impl Watch {
         self.shares.must_go(self.slot)
     }
 
+    /// Whether this process was told to go for the sake of the worker; said once.
+    pub(super) fn takes_order(&self) -> bool {
+        self.shares.takes_order(self.slot)
+    }
+
     /// The process is gone.
     pub(super) fn forget(&mut self) {
         self.set(0);
@@ -154,6 +188,17 @@ mod tests {
         assert!(!shares.must_go(1));
         shares.set(2, 20);
         assert!(shares.must_go(1) && !shares.must_go(0));
+    }
+
+    #[test]
+    fn the_largest_is_told_once_to_go_and_small_ones_never_are() {
+        let shares = Shares::new(3, u64::MAX);
+        shares.set(0, WORTHWHILE - 1);
+        assert_eq!(shares.tell_largest(), None);
+        shares.set(2, WORTHWHILE);
+        assert_eq!(shares.tell_largest(), Some(2));
+        assert!(!shares.takes_order(0));
+        assert!(shares.takes_order(2) && !shares.takes_order(2));
     }
 
     #[test]

@@ -61,19 +61,41 @@ pub(super) struct Shared<W> {
     pub(super) settings: PythonSettings,
     pub(super) shares: Arc<Shares>,
     queue: Mutex<Queue<W>>,
-    wakers: Vec<UnixStream>,
+    wakers: Wakers,
     ops: Ops,
     pub(super) copies: Copies,
 }
 
+/// The sockets that wake slots.
+type Wakers = Arc<[UnixStream]>;
+
+fn wake(wakers: &Wakers, slot: usize) {
+    if let Some(mut waker) = wakers.get(slot) {
+        // A full socket wakes, too.
+        let _ = waker.write(&[1]);
+    }
+}
+
 /// Memory of the processes of a [`PythonPool`].
 #[derive(Clone)]
-pub struct PythonMemory(Arc<Shares>);
+pub struct PythonMemory {
+    shares: Arc<Shares>,
+    wakers: Wakers,
+}
 
 impl PythonMemory {
+    /// Recycles the process that holds the most, because the worker is about to run out of memory: an idle one is
+    /// replaced; one that runs a task is killed, and the task fails. Nothing happens while none holds much more than a
+    /// fresh process does.
+    pub fn recycle_largest(&self) {
+        if let Some(slot) = self.shares.tell_largest() {
+            wake(&self.wakers, slot);
+        }
+    }
+
     /// Bytes that the processes hold of their own, when last measured; shared values count in the store.
     pub fn total(&self) -> u64 {
-        self.0.total()
+        self.shares.total()
     }
 }
 
@@ -104,7 +126,7 @@ impl<W: PythonWork> PythonPool<W> {
                 hungry: BTreeSet::new(),
                 closed: false,
             }),
-            wakers,
+            wakers: wakers.into(),
             ops: Ops::default(),
             copies: Copies::default(),
         });
@@ -176,7 +198,10 @@ impl<W: PythonWork> PythonPool<W> {
 
     /// What the processes hold, to be asked at any time.
     pub fn memory(&self) -> PythonMemory {
-        PythonMemory(Arc::clone(&self.shared.shares))
+        PythonMemory {
+            shares: Arc::clone(&self.shared.shares),
+            wakers: Arc::clone(&self.shared.wakers),
+        }
     }
 }
 
@@ -201,10 +226,7 @@ impl<W: PythonWork> Shared<W> {
     }
 
     fn wake(&self, slot: usize) {
-        if let Some(mut waker) = self.wakers.get(slot) {
-            // A full socket wakes, too.
-            let _ = waker.write(&[1]);
-        }
+        wake(&self.wakers, slot);
     }
 
     /// Whether the pool is being dropped.

@@ -343,8 +343,14 @@ impl<W: PythonWork> Slot<W> {
     fn look_after(&mut self) {
         let Some(process) = &self.process else { return };
         let now = Instant::now();
+        if self.memory.takes_order() {
+            self.make_room();
+            return;
+        }
         if self.flight.is_empty() {
-            self.recycle();
+            if self.memory.held() > self.shared.settings.recycle_above {
+                self.replace();
+            }
             return;
         }
         if self.stopping.is_some_and(|(_, kill_at)| kill_at <= now) {
@@ -380,11 +386,19 @@ impl<W: PythonWork> Slot<W> {
         }
     }
 
-    /// Replaces an idle process that has grown.
-    fn recycle(&mut self) {
-        if self.memory.held() <= self.shared.settings.recycle_above {
-            return;
+    /// The worker is short of memory, and no process holds more than this slot's.
+    fn make_room(&mut self) {
+        self.parked.clear();
+        if self.flight.is_empty() {
+            self.replace();
+        } else {
+            let held = self.memory.held();
+            self.kill(Killed::Short { held });
         }
+    }
+
+    /// Replaces an idle process that has grown.
+    fn replace(&mut self) {
         let held = self.memory.held();
         info!(
             slot = self.number,
