@@ -15,6 +15,7 @@ use parking_lot::Mutex;
 use serde::de::DeserializeOwned;
 use tokio::sync::Semaphore;
 
+use crate::cluster::Cluster;
 use crate::error::ApiError;
 use crate::graphs::GraphCache;
 use crate::intake::Recent;
@@ -37,6 +38,7 @@ pub(crate) struct Context {
     pub(crate) leader: Leader,
     pub(crate) fetcher: Fetcher,
     pub(crate) metrics: Metrics,
+    pub(crate) cluster: Arc<Cluster>,
     pub(crate) graphs: GraphCache,
     pub(crate) recent: Recent,
     /// Requests that may be worked on at once.
@@ -52,6 +54,7 @@ impl Context {
         state: Arc<dyn StateStore>,
         leader: Leader,
         metrics: Metrics,
+        cluster: Arc<Cluster>,
     ) -> Result<Self, FetchError> {
         let secret = settings.cluster.secret.as_ref().map_or("", Secret::expose);
         Ok(Self {
@@ -62,6 +65,7 @@ impl Context {
             leader,
             fetcher: Fetcher::new(FetchOptions::new(secret))?,
             metrics,
+            cluster,
             graphs: GraphCache::default(),
             recent: Recent::default(),
             active: Mutex::default(),

@@ -7,6 +7,7 @@
 
 mod access;
 mod body;
+mod cluster;
 mod context;
 mod delivery;
 mod error;
@@ -34,6 +35,7 @@ use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 use access::Access;
+use cluster::Cluster;
 use context::Context;
 use leader::Leader;
 
@@ -88,8 +90,10 @@ impl Gateway {
         let access = Arc::new(Access::new(&settings.gateway, token));
         let metrics = Metrics::new();
         let id = GatewayId::from(Uuid::new_v4());
-        let (leader, conversation) = Leader::start(bus, id, settings.gateway.leader_timeout, metrics.clone());
-        let context = Arc::new(Context::new(settings, state, leader, metrics)?);
+        let cluster = Arc::new(Cluster::new(metrics.clone()));
+        let timeout = settings.gateway.leader_timeout;
+        let (leader, conversation) = Leader::start(bus, id, timeout, metrics.clone(), cluster.clone());
+        let context = Arc::new(Context::new(settings, state, leader, metrics, cluster)?);
         let server = server::serve(listener, context, access).map_err(failed)?;
         let handle = server.handle();
         tracing::info!(%address, gateway = %id, "gateway listens");

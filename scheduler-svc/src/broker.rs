@@ -98,6 +98,7 @@ impl Broker {
             Err(error) => {
                 warn!(%error, "a message on the leader's queue cannot be read");
                 let _ = link.dead_letter(queue, frame, error.code()).await;
+                events.push(SchedulerEvent::DeadLettered);
             }
         }
     }

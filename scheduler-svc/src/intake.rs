@@ -111,6 +111,7 @@ impl IntakeReader {
         if let Err(error) = link.dead_letter(&intake, delivery.frame.clone(), &reason).await {
             debug!(%error, "a dead letter was not put aside");
         }
+        let _ = self.leader.send(Heard(vec![SchedulerEvent::DeadLettered])).await;
         None
     }
 

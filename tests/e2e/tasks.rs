@@ -2,9 +2,9 @@
 
 use anyhow::{Context, ensure};
 use millstream::{Client, Job, TaskExt as _};
-use millstream_tests::Up;
 use millstream_tests::events::history;
 use millstream_tests::jobs::{TOTAL, command, new_id};
+use millstream_tests::{Api, Up};
 use serde_json::{Value, json};
 
 use crate::support::{LIMIT, SOON, runs};
@@ -213,14 +213,42 @@ fn first_example(operation: &Value) -> Option<Value> {
 }
 
 #[tokio::test]
-async fn metrics_are_prometheus_text() -> anyhow::Result<()> {
-    let up = Up::start(&[], &[]).await?;
-    let answer = up.api().get("/metrics").await?;
-    ensure!(answer.status == 200);
-    let text = answer.text();
-    ensure!(
-        text.contains("# TYPE millstream_") || text.contains("# TYPE gateway_"),
-        "{text}"
-    );
-    Ok(())
+async fn metrics_show_leader_workers_jobs_and_tasks() -> anyhow::Result<()> {
+    let up = Up::start(&["--workers", "2", "--slots", "1"], &[]).await?;
+    let api = up.api();
+    let tasks: Vec<Value> = (0..5)
+        .map(|n| command(&format!("slow-{n}"), "sleep 600"))
+        .collect();
+    let job = api.submit(&json!({"tasks": tasks})).await?;
+    // The leader tells how the cluster is every five seconds.
+    let running = [
+        "millstream_leader 1",
+        "millstream_workers{state=\"active\"} 2",
+        "millstream_workers{state=\"suspect\"} 0",
+        "millstream_jobs_active 1",
+        "millstream_tasks_executing 2",
+        "millstream_tasks{state=\"failed\"} 0",
+        "millstream_dead_letters_total{reader=\"scheduler\"} 0",
+    ];
+    metrics_show(api, &running).await?;
+    api.delete(&format!("/v1/jobs/{job}")).await?.ok()?;
+    let cancelled = [
+        "millstream_jobs_active 0",
+        "millstream_tasks_executing 0",
+        "millstream_jobs_total{outcome=\"cancelled\"} 1",
+    ];
+    metrics_show(api, &cancelled).await
+}
+
+/// Waits until `/metrics` has all these lines.
+async fn metrics_show(api: &Api, lines: &[&str]) -> anyhow::Result<()> {
+    api.retry(&format!("metrics {lines:?}"), SOON, async || {
+        let page = api.get("/metrics").await.ok()?;
+        let text = page.text();
+        lines
+            .iter()
+            .all(|line| text.lines().any(|found| found == *line))
+            .then_some(())
+    })
+    .await
 }

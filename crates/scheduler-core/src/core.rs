@@ -52,6 +52,7 @@ impl SchedulerCore {
         }
         match event {
             SchedulerEvent::WorkerFrame(frame) => on::frame::received(self, &frame),
+            SchedulerEvent::DeadLettered => self.cx.counters.dead_letters += 1,
             SchedulerEvent::WorkerUnroutable { queue } => on::frame::unroutable(self, &queue),
             SchedulerEvent::BrokerUp => on::tick::broker_up(self),
             SchedulerEvent::Listening { queue } => {

@@ -35,6 +35,8 @@ impl SubmittedGraph {
 pub enum SchedulerEvent {
     /// A frame of a worker's session arrived on the leader's queue.
     WorkerFrame(Bytes),
+    /// A message to the leader could not be read and was put aside.
+    DeadLettered,
     /// A publish to a worker's queue came back: nobody listens there.
     WorkerUnroutable {
         /// The queue.

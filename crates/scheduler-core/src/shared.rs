@@ -14,9 +14,11 @@ use crate::timers::Timers;
 use crate::worker::Workers;
 use crate::{Clock, Commit, CoreConfig, Effect, Identity, Note};
 
-/// What peers did wrong, counted.
+/// What peers did wrong and what came of the work, counted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counters {
+    /// Messages that the shell could not read and put aside.
+    pub dead_letters: u64,
     /// Frames that could not be read.
     pub malformed_frames: u64,
     /// Frames of other terms or sessions.
@@ -37,6 +39,12 @@ pub struct Counters {
     pub workers_lost: u64,
     /// Outputs that are made again.
     pub recomputed: u64,
+    /// Jobs that ended with all their outputs.
+    pub succeeded: u64,
+    /// Jobs that ended with an error.
+    pub failed: u64,
+    /// Jobs that ended by a cancel.
+    pub cancelled: u64,
     /// Submissions refused for lack of room.
     pub refused: u64,
     /// Objects that were let go although somebody needed them. Any is a defect of the core.

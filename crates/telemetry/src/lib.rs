@@ -12,11 +12,8 @@ mod metrics;
 mod series;
 
 pub use http::HttpMetrics;
-pub use labels::{
-    Direction, DropReason, JobOutcome, Link, MemoryUse, OpKind, Queue, TaskOutcome, TaskState, Tier,
-    WorkerState,
-};
+pub use labels::{JobOutcome, Reader, TaskState, Tier, WorkerState};
 pub use liveness::{Liveness, LivenessError, check_liveness};
 pub use logs::{LogError, LogFormat, LogOptions, init, subscriber};
 pub use metrics::Metrics;
-pub use series::{Counter, Gauge, Label, Labelled, Timer};
+pub use series::{Counter, Gauge, Label, Labelled, Reading, Timer};

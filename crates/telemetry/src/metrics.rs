@@ -6,11 +6,8 @@ use prometheus_client::encoding::text;
 use prometheus_client::registry::Registry;
 
 use crate::http::HttpMetrics;
-use crate::labels::{
-    Direction, DropReason, JobOutcome, Link, MemoryUse, OpKind, Queue, TaskOutcome, TaskState, Tier,
-    WorkerState,
-};
-use crate::series::{Counter, Gauge, Labelled, Timer, register};
+use crate::labels::{JobOutcome, Reader, TaskState, Tier, WorkerState};
+use crate::series::{Counter, Gauge, Labelled, Reading, register};
 
 /// Begins every metric's name.
 const PREFIX: &str = "millstream";
@@ -39,72 +36,39 @@ macro_rules! metrics {
 }
 
 metrics! {
-    /// Tasks of unfinished jobs, by state.
-    tasks: Labelled<TaskState, Gauge>,
-    /// Attempts at tasks that ended, by outcome.
-    attempts: Labelled<TaskOutcome, Counter>,
-    /// How long tasks executed, by kind of operation.
-    task_seconds: Labelled<OpKind, Timer>,
-    /// Unfinished jobs.
-    jobs_active: Gauge,
-    /// Jobs that ended, by outcome.
-    jobs: Labelled<JobOutcome, Counter>,
-
-    /// 1 in the scheduler that leads, else 0.
+    /// 1 while this process hears a leader, else 0.
     leader: Gauge,
     /// The term this process follows.
     term: Gauge,
-    /// Connected workers, by state.
-    workers: Labelled<WorkerState, Gauge>,
+
+    /// Workers by state, as the leader last told.
+    workers: Labelled<WorkerState, Reading>,
+    /// Unfinished jobs, as the leader last told.
+    jobs_active: Reading,
+    /// Tasks of unfinished jobs by state, as the leader last told.
+    tasks: Labelled<TaskState, Reading>,
+    /// Tasks that execute, as the workers last told.
+    tasks_executing: Reading,
+    /// Bytes of objects in the workers' stores, by tier.
+    store_bytes: Labelled<Tier, Reading>,
+    /// Memory of the workers' processes and their children.
+    process_bytes: Reading,
+
+    /// Jobs that ended, by outcome.
+    jobs: Labelled<JobOutcome, Counter>,
+    /// Runs of tasks that made their output.
+    task_runs: Counter,
+    /// Outputs that were lost and had to be made again.
+    recomputed: Counter,
     /// Workers declared lost.
     workers_lost: Counter,
-    /// How long the core took for one batch of events.
-    core_seconds: Timer,
-    /// Broken internal rules of a core; any is a defect.
-    invariant_violations: Counter,
+    /// Messages that could not be read and went to the dead-letter queue, by reader.
+    dead_letters: Labelled<Reader, Counter>,
 
-    /// Batches on the bus, by direction.
-    bus_batches: Labelled<Direction, Counter>,
-    /// Messages on the bus, by direction.
-    bus_messages: Labelled<Direction, Counter>,
-    /// Bytes on the bus, by direction.
-    bus_bytes: Labelled<Direction, Counter>,
-    /// Connections made again after one was lost, by server.
-    reconnects: Labelled<Link, Counter>,
-    /// Messages dropped, by reason.
-    dropped_messages: Labelled<DropReason, Counter>,
-    /// Messages sent to the dead-letter queue.
-    dead_letters: Counter,
-    /// Entries in a queue.
-    queue_length: Labelled<Queue, Gauge>,
-
-    /// How long a commit to the journal took.
-    commit_seconds: Timer,
-    /// Pages of task states written to the journal.
-    note_pages: Counter,
-    /// Journal writes refused because another leader holds a higher term.
-    fenced_writes: Counter,
-
-    /// Objects in the store, by tier.
-    store_objects: Labelled<Tier, Gauge>,
-    /// Bytes in the store, by tier.
-    store_bytes: Labelled<Tier, Gauge>,
-    /// Bytes written to disk because memory was short.
-    spilled_bytes: Counter,
-    /// Spilled bytes read back.
-    unspilled_bytes: Counter,
-    /// Worker memory, by use.
-    memory_bytes: Labelled<MemoryUse, Gauge>,
-    /// Executors replaced because of memory, a limit or a crash.
-    executors_recycled: Counter,
-
-    /// Bytes on the data plane, by direction.
-    transfer_bytes: Labelled<Direction, Counter>,
-    /// How long fetching one object took.
-    fetch_seconds: Timer,
-    /// Fetches that failed and were tried elsewhere or reported.
+    /// Connections to the broker made again after one was lost.
+    reconnects: Counter,
+    /// Fetches of results that failed and were tried at another holder or reported.
     fetch_failures: Counter,
-
     /// Open streams of job events.
     event_streams: Gauge,
 }
@@ -130,17 +94,14 @@ impl Default for Metrics {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]
-    fn page_shows_every_label_value_before_its_first_event() {
+    fn page_shows_every_label_value_of_a_counter_before_its_first_event() {
         let page = Metrics::new().encode();
         for line in [
-            "millstream_tasks{state=\"waiting\"} 0",
-            "millstream_attempts_total{outcome=\"lost\"} 0",
-            "millstream_reconnects_total{link=\"broker\"} 0",
+            "millstream_jobs_total{outcome=\"failed\"} 0",
+            "millstream_dead_letters_total{reader=\"scheduler\"} 0",
             "millstream_leader 0",
         ] {
             assert!(page.lines().any(|found| found == line), "no `{line}` in:\n{page}");
@@ -149,21 +110,36 @@ mod tests {
     }
 
     #[test]
+    fn what_nobody_has_told_is_not_shown_as_zero() {
+        let metrics = Metrics::new();
+        let shown = |name: &str| {
+            let page = metrics.encode();
+            page.lines()
+                .filter(|line| line.starts_with(name))
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(shown("millstream_workers{"), Vec::<String>::new());
+        assert_eq!(shown("millstream_jobs_active "), Vec::<String>::new());
+        metrics.jobs_active.set(Some(0));
+        metrics.workers.of(WorkerState::Paused).set(Some(2));
+        assert_eq!(shown("millstream_jobs_active "), ["millstream_jobs_active 0"]);
+        assert_eq!(
+            shown("millstream_workers{"),
+            ["millstream_workers{state=\"paused\"} 2"]
+        );
+        metrics.jobs_active.set(None);
+        assert_eq!(shown("millstream_jobs_active "), Vec::<String>::new());
+    }
+
+    #[test]
     fn clones_share_their_numbers() {
         let metrics = Metrics::new();
         let clone = metrics.clone();
-        clone.spilled_bytes.add(7);
-        clone.tasks.of(TaskState::Running).set(3);
-        clone
-            .task_seconds
-            .of(OpKind::Native)
-            .observe(Duration::from_millis(2));
+        clone.task_runs.add(7);
+        clone.tasks.of(TaskState::Assigned).set(Some(3));
         let page = metrics.encode();
-        assert!(page.contains("millstream_spilled_bytes_total 7"), "{page}");
-        assert!(page.contains("millstream_tasks{state=\"running\"} 3"), "{page}");
-        assert!(
-            page.contains("millstream_task_seconds_count{op=\"native\"} 1"),
-            "{page}"
-        );
+        assert!(page.contains("millstream_task_runs_total 7"), "{page}");
+        assert!(page.contains("millstream_tasks{state=\"assigned\"} 3"), "{page}");
     }
 }

@@ -1,8 +1,9 @@
-//! The kinds of metric: counters, gauges and timers, alone or one for each value of a label.
+//! The kinds of metric: counters, gauges, readings and timers, alone or one for each value of a label.
 
 use std::fmt;
 use std::hash::Hash;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use prometheus_client::encoding::{EncodeLabelSet, EncodeMetric, LabelSetEncoder, MetricEncoder};
@@ -56,6 +57,37 @@ impl Gauge {
     /// The number now.
     pub fn get(&self) -> i64 {
         self.0.get()
+    }
+}
+
+/// A number that somebody else told, and that is shown only while it is known: a zero would be a lie.
+#[derive(Debug, Clone, Default)]
+pub struct Reading(Arc<Mutex<Option<u64>>>);
+
+impl Reading {
+    /// Sets the number, or forgets it.
+    pub fn set(&self, n: Option<u64>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = n;
+    }
+
+    /// The number last told, if it still counts.
+    pub fn get(&self) -> Option<u64> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl TypedMetric for Reading {
+    const TYPE: MetricType = MetricType::Gauge;
+}
+
+impl EncodeMetric for Reading {
+    fn encode(&self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
+        let Some(n) = self.get() else { return Ok(()) };
+        encoder.encode_gauge(&i64::try_from(n).unwrap_or(i64::MAX))
+    }
+
+    fn metric_type(&self) -> MetricType {
+        Self::TYPE
     }
 }
 

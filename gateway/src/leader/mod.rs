@@ -22,7 +22,9 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
+use crate::cluster::Cluster;
 use crate::error::ApiError;
+use link::Ear;
 use table::Table;
 
 /// What a watch tells.
@@ -72,6 +74,7 @@ impl Leader {
         gateway: GatewayId,
         timeout: Duration,
         metrics: Metrics,
+        cluster: Arc<Cluster>,
     ) -> (Self, JoinHandle<()>) {
         let leader = Self {
             bus,
@@ -79,7 +82,13 @@ impl Leader {
             sender: Uuid::from_u128(gateway.as_u128()),
             timeout,
         };
-        let task = tokio::spawn(link::keep(leader.clone(), gateway, metrics));
+        let ear = Ear {
+            leader: leader.clone(),
+            gateway,
+            metrics,
+            cluster,
+        };
+        let task = tokio::spawn(ear.keep());
         (leader, task)
     }
 

@@ -1,5 +1,7 @@
 //! Probes and metrics.
 
+use std::time::Instant;
+
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
 use millstream_telemetry::Metrics;
@@ -48,6 +50,8 @@ pub(crate) async fn ready(gateway: web::Data<Context>) -> HttpResponse {
 
 /// `GET /metrics`, for Prometheus.
 pub(crate) async fn metrics(gateway: web::Data<Context>) -> HttpResponse {
+    let hears_leader = gateway.leader.has_link() && gateway.leader.hello().is_some();
+    gateway.cluster.show(hears_leader, Instant::now());
     HttpResponse::Ok()
         .content_type(Metrics::CONTENT_TYPE)
         .body(gateway.metrics.encode())

@@ -14,9 +14,10 @@ use millstream_protocol::codec;
 use millstream_protocol::envelope::Header;
 use millstream_protocol::graph::{Graph, OpKind};
 use millstream_protocol::wire::{
-    Datagram, FromGateway, GatewayRequest, GraphSource, Hello, InlineResult, Intake, JobAnswer, JobCounts,
-    JobEvent, JobEventKind, JobMeta, JobState, ObjectLocation, RequestError, Response, ResultEntry,
-    SubmitMsg, TaskAnswer, ToGateway, WorkerAnswer, WorkerInfo, decode_datagrams, encode_datagrams,
+    ClusterSnapshot, Datagram, FromGateway, GatewayRequest, GraphSource, Hello, InlineResult, Intake,
+    JobAnswer, JobCounts, JobEvent, JobEventKind, JobMeta, JobState, LiveMsg, ObjectLocation, RequestError,
+    Response, ResultEntry, SubmitMsg, TaskAnswer, ToGateway, WorkerAnswer, WorkerInfo, decode_datagrams,
+    encode_datagrams,
 };
 use millstream_protocol::{ErrorKind, TaskError};
 use millstream_state::{Fence, MemoryState, StateStore, Write};
@@ -98,6 +99,13 @@ impl FakeLeader {
     /// Ends a job that runs.
     pub(crate) async fn finish(&self, job: JobId) {
         self.shared.end(job, JobState::Succeeded).await;
+    }
+
+    /// Tells how the cluster is.
+    pub(crate) async fn tell(&self, snapshot: ClusterSnapshot) {
+        let topic = Address::Live("snapshot".to_owned());
+        let message = Datagram::Live(LiveMsg::Snapshot(snapshot));
+        self.shared.publish(&topic, message).await;
     }
 
     /// Adds an event to a job's history.

@@ -5,6 +5,7 @@
 mod access;
 mod events;
 mod leader;
+mod metrics;
 mod mistakes;
 mod openapi;
 mod outages;

@@ -31,6 +31,29 @@ pub struct ClusterSnapshot {
     pub jobs: BTreeMap<JobId, (JobState, JobCounts)>,
     /// Workers.
     pub workers: Vec<WorkerSnapshot>,
+    /// What this leader has counted. Leaders of before do not tell it.
+    #[serde(default)]
+    pub totals: ClusterTotals,
+}
+
+/// What a leader counted since it leads.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ClusterTotals {
+    /// Messages to it that could not be read and were put aside.
+    pub dead_letters: u64,
+    /// Runs that made their output.
+    pub finished: u64,
+    /// Outputs that were made again.
+    pub recomputed: u64,
+    /// Workers declared lost.
+    pub workers_lost: u64,
+    /// Jobs that ended with all their outputs.
+    pub succeeded: u64,
+    /// Jobs that ended with an error.
+    pub failed: u64,
+    /// Jobs that ended by a cancel.
+    pub cancelled: u64,
 }
 
 /// A worker at a glance.

@@ -19,7 +19,7 @@ pub use job::{
     FailureRecord, JobCounts, JobEvent, JobEventKind, JobMeta, JobOptions, JobState, ResultEntry,
     StoredTaskState, TaskLog,
 };
-pub use live::{ClusterSnapshot, LiveMsg, WorkerSnapshot};
+pub use live::{ClusterSnapshot, ClusterTotals, LiveMsg, WorkerSnapshot};
 pub use worker::{
     AssignJob, AssignMsg, ExecutingMsg, ExtendedMsg, FailedMsg, FinishedMsg, FromWorker, GoneInput, GoneMsg,
     HeartbeatMsg, InventoryMsg, JobAttempts, JobObjects, OpsMsg, PeerInfo, RegisterMsg, ReplicateMsg,

@@ -596,6 +596,15 @@ pub(crate) fn live() -> Vec<(&'static str, LiveMsg)> {
                     assigned: 3,
                     load: Some(heartbeat()),
                 }],
+                totals: ClusterTotals {
+                    dead_letters: 1,
+                    finished: 2,
+                    recomputed: 3,
+                    workers_lost: 4,
+                    succeeded: 5,
+                    failed: 6,
+                    cancelled: 7,
+                },
             }),
         ),
     ]

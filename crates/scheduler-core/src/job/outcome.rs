@@ -45,6 +45,14 @@ impl Job {
             None if self.cols.counts.failed > 0 => (JobState::Failed, self.meta.error.clone()),
             None => (JobState::Succeeded, None),
         };
+        // A job that makes a lost result again has ended before.
+        if self.meta.state != JobState::Recovering {
+            match state {
+                JobState::Succeeded => cx.counters.succeeded += 1,
+                JobState::Cancelled => cx.counters.cancelled += 1,
+                _ => cx.counters.failed += 1,
+            }
+        }
         self.meta.error = error;
         self.meta.ended_ms = Some(cx.clock.unix_ms);
         self.set_state(cx, state);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use millstream_protocol::wire::{ClusterSnapshot, Hello, JobState, LiveMsg, WorkerSnapshot};
+use millstream_protocol::wire::{ClusterSnapshot, ClusterTotals, Hello, JobState, LiveMsg, WorkerSnapshot};
 use millstream_protocol::{ErrorKind, TaskError};
 use millstream_types::Timestamp;
 
@@ -10,7 +10,7 @@ use super::{drain, frame, lost, recover, submit};
 use crate::Effect;
 use crate::core::SchedulerCore;
 use crate::ids::{JobNo, WorkerNo};
-use crate::shared::Shared;
+use crate::shared::{Counters, Shared};
 use crate::timers::Timer;
 use crate::worker::WorkerState;
 
@@ -184,6 +184,19 @@ fn snapshot(core: &mut SchedulerCore) {
                 load: worker.load,
             })
             .collect(),
+        totals: totals(&core.cx.counters),
     };
     core.cx.effects.push(Effect::Publish(LiveMsg::Snapshot(snapshot)));
+}
+
+const fn totals(counters: &Counters) -> ClusterTotals {
+    ClusterTotals {
+        dead_letters: counters.dead_letters,
+        finished: counters.finished,
+        recomputed: counters.recomputed,
+        workers_lost: counters.workers_lost,
+        succeeded: counters.succeeded,
+        failed: counters.failed,
+        cancelled: counters.cancelled,
+    }
 }
