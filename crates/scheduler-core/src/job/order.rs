@@ -115,3 +115,54 @@ impl<'a> Walk<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use millstream_protocol::graph::{Dep, Graph, GraphBuilder, OpSpec, TaskOptions};
+    use millstream_types::TaskIdx;
+
+    use super::*;
+
+    /// A graph of explicit tasks, each given by the tasks that it reads.
+    fn graph(inputs: &[&[usize]]) -> Graph {
+        let mut graph = GraphBuilder::new();
+        let (op, options) = (
+            graph.op(OpSpec::native("f")),
+            graph.options(TaskOptions::default()),
+        );
+        let mut tasks: Vec<TaskIdx> = Vec::new();
+        for inputs in inputs {
+            let deps: Vec<Dep> = inputs.iter().map(|input| Dep::whole(tasks[*input])).collect();
+            tasks.push(graph.task(op, options, b"", &deps));
+        }
+        graph.finish()
+    }
+
+    /// The ranks of the tasks of a graph's one layer; none if they are the tasks' own numbers.
+    fn ranks(inputs: &[&[usize]]) -> Option<Vec<u32>> {
+        let graph = graph(inputs);
+        let layers: Vec<(u32, &Layer)> = graph.layers.iter().map(|layer| (0, layer)).collect();
+        assert_eq!(layers.len(), 1);
+        depth_first(&layers, 0).pop().map(|(_, ranks)| ranks)
+    }
+
+    #[test]
+    fn what_was_loaded_is_reduced_before_the_next_is_loaded() {
+        // Three loads, then their three reducers, then the sum of these.
+        let ranks = ranks(&[&[], &[], &[], &[0], &[1], &[2], &[3, 4, 5]]);
+        // load 0, reduce 0, load 1, reduce 1, load 2, reduce 2, sum.
+        assert_eq!(ranks, Some(vec![0, 2, 4, 1, 3, 5, 6]));
+    }
+
+    #[test]
+    fn a_shared_input_comes_once_before_its_first_reader() {
+        // Two readers of task 1, the second of which also reads task 0: the walk begins with the reader named first.
+        let ranks = ranks(&[&[], &[], &[1], &[0, 1]]);
+        assert_eq!(ranks, Some(vec![2, 0, 1, 3]));
+    }
+
+    #[test]
+    fn a_natural_order_that_is_depth_first_needs_no_ranks() {
+        assert_eq!(ranks(&[&[], &[0], &[], &[2], &[1, 3]]), None);
+    }
+}

@@ -45,6 +45,45 @@ fn queues_grow_for_operations_known_to_be_short() {
     );
 }
 
+/// Loads, a reducer for each, and the sum of what these make, submitted in that order.
+fn loads_and_reducers(count: u32) -> Graph {
+    let mut graph = GraphBuilder::new();
+    let op = graph.op(OpSpec::native("f"));
+    let options = graph.options(TaskOptions::default());
+    let loads: Vec<_> = (0..count).map(|_| graph.task(op, options, b"", &[])).collect();
+    let reduced: Vec<Dep> = loads
+        .into_iter()
+        .map(|load| Dep::whole(graph.task(op, options, b"", &[Dep::whole(load)])))
+        .collect();
+    let sum = graph.task(op, options, b"", &reduced);
+    graph.want(sum);
+    graph.finish()
+}
+
+/// What a worker runs next: it goes by the order that the leader gave.
+fn next_of(bench: &Bench, at: usize, job: JobId) -> Option<u32> {
+    let ready = bench.runnable(at).remove(&job)?;
+    let priority = |task: &u32| bench.workers[at].tasks[&(job, *task)].priority;
+    ready.into_iter().min_by_key(priority)
+}
+
+#[test]
+fn loads_are_freed_early_because_their_readers_come_first() {
+    const LOADS: u32 = 50;
+    let mut bench = Bench::with_workers(&[1]);
+    let job = bench.submit(&loads_and_reducers(LOADS));
+    let mut most = 0;
+    while let Some(task) = next_of(&bench, 0, job) {
+        bench.workers[0].finish(job, &[task], 1, 100_000);
+        bench.deliver_from(0);
+        bench.step();
+        let objects = bench.workers[0].objects.keys();
+        most = most.max(objects.filter(|(_, task)| *task < LOADS).count());
+    }
+    assert_eq!(bench.state(job), JobState::Succeeded);
+    assert!(most <= 3, "{most} of {LOADS} loads were held at once");
+}
+
 #[test]
 fn a_reader_goes_where_its_bytes_are() {
     let mut bench = Bench::with(CoreConfig {
