@@ -1,9 +1,13 @@
 //! What users get wrong: a clear error with its code, naming the thing.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
 use reqwest::Method;
 use serde_json::json;
 
-use crate::support::{TestGateway, problem};
+use crate::support::{LIMIT, TOKEN, TestGateway, problem};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_mistake_has_its_code_and_names_the_thing() {
@@ -164,5 +168,48 @@ async fn a_bad_query_is_the_users_mistake() {
     let response = request.json(&json!({"query": "SELECT 1"})).send().await.unwrap();
     let (status, code, _) = problem(response).await;
     assert_eq!((status, code.as_str()), (406, "not_acceptable"));
+    gateway.stop().await;
+}
+
+/// A request that announces more than it sends, and what is answered to it.
+fn half_a_body(url: &str) -> String {
+    let address = url.strip_prefix("http://").unwrap();
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(LIMIT)).unwrap();
+    let head = format!(
+        "POST /v1/jobs HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {TOKEN}\r\n\
+         content-type: application/json\r\ncontent-length: 1000\r\n\r\n{{\"tasks\": ["
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    let mut answer = Vec::new();
+    let mut piece = [0; 4096];
+    // The connection may be kept open behind the answer.
+    while !answer.ends_with(b"}") {
+        match stream.read(&mut piece).unwrap() {
+            0 => break,
+            size => answer.extend_from_slice(&piece[..size]),
+        }
+    }
+    String::from_utf8(answer).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_does_not_arrive_in_time_is_refused() {
+    let mut gateway = TestGateway::start_with(|settings| {
+        settings.request_timeout = Duration::from_millis(300);
+    })
+    .await;
+    gateway.elect(1).await;
+    let url = gateway.url.clone();
+    let began = Instant::now();
+    let answer = tokio::task::spawn_blocking(move || half_a_body(&url))
+        .await
+        .unwrap();
+    assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+    assert!(answer.contains("\"code\":\"body_timeout\""), "{answer}");
+    assert!(began.elapsed() >= Duration::from_millis(300));
+    let job = json!({"tasks": [{"key": "a", "op": "command", "argv": ["echo", "b"]}]});
+    let answer = gateway.post("/v1/jobs", &job).await;
+    assert!(answer.status().is_success(), "others are served");
     gateway.stop().await;
 }
