@@ -13,6 +13,12 @@ impl SchedulerCore {
         let mut broken = Vec::new();
         let mut given: BTreeMap<WorkerNo, Booked> = BTreeMap::new();
         for job in self.jobs.iter() {
+            if self.jobs.find(job.id) != Some(job.no) {
+                broken.push(format!(
+                    "{} is not in the row that it names, {:?}",
+                    job.id, job.no
+                ));
+            }
             check_job(job, &mut broken);
             for task in 0..job.cols.len() {
                 self.check_place(job, task, &mut given, &mut broken);
@@ -127,6 +133,12 @@ fn check_worker(worker: &Worker, booked: Option<&Booked>, broken: &mut Vec<Strin
 }
 
 fn check_job(job: &Job, broken: &mut Vec<String>) {
+    if let Some(breach) = job.cols.breach() {
+        broken.push(format!(
+            "{} task {}: {:?} became {:?}, which must not be",
+            job.id, breach.task, breach.from, breach.to
+        ));
+    }
     if job.cols.recount() != job.cols.counts {
         broken.push(format!(
             "{}: counts are {:?}, recounted {:?}",
@@ -204,5 +216,69 @@ fn check_task(job: &Job, task: u32, broken: &mut Vec<String>) {
     let is_lost = matches!(state, TaskState::Released | TaskState::Cancelled);
     if is_wanted && !job.is_over() && is_lost {
         fail("it is wanted, and nobody makes or holds it".to_owned());
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a failed unwrap is the test's failure")]
+mod tests {
+    use millstream_protocol::codec;
+    use millstream_protocol::graph::{GraphBuilder, OpSpec, TaskOptions};
+    use millstream_protocol::wire::{GraphSource, JobOptions, SubmitMsg};
+    use millstream_types::{ClusterName, ContentKey, JobId, LeaderId, Term};
+
+    use super::*;
+    use crate::{Clock, CoreConfig, Identity, SchedulerEvent, SubmittedGraph};
+
+    fn core_with_a_job(id: JobId) -> SchedulerCore {
+        let mut graph = GraphBuilder::new();
+        let (op, options) = (
+            graph.op(OpSpec::native("f")),
+            graph.options(TaskOptions::default()),
+        );
+        let task = graph.task(op, options, b"", &[]);
+        graph.want(task);
+        let encoded: bytes::Bytes = codec::encode_named(&graph.finish()).unwrap().into();
+        let identity = Identity {
+            cluster: ClusterName::default(),
+            leader: LeaderId::from_u128(1),
+            term: Term(1),
+            queue: "leader".to_owned(),
+        };
+        let mut core = SchedulerCore::new(CoreConfig::default(), identity, Clock::default());
+        let msg = SubmitMsg {
+            job: id,
+            body_hash: ContentKey::from_bytes([1; 32]),
+            name: "job".to_owned(),
+            graph: GraphSource::Inline(encoded.clone()),
+            options: JobOptions::default(),
+            reply_to: "gateway".to_owned(),
+            watch: false,
+            submitted_ms: 0,
+        };
+        core.apply(
+            Clock::default(),
+            SchedulerEvent::JobSubmitted {
+                token: 1,
+                msg: Box::new(msg),
+                graph: SubmittedGraph::decode(encoded),
+            },
+        );
+        core
+    }
+
+    #[test]
+    fn an_illegal_change_of_state_is_reported() {
+        let id = JobId::from_u128(9);
+        let mut core = core_with_a_job(id);
+        assert_eq!(core.check_invariants(), Vec::<String>::new());
+        let job = core.jobs.by_id_mut(id).unwrap();
+        job.cols.set_state(0, TaskState::Failed);
+        job.cols.set_state(0, TaskState::Waiting);
+        let broken = core.check_invariants();
+        assert!(
+            broken.iter().any(|text| text.contains("Failed became Waiting")),
+            "{broken:?}"
+        );
     }
 }

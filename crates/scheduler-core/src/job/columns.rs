@@ -152,7 +152,17 @@ pub(crate) struct TaskColumns {
     pub(crate) cost_us: Vec<u32>,
     dirty: Vec<u64>,
     any_dirty: bool,
+    breach: Option<Breach>,
     pub(crate) counts: JobCounts,
+}
+
+/// A change of state that the diagram does not have: a defect of the core, found by
+/// [`crate::SchedulerCore::check_invariants`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Breach {
+    pub(crate) task: u32,
+    pub(crate) from: TaskState,
+    pub(crate) to: TaskState,
 }
 
 impl TaskColumns {
@@ -172,6 +182,7 @@ impl TaskColumns {
                 cost_us: vec![0; len],
                 dirty: vec![0; len.div_ceil(PAGE * 64)],
                 any_dirty: false,
+                breach: None,
                 counts: JobCounts::default(),
             };
         } else {
@@ -202,13 +213,28 @@ impl TaskColumns {
     /// The only writer of a task's state: keeps counts and dirty pages right.
     pub(crate) fn set_state(&mut self, task: u32, to: TaskState) {
         let from = self.state(task);
-        debug_assert!(from.may_become(to), "task {task}: {from:?} -> {to:?}");
+        if !from.may_become(to) {
+            self.note_breach(task, to);
+        }
         *self.count_of(from) -= 1;
         *self.count_of(to) += 1;
         self.state[task as usize] = to as u8;
         if from.journal_byte() != to.journal_byte() {
             self.mark_dirty(task);
         }
+    }
+
+    /// A change that must not be is carried out all the same, for a wrong state is better than a wrong count. The first
+    /// one is kept.
+    #[cold]
+    pub(crate) fn note_breach(&mut self, task: u32, to: TaskState) {
+        let from = self.state(task);
+        self.breach.get_or_insert(Breach { task, from, to });
+    }
+
+    /// The first change of state that must not have been.
+    pub(crate) const fn breach(&self) -> Option<Breach> {
+        self.breach
     }
 
     fn count_of(&mut self, state: TaskState) -> &mut u32 {
@@ -335,5 +361,37 @@ impl TaskColumns {
             *recounted.count_of(self.state(task)) += 1;
         }
         recounted.counts
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_that_the_diagram_does_not_have_is_kept_as_a_breach() {
+        let mut columns = TaskColumns::default();
+        columns.grow(2);
+        for state in [TaskState::Ready, TaskState::Assigned, TaskState::Stored] {
+            columns.set_state(1, state);
+        }
+        assert_eq!(columns.breach(), None);
+        columns.set_state(1, TaskState::Ready);
+        columns.set_state(0, TaskState::Released);
+        columns.set_state(0, TaskState::Failed);
+        let breach = Breach {
+            task: 1,
+            from: TaskState::Stored,
+            to: TaskState::Ready,
+        };
+        assert_eq!(columns.breach(), Some(breach), "the first one");
+    }
+
+    #[test]
+    fn no_state_is_left_by_what_failed_or_was_replaced() {
+        for from in [TaskState::Failed, TaskState::Replaced] {
+            assert!(TaskState::ALL.iter().all(|to| !from.may_become(*to)));
+        }
+        assert!(TaskState::ALL.iter().all(|state| !state.may_become(*state)));
     }
 }

@@ -23,7 +23,9 @@ impl Job {
         attempt: Attempt,
         bytes: u64,
     ) {
-        debug_assert!(!self.cols.state(task).is_done(), "task {task} is done");
+        if self.cols.state(task).is_done() {
+            self.cols.note_breach(task, TaskState::Stored);
+        }
         self.set_generation(task, attempt);
         self.cols.set_worker(task, Some(worker));
         self.cols.bytes[task as usize] = bytes;
