@@ -2,6 +2,27 @@
 
 use millstream_sim::{SimConfig, run_range, run_seed};
 
+/// Everything that the simulator lets go wrong.
+const FAULTS: &[&str] = &[
+    "broker down",
+    "connection ended",
+    "fetch damaged",
+    "frame delayed",
+    "frame dropped",
+    "frame duplicated",
+    "memory short",
+    "object damaged",
+    "scheduler killed",
+    "scheduler stopped",
+    "store down",
+    "store replaced",
+    "store rolled back",
+    "worker cut off",
+    "worker drained",
+    "worker killed",
+    "workers parted",
+];
+
 #[test]
 fn without_faults_every_job_comes_to_its_outcome() {
     if let Err(failure) = run_range(0..60, &SimConfig::fault_free()) {
@@ -11,9 +32,51 @@ fn without_faults_every_job_comes_to_its_outcome() {
 
 #[test]
 fn with_faults_every_job_comes_to_its_outcome_and_nothing_is_left() {
-    if let Err(failure) = run_range(0..200, &SimConfig::default()) {
-        panic!("{failure}");
+    let report = run_range(0..200, &SimConfig::default()).unwrap_or_else(|failure| panic!("{failure}"));
+    // A simulator that lets nothing go wrong passes all else.
+    for fault in FAULTS {
+        let times = report.faults.get(fault).copied().unwrap_or_default();
+        assert!(times >= 20, "{fault}: {times} times in {:?}", report.faults);
     }
+    let unknown: Vec<_> = report
+        .faults
+        .keys()
+        .filter(|kind| !FAULTS.contains(kind))
+        .collect();
+    assert!(
+        unknown.is_empty(),
+        "{unknown:?} happened, which the list does not have"
+    );
+}
+
+/// Time ends before the job can: a failure that says how to see it again, and what went before.
+#[test]
+fn a_run_that_fails_prints_its_seed_and_the_story() {
+    let config = SimConfig {
+        fault_ms: 3_000,
+        rest_ms: 1,
+        ..SimConfig::default()
+    };
+    let failures: Vec<_> = (0..20)
+        .filter_map(|seed| Some((seed, run_seed(seed, &config).err()?)))
+        .collect();
+    assert!(!failures.is_empty(), "twenty runs ended in no time");
+    for (seed, failure) in &failures {
+        let text = failure.to_string();
+        assert!(
+            text.contains(&format!("seed {seed} failed after 3")) && text.contains("rest_ms: 1,"),
+            "{text}"
+        );
+        assert!(text.contains("is stuck"), "{text}");
+        assert!(!failure.story.is_empty() && text.starts_with(&format!("  {}", failure.story[0])));
+        assert_eq!(run_seed(*seed, &config).as_ref(), Err(failure), "seed {seed}");
+    }
+    let told = |word: &str| {
+        failures
+            .iter()
+            .any(|(_, failure)| failure.to_string().contains(word))
+    };
+    assert!(told("FAULT worker killed") || told("FAULT scheduler killed"));
 }
 
 /// Seeds that each showed a defect when it was found.
