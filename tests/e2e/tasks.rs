@@ -188,18 +188,46 @@ async fn openapi_describes_every_path_and_its_first_examples_run() -> anyhow::Re
     ] {
         ensure!(paths.contains_key(path), "{path} is not described");
     }
-    for path in ["/v1/jobs", "/v1/sql"] {
-        let example =
-            first_example(&paths[path]["post"]).with_context(|| format!("{path} has no example"))?;
-        let answer = api.post(&format!("{path}?wait=30s"), &example).await?;
-        ensure!(
-            answer.status == 200,
-            "{path}: {} {}",
-            answer.status,
-            answer.text()
-        );
+    // As the page has them: whoever reads it runs them one after the other.
+    for (path, item) in paths {
+        for (method, operation) in item.as_object().context("no operations")? {
+            let answer = api.send(example_request(api, method, path, operation)?).await?;
+            ensure!(
+                answer.status.is_success(),
+                "{method} {path}: {} {}",
+                answer.status,
+                answer.text()
+            );
+        }
     }
     Ok(())
+}
+
+/// An operation's request as its first examples have it.
+fn example_request(
+    api: &Api,
+    method: &str,
+    path: &str,
+    operation: &Value,
+) -> anyhow::Result<reqwest::RequestBuilder> {
+    let mut url = path.to_owned();
+    let mut query = Vec::new();
+    for parameter in operation["parameters"].as_array().into_iter().flatten() {
+        let (Some(name), Some(example)) = (parameter["name"].as_str(), parameter["example"].as_str()) else {
+            continue;
+        };
+        match parameter["in"].as_str() {
+            Some("path") => url = url.replace(&format!("{{{name}}}"), example),
+            Some("query") => query.push((name.to_owned(), example.to_owned())),
+            _ => {}
+        }
+    }
+    let method = method.to_uppercase().parse::<reqwest::Method>()?;
+    let request = api.request(method, &url).query(&query);
+    Ok(match first_example(operation) {
+        Some(example) => request.json(&example),
+        None => request,
+    })
 }
 
 /// The first example of an operation's JSON body.

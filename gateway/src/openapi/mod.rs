@@ -1,7 +1,7 @@
 //! `/openapi.json`: what this gateway answers to, with examples that run as they stand.
 //!
-//! Written by hand, because it is the contract and not a picture of the code; a test runs the first example of every
-//! operation against a gateway and looks for every route.
+//! Written by hand, because it is the contract and not a picture of the code; tests run the first example of every
+//! operation, one after the other as the page has them, against a gateway and against a cluster.
 
 mod operations;
 mod schemas;

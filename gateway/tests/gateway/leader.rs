@@ -327,7 +327,10 @@ impl Shared {
             }
             GatewayRequest::Job { job } => self.answer(job),
             GatewayRequest::Cancel { job } => {
-                self.end(job, JobState::Cancelled).await;
+                let runs = |known: &Job| !known.meta.state.is_terminal();
+                if self.jobs.lock().get(&job).is_some_and(runs) {
+                    self.end(job, JobState::Cancelled).await;
+                }
                 self.answer(job)
             }
             GatewayRequest::Remove { job } => {
