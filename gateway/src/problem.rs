@@ -201,13 +201,27 @@ const CONFLICT_HINT: &str = "make a new id for each submission; the same id and 
 /// A failed task is the user's to mend, unless the cluster itself failed it.
 fn task_class(error: &TaskError) -> Class {
     let status = match error.kind {
-        ErrorKind::InvalidQuery | ErrorKind::BadFile | ErrorKind::BadInput | ErrorKind::UnknownOp => 400,
+        ErrorKind::InvalidQuery
+        | ErrorKind::BadFile
+        | ErrorKind::FileNotFound
+        | ErrorKind::OutsideRoots
+        | ErrorKind::BadInput
+        | ErrorKind::UnknownOp => 400,
         ErrorKind::Cancelled => 410,
         ErrorKind::Internal => 500,
         _ => 422,
     };
-    (status, error.kind.code(), "The task failed", None)
+    let (title, hint) = match error.kind {
+        ErrorKind::FileNotFound => ("No such file on the cluster", Some(FILE_HINT)),
+        ErrorKind::OutsideRoots => ("The file may not be read", Some(ROOTS_HINT)),
+        _ => ("The task failed", None),
+    };
+    (status, error.kind.code(), title, hint)
 }
+
+const FILE_HINT: &str = "paths are the workers' own: put the file into a folder that all workers see, and that `data.roots` lists";
+const ROOTS_HINT: &str =
+    "move the file into a folder of `data.roots`, or add its folder there in the workers' settings";
 
 /// Fills in what the error names.
 fn name_things(error: &ApiError, problem: &mut Problem) {
@@ -300,5 +314,37 @@ fn suggest(problem: &mut Problem, suggestion: Option<&String>) {
     if let Some(suggestion) = suggestion {
         problem.hint = Some(format!("did you mean `{suggestion}`?"));
         problem.suggestion = Some(suggestion.clone());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use millstream_types::JobId;
+
+    use super::*;
+
+    fn problem_of(kind: ErrorKind) -> Problem {
+        problem(&ApiError::TaskFailed {
+            job: JobId::from_u128(1),
+            key: "scan".to_owned(),
+            error: Box::new(TaskError::new(kind, "'/data/x.csv' is not there")),
+        })
+    }
+
+    #[test]
+    fn each_trouble_with_a_file_has_its_code_and_says_what_to_do() {
+        for (kind, code, advice) in [
+            (ErrorKind::FileNotFound, "file_not_found", Some("all workers see")),
+            (ErrorKind::OutsideRoots, "outside_roots", Some("data.roots")),
+            (ErrorKind::BadFile, "bad_file", None),
+        ] {
+            let problem = problem_of(kind);
+            assert_eq!((problem.status, problem.code.as_str()), (400, code));
+            assert!(problem.detail.contains("/data/x.csv"), "{}", problem.detail);
+            match advice {
+                Some(advice) => assert!(problem.hint.is_some_and(|hint| hint.contains(advice))),
+                None => assert_eq!(problem.hint, None),
+            }
+        }
     }
 }

@@ -205,8 +205,9 @@ async fn files_are_refused_by_path_and_line() -> anyhow::Result<()> {
         up.api().post("/v1/sql", &body).await
     };
     let missing = root.join("missing.csv").display().to_string();
-    let problem = query(&missing).await?.problem(400, "bad_file")?;
+    let problem = query(&missing).await?.problem(400, "file_not_found")?;
     says(&problem, "detail", &missing)?;
+    says(&problem, "hint", "data.roots")?;
 
     let mut text = String::from("a,b\n");
     for row in 0..50 {
@@ -225,14 +226,15 @@ async fn files_are_refused_by_path_and_line() -> anyhow::Result<()> {
     std::fs::write(&outside, "a\n1\n")?;
     let problem = query(&outside.display().to_string())
         .await?
-        .problem(400, "bad_file")?;
+        .problem(400, "outside_roots")?;
     says(&problem, "detail", "outside")?;
+    says(&problem, "hint", "data.roots")?;
     std::os::unix::fs::symlink(&outside, root.join("link.csv"))?;
     let link = root.join("link.csv").display().to_string();
-    let problem = query(&link).await?.problem(400, "bad_file")?;
+    let problem = query(&link).await?.problem(400, "outside_roots")?;
     says(&problem, "detail", "outside")?;
     let climbing = format!("{}/../secret.csv", root.display());
-    let problem = query(&climbing).await?.problem(400, "bad_file")?;
+    let problem = query(&climbing).await?.problem(400, "outside_roots")?;
     says(&problem, "detail", "outside")
 }
 

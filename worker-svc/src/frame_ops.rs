@@ -319,7 +319,15 @@ fn failure(error: &FrameError) -> TaskFailure {
         | E::RowCount { .. }
         | E::MalformedObject { .. }
         | E::Engine { .. } => ErrorKind::Internal,
+        E::FileNotFound { .. } | E::NoFiles { .. } => ErrorKind::FileNotFound,
+        E::OutsideRoots { .. } => ErrorKind::OutsideRoots,
         _ => ErrorKind::BadFile,
     };
-    TaskFailure::new(kind, format!("{error} ({})", error.code()))
+    // The kind says less than the engine's own code in most cases.
+    let message = if kind.code() == error.code() {
+        error.to_string()
+    } else {
+        format!("{error} ({})", error.code())
+    };
+    TaskFailure::new(kind, message)
 }

@@ -88,19 +88,21 @@ pub enum FrameError {
         problem: String,
     },
     /// A path that does not exist.
-    #[error("'{}' is not on the cluster", path.display())]
+    #[error("'{}' is not on the cluster: put it where all workers read it, or name it as they see it", path.display())]
     FileNotFound {
         /// The path.
         path: PathBuf,
     },
     /// A pattern or folder without a single data file.
-    #[error("no data file matches '{pattern}'")]
+    #[error(
+        "no data file on the cluster matches '{pattern}': put it where all workers read it, or name it as they see it"
+    )]
     NoFiles {
         /// The pattern or folder.
         pattern: String,
     },
     /// A path whose real location is not under a readable root.
-    #[error("'{}' is outside the readable roots ({})", path.display(), list(roots))]
+    #[error("'{}' is outside the readable roots ({}): move it there, or add its folder to data.roots", path.display(), list(roots))]
     OutsideRoots {
         /// The path as given.
         path: PathBuf,
@@ -254,7 +256,7 @@ impl FrameError {
             Self::InvalidTable { .. } => "table_invalid",
             Self::FileNotFound { .. } => "file_not_found",
             Self::NoFiles { .. } => "no_files",
-            Self::OutsideRoots { .. } => "path_outside_roots",
+            Self::OutsideRoots { .. } => "outside_roots",
             Self::UnknownFormat { .. } => "unknown_format",
             Self::Unreadable { .. } => "file_unreadable",
             Self::FileChanged { .. } => "file_changed",
@@ -393,7 +395,7 @@ fn did_you_mean(suggestion: &Option<String>) -> String {
 
 fn list(roots: &[PathBuf]) -> String {
     if roots.is_empty() {
-        return "none are set: see [data] roots".to_owned();
+        return "none are set".to_owned();
     }
     roots
         .iter()

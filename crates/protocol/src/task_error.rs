@@ -40,7 +40,7 @@ pub enum ErrorKind {
     Unschedulable,
     /// A query that cannot be planned.
     InvalidQuery,
-    /// A file that is missing, unreadable, malformed or outside the roots.
+    /// A file that is unreadable, malformed, or changed meanwhile. Workers of before say so of missing files, too.
     BadFile,
     /// The job was cancelled.
     Cancelled,
@@ -50,6 +50,10 @@ pub enum ErrorKind {
     Unpicklable,
     /// What the task needs to run, such as its interpreter or a module, is not on the worker.
     Environment,
+    /// A file that no worker has.
+    FileNotFound,
+    /// A file outside the folders that tasks may read or write.
+    OutsideRoots,
     /// Something that should not happen; the message says what.
     Internal,
 }
@@ -79,6 +83,8 @@ impl ErrorKind {
             Self::ExecutorDied => "executor_died",
             Self::Unpicklable => "unpicklable",
             Self::Environment => "environment_failed",
+            Self::FileNotFound => "file_not_found",
+            Self::OutsideRoots => "outside_roots",
             Self::Internal => "internal",
         }
     }

@@ -116,7 +116,7 @@ async fn paths_in_from_are_checked_like_tables() {
     let sql = |path: &Path| format!("SELECT * FROM '{}'", path.display());
     assert!(run(&request(&sql(&path), &[]), &options).await.is_ok());
     for (path, code) in [
-        (Path::new("/etc/passwd"), "path_outside_roots"),
+        (Path::new("/etc/passwd"), "outside_roots"),
         (&folder.path().join("none.csv"), "file_not_found"),
         (&folder.path().join("*.parquet"), "no_files"),
     ] {
