@@ -194,8 +194,8 @@ fn request_class(error: &RequestError) -> Class {
     }
 }
 
-const JOB_HINT: &str =
-    "it may have been removed or have passed its time to live; `millstream jobs` lists jobs";
+const JOB_HINT: &str = "it may have been removed, have passed its time to live, or have been lost with the data of Redis; \
+                        `millstream jobs` lists jobs";
 const CONFLICT_HINT: &str = "make a new id for each submission; the same id and body again are the same job";
 
 /// A failed task is the user's to mend, unless the cluster itself failed it.

@@ -119,6 +119,46 @@ async fn job_lost_with_leader_and_redis_runs_when_it_is_submitted_again() -> any
 }
 
 #[tokio::test]
+async fn finished_job_whose_record_was_lost_is_unknown_and_that_is_said() -> anyhow::Result<()> {
+    let mut cluster = Cluster::start(ClusterOptions {
+        gateways: 2,
+        servers: ServerChoice::PrivateRedis,
+        ..ClusterOptions::default()
+    })
+    .await?;
+    let job = cluster.api.submit(&script(&new_id(), "echo done")).await?;
+    cluster.api.succeeded(&job, LIMIT).await?;
+    // By then the intake queue has let it go.
+    lasts(Duration::from_secs(6)).await;
+    cluster.kill_leader().await?;
+    cluster.servers.redis()?.restart_empty().await?;
+    cluster.start_scheduler()?;
+    // Not the gateway that took it, which remembers that it was there.
+    let other = cluster.gateway(1)?;
+    cluster.wait_ready(&other).await?;
+    for path in [
+        format!("/v1/jobs/{job}"),
+        format!("/v1/jobs/{job}/results/{TOTAL}"),
+    ] {
+        let answer = other
+            .retry("the job to be unknown", LIMIT, async || {
+                let answer = other.get(&path).await.ok()?;
+                (answer.status == 404).then_some(answer)
+            })
+            .await?;
+        let problem = answer.problem(404, "unknown_job")?;
+        ensure!(problem["job"] == job.as_str(), "{problem}");
+        let hint = problem["hint"].as_str().unwrap_or_default();
+        ensure!(hint.contains("lost with the data of Redis"), "{problem}");
+    }
+    // The cluster goes on.
+    let next = other.submit(&script(&new_id(), "echo again")).await?;
+    other.succeeded(&next, LIMIT).await?;
+    ensure!(other.text(&next, TOTAL, SOON).await? == "again");
+    Ok(())
+}
+
+#[tokio::test]
 async fn poison_in_the_intake_is_put_aside() -> anyhow::Result<()> {
     let cluster = cluster_with(ServerChoice::Shared).await?;
     let names = Names::new(cluster.name().parse::<ClusterName>()?);
