@@ -7,6 +7,7 @@ use millstream_testkit::wait_until;
 use millstream_tests::jobs::{bytes_kept, kept_bytes, new_id};
 use millstream_tests::measure::anonymous_bytes;
 use millstream_tests::{Cluster, ClusterOptions};
+use reqwest::Method;
 use serde_json::Value;
 
 use crate::support::{LIMIT, SOON};
@@ -70,6 +71,48 @@ async fn peak_until<T>(
             () = tokio::time::sleep(LOOK) => {}
         }
     }
+}
+
+/// Reads a result as it comes. Returns what the gateway held at most meanwhile, and whether the bytes were right.
+async fn stream_result(cluster: &Cluster, path: &str, expected: &[u8]) -> anyhow::Result<(u64, bool)> {
+    let gateway = cluster.gateways[0].pid();
+    let mut response = cluster.api.request(Method::GET, path).send().await?;
+    ensure!(response.status().is_success(), "{path}: {}", response.status());
+    let (mut peak, mut at, mut is_right) = (0, 0, true);
+    while let Some(chunk) = response.chunk().await? {
+        is_right &= expected.get(at..at + chunk.len()) == Some(&chunk[..]);
+        let before = at;
+        at += chunk.len();
+        // Often enough to see a body that is collected whole.
+        if before >> 22 != at >> 22 {
+            peak = peak.max(anonymous_bytes(gateway)?);
+        }
+    }
+    Ok((peak, is_right && at == expected.len()))
+}
+
+#[tokio::test]
+async fn large_result_goes_through_the_gateway_without_being_held_there() -> anyhow::Result<()> {
+    let bytes = 256 * MIB;
+    let cluster = Cluster::start(ClusterOptions {
+        memory_limit: "2GiB",
+        ..ClusterOptions::default()
+    })
+    .await?;
+    let job = cluster.api.submit(&bytes_kept(&new_id(), 1, bytes)).await?;
+    cluster.api.succeeded(&job, LIMIT).await?;
+    let before = anonymous_bytes(cluster.gateways[0].pid())?;
+    let path = format!("/v1/jobs/{job}/results/big-0");
+    let expected = kept_bytes(0, bytes);
+    let streamed = stream_result(&cluster, &path, &expected);
+    let (peak, is_right) = tokio::time::timeout(LIMIT, streamed).await??;
+    ensure!(is_right, "the result is damaged");
+    let grown = peak.saturating_sub(before);
+    ensure!(
+        grown < 64 * MIB,
+        "the gateway grew by {grown} bytes while {bytes} went through"
+    );
+    Ok(())
 }
 
 #[tokio::test]
