@@ -1,7 +1,8 @@
 //! Golden files: the bytes of every message, so that no change of the wire goes unnoticed.
 //!
 //! A changed file means that old and new processes cannot talk. Then either make the change compatible, or raise
-//! `PROTOCOL_VERSION` and write the files anew with `MILLSTREAM_BLESS=1`.
+//! `PROTOCOL_VERSION` and write the files anew with `MILLSTREAM_BLESS=1`. That every variant has a file is seen to by
+//! `src/wire/coverage.rs`.
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is the test's failure")]
 
 mod samples;
@@ -12,6 +13,7 @@ use std::path::PathBuf;
 
 use millstream_protocol::codec;
 use millstream_protocol::envelope::{self, Header};
+use millstream_protocol::wire::ClientSession;
 use millstream_types::{ClusterName, SessionNo, Term};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -92,6 +94,9 @@ fn graphs_and_records_keep_their_bytes() {
     check("graph_extension", &samples::extension());
     check("job_meta", &samples::job_meta());
     check("result_entry", &samples::result_entry());
+    check("failure_record", &samples::failure_record());
+    check("client_session_open", &ClientSession::Open);
+    check("client_session_ended", &ClientSession::Ended);
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! The messages, by direction.
 
 mod client;
+#[cfg(test)]
+mod coverage;
 mod datagram;
 mod gateway;
 mod hello;

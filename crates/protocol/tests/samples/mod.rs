@@ -394,8 +394,18 @@ pub(crate) fn result_entry() -> ResultEntry {
     }
 }
 
-pub(crate) fn intake() -> Intake {
-    Intake::Submit(SubmitMsg {
+pub(crate) fn failure_record() -> FailureRecord {
+    FailureRecord {
+        error: error(),
+        failures: 2,
+        lost_workers: 1,
+        terminal: true,
+        void: attempt(3),
+    }
+}
+
+fn submission() -> SubmitMsg {
+    SubmitMsg {
         job: JOB,
         body_hash: ContentKey::from_bytes([3; 32]),
         name: "nightly".to_owned(),
@@ -404,7 +414,11 @@ pub(crate) fn intake() -> Intake {
         reply_to: "millstream.gateway.x.1".to_owned(),
         watch: true,
         submitted_ms: 1_790_000_000_000,
-    })
+    }
+}
+
+pub(crate) fn intake() -> Intake {
+    Intake::Submit(submission())
 }
 
 fn job_answer() -> JobAnswer {
@@ -524,6 +538,28 @@ pub(crate) fn datagrams() -> Vec<(&'static str, Datagram)> {
             })),
         ),
         (
+            "answer_unknown_task",
+            answer(Err(RequestError::UnknownTask(task))),
+        ),
+        (
+            "answer_unknown_worker",
+            answer(Err(RequestError::UnknownWorker(WORKER))),
+        ),
+        ("answer_id_conflict", answer(Err(RequestError::IdConflict(JOB)))),
+        (
+            "answer_graph_expired",
+            answer(Err(RequestError::GraphExpired(JOB))),
+        ),
+        (
+            "answer_wrong_state",
+            answer(Err(RequestError::WrongState(JobState::Cancelling))),
+        ),
+        (
+            "answer_gone",
+            answer(Err(RequestError::Gone("its time is over".to_owned()))),
+        ),
+        ("answer_overloaded", answer(Err(RequestError::Overloaded))),
+        (
             "submitted",
             Datagram::ToGateway(ToGateway::Submitted {
                 job: JOB,
@@ -533,6 +569,23 @@ pub(crate) fn datagrams() -> Vec<(&'static str, Datagram)> {
         (
             "ended",
             Datagram::ToGateway(ToGateway::Ended(Box::new(job_answer()))),
+        ),
+        (
+            "intake",
+            Datagram::Intake(Intake::Submit(SubmitMsg {
+                graph: GraphSource::Inline(Bytes::from_static(b"graph")),
+                ..submission()
+            })),
+        ),
+        (
+            "live",
+            Datagram::Live(LiveMsg::Job {
+                job: JOB,
+                event: JobEvent {
+                    at_ms: 1,
+                    kind: JobEventKind::Accepted { tasks: 36 },
+                },
+            }),
         ),
     ]
 }
@@ -560,6 +613,13 @@ pub(crate) fn live() -> Vec<(&'static str, LiveMsg)> {
             event(JobEventKind::TaskFailed {
                 key: key(),
                 error: error(),
+            }),
+        ),
+        (
+            "unschedulable",
+            event(JobEventKind::Unschedulable {
+                key: key(),
+                reason: "no worker has 1 gpu".to_owned(),
             }),
         ),
         (
