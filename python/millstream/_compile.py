@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -67,11 +68,24 @@ class Group:
 
 @dataclass
 class Carried:
-    """The end of a task of another job, to be put into this one: its result, or what it raised."""
+    """The end of a task of another job, as this one reads it: where it is, what it is, or what it raised.
 
-    kind: str
-    raw: bytes
+    Attributes
+    ----------
+    kind : str
+        Kind of the operation that made it.
+    raw : bytes
+        The result as it is stored, where it is small and known already.
+    error : BaseException, optional
+        What the task raised.
+    source : tuple of str and int, optional
+        The job and the number of the task in its graph: the result stays where it is.
+    """
+
+    kind: str = "python"
+    raw: bytes = b""
     error: BaseException | None = None
+    source: tuple[str, int] | None = None
 
 
 @dataclass
@@ -179,7 +193,16 @@ class JobBuilder:
         carried = self._carried[target]
         if carried.error is not None:
             return self._helper(_remote.raise_again, cloudpickle.dumps(carried.error, 5))
+        if carried.source is not None:
+            return self._import(*carried.source)
         return self._helper(_remote.load_result, carried.raw, carried.kind)
+
+    def _import(self, job_id: str, task: int) -> int:
+        import msgpack
+
+        named = {"task": {"job": uuid.UUID(job_id).bytes, "task": {"index": task}}}
+        op = self._graph.op(OpSpec("import", "object", determinate=True))
+        return self._graph.task(op, self._plain, msgpack.packb(named), ())
 
     def _helper(self, function: Callable[..., Any], content: bytes, *args: Any) -> int:
         if len(content) <= CHUNK:

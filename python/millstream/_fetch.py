@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 _MANY = 4
 _AT_ONCE = 16
 _INLINE = 2
+# A result of this size that is here already is put into a job that reads it: that is cheaper than to refer to it.
+_SMALL = 4096
 _WAIT = "10s"
 # How long a result that should be there may be missing in the index, which trails the job's end.
 _INDEX_DELAY = 2.0
@@ -112,18 +114,16 @@ class Fetcher:
         return None
 
     async def carry(self, futures: Sequence[Future[Any]]) -> dict[Future[Any], Carried]:
-        """Return the ends of tasks that are over, so that another job can use them."""
+        """Return the ends of tasks that are over, so that another job can use them.
+
+        Results stay on the cluster, but for small ones that are here already.
+        """
         carried: dict[Future[Any], Carried] = {}
-        by_job: dict[Job, list[Future[Any]]] = {}
         for future in futures:
             if future._job.states[future._number] in (FAILED, CANCELLED):
-                carried[future] = Carried("python", b"", await self.error(future._job, future._number))
+                carried[future] = Carried(error=await self.error(future._job, future._number))
             else:
-                by_job.setdefault(future._job, []).append(future)
-        for job, held in by_job.items():
-            raws = await self.raws(job, [future._number for future in held])
-            for future in held:
-                carried[future] = Carried(job.kind_of(future._number), raws[future._number])
+                carried[future] = _carried(future._job, future._number)
         return carried
 
     async def attach(self, job_id: str) -> Job:
@@ -146,3 +146,10 @@ class Fetcher:
             if held:
                 job.settle(number, STORED)
         return job
+
+
+def _carried(job: Job, number: int) -> Carried:
+    raw = job.raws.get(number)
+    if raw is not None and len(raw) <= _SMALL:
+        return Carried(job.kind_of(number), raw)
+    return Carried(source=(job.id, job.task_of(number)))

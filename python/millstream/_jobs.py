@@ -118,6 +118,10 @@ class Job:
         group, position = self.group_of(number)
         return group.key_of(position)
 
+    def task_of(self, number: int) -> int:
+        """Return the number of a call's task in the job's graph."""
+        return int(self.tasks[number]) if self.tasks else self.offset + number
+
     def kind_of(self, number: int) -> str:
         """Return the kind of a call's operation."""
         if self.kinds is not None:

@@ -180,8 +180,11 @@ class Session:
         try:
             for future in job.blockers:
                 await wait_in_loop(lambda done, it=future: it._job.when_done(it._number, done))  # type: ignore[misc]
-            carried = await self.fetcher.carry(list(job.blockers))
+            sources = list(job.blockers)
+            carried = await self.fetcher.carry(sources)
             job.blockers = set()
+            # Their jobs are not given up while this one may have to make something of theirs again.
+            job.when_over(sources.clear)
             if job.fate.is_cancelled:
                 return
             if self.presence is not None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import threading
 import traceback
+import uuid
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -31,7 +32,8 @@ NATIVE = {
 
 
 class FakeJob:
-    def __init__(self, body: dict[str, Any]) -> None:
+    def __init__(self, body: dict[str, Any], others: dict[str, FakeJob]) -> None:
+        self.others = others
         self.id = body["id"]
         self.options = body["options"]
         ops, options, layers, keys, outputs = msgpack.unpackb(body["graph"], strict_map_key=False)
@@ -81,9 +83,25 @@ class FakeJob:
             if any(self.states[dep] == 3 for dep, _ in inputs):
                 self._fail(number, {"kind": "upstream_failed", "message": "an input failed"})
                 continue
+            if self.ops[op][0] == "import":
+                self._import(number, params)
+                continue
             self._run_with_retries(number, op, params, [dep for dep, _ in inputs])
         self.state = "cancelled" if self.state == "cancelling" else "failed" if 3 in self.states else "succeeded"
         self.over.set()
+
+    def _import(self, number: int, params: bytes) -> None:
+        source, task = self._source(params)
+        source.over.wait(30)
+        if task in source.values:
+            self.values[number] = source.values[task]
+            self.states[number] = 1
+        else:
+            self._fail(number, {"kind": "input_lost", "message": f"task {task} of job {source.id} is gone"})
+
+    def _source(self, params: bytes) -> tuple[FakeJob, int]:
+        named = msgpack.unpackb(params)["task"]
+        return self.others[str(uuid.UUID(bytes=named["job"]))], named["task"]["index"]
 
     def _run_with_retries(self, number: int, op: int, params: bytes, inputs: list[int]) -> None:
         retries = self.task_options[self.tasks[number][1]][1]
@@ -118,7 +136,11 @@ class FakeJob:
         return pack(dumps(Op(name, op_params).function()(*args, **kwargs)))
 
     def input(self, number: int) -> Input:
-        kind = self.ops[self.tasks[number][0]][0]
+        op, _, params, _ = self.tasks[number]
+        kind = self.ops[op][0]
+        if kind == "import":
+            source, task = self._source(params)
+            return source.input(task)
         return Input(PICKLE if kind == "python" else MSGPACK, memoryview(self.values[number]))
 
 
@@ -150,7 +172,7 @@ class FakeCluster:
         request = msgpack.unpackb(body)
         job = self.jobs.get(request["id"])
         if job is None:
-            job = self.jobs[request["id"]] = FakeJob(request)
+            job = self.jobs[request["id"]] = FakeJob(request, self.jobs)
             threading.Thread(target=job.run, daemon=True).start()
         return job
 

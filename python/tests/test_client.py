@@ -150,6 +150,32 @@ def test_shared_large_values_are_sent_once(fake: FakeCluster, fake_client: ms.Cl
     assert sum(len(params) for _, _, params, _ in job.tasks) < 2 * data.nbytes
 
 
+def test_large_results_of_other_jobs_stay_on_the_cluster(fake: FakeCluster, fake_client: ms.Client) -> None:
+    big = fake_client.submit(bytes, 100_000)
+    ms.wait([big])
+    fake.requests.clear()
+    assert fake_client.submit(len, big).result() == 100_000
+    assert not [request for request in fake.requests if request.startswith("GET") and "results" in request]
+    reader = list(fake.jobs.values())[-1]
+    assert [op[0] for op in reader.ops] == ["import", "python"]
+
+
+def test_what_a_job_imports_is_kept_until_it_is_over(fake: FakeCluster, fake_client: ms.Client) -> None:
+    def slow(data: bytes) -> int:
+        time.sleep(0.3)
+        return len(data)
+
+    big = fake_client.submit(bytes, 100_000)
+    source = big._job.id
+    ms.wait([big])
+    size = fake_client.submit(slow, big)
+    del big
+    while len(fake.jobs) < 2:
+        time.sleep(0.01)
+    assert source not in fake.removed
+    assert size.result() == 100_000
+
+
 def test_calls_in_a_row_make_one_job(fake: FakeCluster, fake_client: ms.Client) -> None:
     with fake_client.session.building():
         futures = [fake_client.submit(inc, number) for number in range(50)]

@@ -91,8 +91,10 @@ fn intake_and_live_messages_keep_their_bytes() {
 #[test]
 fn graphs_and_records_keep_their_bytes() {
     check("graph", &samples::graph());
+    check("graph_of_imports", &samples::graph_of_imports());
     check("graph_extension", &samples::extension());
     check("job_meta", &samples::job_meta());
+    check("job_meta_let_go", &samples::job_meta_let_go());
     check("result_entry", &samples::result_entry());
     check("failure_record", &samples::failure_record());
     check("client_session_open", &ClientSession::Open);

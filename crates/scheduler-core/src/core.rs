@@ -7,7 +7,7 @@ use millstream_types::{Term, Timestamp, WorkerId};
 
 use crate::jobs::Jobs;
 use crate::shared::{Counters, Shared};
-use crate::{Clock, CoreConfig, Effect, Identity, Note, RecoveredJob, SchedulerEvent, on};
+use crate::{Clock, CoreConfig, Effect, Identity, Note, RecoveredJob, SchedulerEvent, imports, on};
 
 /// The scheduler of one leader's term.
 #[derive(Debug)]
@@ -191,11 +191,17 @@ impl SchedulerCore {
 
     /// Looks at the jobs whose tasks changed, until none is left.
     fn settle_jobs(&mut self) {
-        while !self.cx.touched.is_empty() {
-            for no in std::mem::take(&mut self.cx.touched) {
-                if let Some(job) = self.jobs.get_mut(no) {
-                    job.settle(&mut self.cx);
+        loop {
+            while !self.cx.touched.is_empty() {
+                for no in std::mem::take(&mut self.cx.touched) {
+                    if let Some(job) = self.jobs.get_mut(no) {
+                        job.settle(&mut self.cx);
+                    }
                 }
+            }
+            imports::drop_unreferenced(self);
+            if !self.settle_imports() && self.cx.touched.is_empty() {
+                return;
             }
         }
     }

@@ -17,6 +17,7 @@ pub(crate) fn sentences(cx: &Shared, job: &Job, task: u32) -> Vec<String> {
         told.push("The job is being stopped; workers are answering.".to_owned());
     }
     told.push(match job.cols.state(task) {
+        TaskState::Waiting if job.cols.has(task, flag::IMPORT) => imported(job, task),
         TaskState::Waiting if job.index.dep_count(&job.graph, task) == 0 => ready(cx, job, task),
         TaskState::Waiting => waiting(job, task),
         TaskState::Ready => ready(cx, job, task),
@@ -37,6 +38,16 @@ pub(crate) fn sentences(cx: &Shared, job: &Job, task: u32) -> Vec<String> {
         }
     });
     told
+}
+
+fn imported(job: &Job, task: u32) -> String {
+    match job.sharing.imports.get(&task) {
+        Some(import) => format!(
+            "It stands for the output of {}, which is not there yet.",
+            import.source
+        ),
+        None => "It stands for an output of another job.".to_owned(),
+    }
 }
 
 fn waiting(job: &Job, task: u32) -> String {

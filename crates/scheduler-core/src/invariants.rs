@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::core::SchedulerCore;
 use crate::ids::WorkerNo;
+use crate::imports;
 use crate::job::{Job, TaskState, flag};
 use crate::worker::Worker;
 
@@ -12,6 +13,8 @@ impl SchedulerCore {
     pub fn check_invariants(&self) -> Vec<String> {
         let mut broken = Vec::new();
         let mut given: BTreeMap<WorkerNo, Booked> = BTreeMap::new();
+        // What changed since the last poll is brought together in the next one.
+        let is_settled = self.cx.imports.is_empty() && self.cx.rolled_back.is_empty();
         for job in self.jobs.iter() {
             if self.jobs.find(job.id) != Some(job.no) {
                 broken.push(format!(
@@ -22,6 +25,9 @@ impl SchedulerCore {
             check_job(job, &mut broken);
             for task in 0..job.cols.len() {
                 self.check_place(job, task, &mut given, &mut broken);
+            }
+            if is_settled && !job.is_raw {
+                broken.extend(imports::faults(self, job));
             }
         }
         for worker in self.cx.workers.iter() {
@@ -55,7 +61,9 @@ impl SchedulerCore {
         given: &mut BTreeMap<WorkerNo, Booked>,
         broken: &mut Vec<String>,
     ) {
-        for holder in job.holders(task) {
+        // An import's holders are booked for its source.
+        let is_own = !job.cols.has(task, flag::IMPORT);
+        for holder in job.holders(task).filter(|_| is_own) {
             let booked = given.entry(holder).or_default();
             booked.objects += 1;
             booked.stored_bytes += job.cols.bytes[task as usize];
@@ -195,10 +203,11 @@ fn check_task(job: &Job, task: u32, broken: &mut Vec<String>) {
             ));
         }
         let has_inputs = job.index.dep_count(&job.graph, task) > 0;
+        let is_import = job.cols.has(task, flag::IMPORT);
         if state == TaskState::Waiting && has_inputs && job.is_complete(task) {
             fail("all inputs are stored, and it still waits".to_owned());
         }
-        if state == TaskState::Waiting && !has_inputs && !job.ready.has_unvisited_root(task) {
+        if state == TaskState::Waiting && !has_inputs && !is_import && !job.ready.has_unvisited_root(task) {
             fail("a root that no queue will come to".to_owned());
         }
         if state == TaskState::Ready && !job.is_complete(task) {
@@ -209,7 +218,7 @@ fn check_task(job: &Job, task: u32, broken: &mut Vec<String>) {
     if is_awaited && !is_available {
         fail("an unfinished task reads it, and nobody makes or holds it".to_owned());
     }
-    let is_wanted = job.cols.has(task, flag::WANTED);
+    let is_wanted = job.cols.has(task, flag::WANTED | flag::EXPORTED);
     if state == TaskState::Stored && !is_wanted && !is_awaited && consumed == job.reader_count(task) {
         fail("it is held for no reason".to_owned());
     }

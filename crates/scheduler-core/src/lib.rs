@@ -23,6 +23,7 @@ mod effect;
 mod event;
 mod explain;
 mod ids;
+mod imports;
 mod invariants;
 mod job;
 mod jobs;

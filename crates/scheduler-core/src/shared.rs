@@ -7,7 +7,7 @@ use millstream_types::{JobId, Timestamp, WorkerId};
 use uuid::Uuid;
 
 use crate::ids::{JobNo, WorkerNo};
-use crate::job::ReadyClass;
+use crate::job::{ImportRef, ReadyClass};
 use crate::stats::OpStats;
 use crate::story::Story;
 use crate::timers::Timers;
@@ -77,6 +77,12 @@ pub(crate) struct Shared {
     pub(crate) ready: BTreeSet<ReadyEntry>,
     /// Jobs whose tasks changed since the last poll.
     pub(crate) touched: Vec<JobNo>,
+    /// Imports that changed, or whose sources did.
+    pub(crate) imports: Vec<ImportRef>,
+    /// Imports whose sources are rolled back.
+    pub(crate) rolled_back: Vec<ImportRef>,
+    /// Jobs that lost one that imports from them, or their own end: they may be there for nobody.
+    pub(crate) unreferenced: Vec<JobNo>,
     pub(crate) counters: Counters,
     pub(crate) inline_bytes: u64,
     pub(crate) recovery: Option<RecoveryWindow>,
@@ -105,6 +111,9 @@ impl Shared {
             timers: Timers::default(),
             ready: BTreeSet::new(),
             touched: Vec::new(),
+            imports: Vec::new(),
+            rolled_back: Vec::new(),
+            unreferenced: Vec::new(),
             counters: Counters::default(),
             inline_bytes: 0,
             recovery: None,

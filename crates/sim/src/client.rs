@@ -1,19 +1,20 @@
 //! Simulated clients: each submits a job, watches it, perhaps cancels it, reads its results and removes it at the end.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use millstream_protocol::graph::Graph;
+use millstream_protocol::graph::{Graph, ImportSource, TaskRange};
 use millstream_protocol::wire::{
     FromGateway, GatewayRequest, GraphSource, JobAnswer, JobOptions, JobState, ObjectLocation, RequestError,
     Response, ResultEntry, SubmitMsg, ToGateway,
 };
-use millstream_protocol::{ErrorKind, codec};
+use millstream_protocol::{ErrorKind, TaskError, codec};
 use millstream_types::{Attempt, ContentKey, JobId, ObjectId, TaskIdx, WorkerId};
 use rand::Rng;
 
-use crate::graphs::random_graph;
-use crate::model::{self, Expected};
+use crate::graphs::{Source, random_graph};
+use crate::model::{self, Expected, Known};
 use crate::network::{GATEWAY, Message, Owner};
+use crate::worker::Throws;
 use crate::world::{Event, World};
 
 /// Where a client is.
@@ -31,6 +32,14 @@ pub(crate) enum Phase {
     Removed,
 }
 
+/// Errors of a job that lost what it imports, or something that may come out differently.
+fn is_loss(error: &TaskError) -> bool {
+    matches!(
+        error.kind,
+        ErrorKind::IndeterminateLoss | ErrorKind::InputLost | ErrorKind::UpstreamFailed
+    )
+}
+
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Client {
@@ -43,15 +52,25 @@ pub(crate) struct Client {
     values: BTreeMap<TaskIdx, u64>,
     failed: Vec<WorkerId>,
     /// From which runs of indeterminate tasks the values come that were read.
-    throws: BTreeMap<u32, Attempt>,
+    throws: Throws,
+    /// Jobs that it imports from.
+    sources: BTreeSet<JobId>,
+    /// Whether one of those may be gone before it has been read.
+    may_lose: bool,
+    /// Whether the client removes its job as soon as it has read it.
+    leaves_early: bool,
+    /// How often in a row it was told that what it imports is gone.
+    refusals: u32,
 }
 
 impl World {
     /// Adds clients that submit within the first half of the troubled time.
     pub(crate) fn add_clients(&mut self, count: u32) {
+        let (mut sources, mut known) = (Vec::new(), Vec::new());
         for client in 0..count as usize {
-            let graph = random_graph(&mut self.rng, &self.config);
-            let new = self.new_client(&graph);
+            let graph = random_graph(&mut self.rng, &self.config, &sources);
+            let new = self.new_client(&graph, &mut known);
+            sources.push(source_of(new.job, &graph));
             self.clients.push(new);
             let delay = if client == 0 {
                 0
@@ -62,10 +81,19 @@ impl World {
         }
     }
 
-    fn new_client(&mut self, graph: &Graph) -> Client {
+    fn new_client(&mut self, graph: &Graph, known: &mut Vec<Known>) -> Client {
         let job = JobId::from_u128(self.rng.random());
         let encoded = codec::encode_named(graph).unwrap_or_default();
         let is_cancelled = self.rng.random_bool(0.15);
+        let leaves_early = self.config.imports && self.rng.random_bool(0.3);
+        let (expected, mut seen) = model::expected(graph, job, known);
+        let may_lose = seen.may_vanish;
+        seen.may_vanish |= is_cancelled || leaves_early;
+        known.push(seen);
+        let mut sources = BTreeSet::new();
+        graph.for_each_import(0, |_, params| {
+            sources.extend(ImportSource::decode(params).map(|source| source.job()));
+        });
         Client {
             job,
             msg: SubmitMsg {
@@ -82,18 +110,23 @@ impl World {
                 submitted_ms: 0,
             },
             wanted: graph.wanted().collect(),
-            expected: model::expected(graph),
+            expected,
             phase: Phase::New,
             cancel_at: is_cancelled.then(|| self.now + self.rng.random_range(0..self.config.fault_ms * 1000)),
             values: BTreeMap::new(),
             failed: Vec::new(),
-            throws: BTreeMap::new(),
+            throws: Throws::new(),
+            sources,
+            may_lose,
+            leaves_early,
+            refusals: 0,
         }
     }
 
-    /// Whether every client has what it wanted.
+    /// Whether every client has come so far, or further.
     pub(crate) fn clients_are(&self, phase: Phase) -> bool {
-        self.clients.iter().all(|client| client.phase == phase)
+        let mut clients = self.clients.iter();
+        clients.all(|client| client.phase == phase || client.phase == Phase::Removed)
     }
 
     /// A client does what is next, and looks again later.
@@ -126,12 +159,16 @@ impl World {
                     None => self.clients[client].phase = Phase::Done,
                 }
             }
-            Phase::Done if self.is_cleaning => self.ask(client, GatewayRequest::Remove { job }),
+            Phase::Done if self.removes(client) => self.ask(client, GatewayRequest::Remove { job }),
             Phase::Done => {}
             Phase::Removed => return,
         }
         let delay = self.rng.random_range(100_000..800_000);
         self.after(delay, Event::Client(client));
+    }
+
+    fn removes(&self, client: usize) -> bool {
+        self.is_cleaning || self.clients[client].leaves_early
     }
 
     fn read_index(&mut self, client: usize, task: TaskIdx) {
@@ -179,9 +216,13 @@ impl World {
                 job,
                 result: Err(error),
             } => {
-                self.fail(Some(job), format!("job {job} was refused: {error}"));
+                self.client_was_refused(job, &error);
             }
-            ToGateway::Submitted { .. } => {}
+            ToGateway::Submitted { job, .. } => {
+                if let Some(client) = self.clients.iter_mut().find(|client| client.job == job) {
+                    client.refusals = 0;
+                }
+            }
             ToGateway::Ended(answer) => {
                 let client = self
                     .clients
@@ -203,9 +244,41 @@ impl World {
         }
     }
 
+    /// A job is refused only if something that it imports is gone.
+    fn client_was_refused(&mut self, job: JobId, error: &RequestError) {
+        let found = self.clients.iter().position(|client| client.job == job);
+        let client = found.filter(|client| !self.clients[*client].sources.is_empty());
+        let (Some(client), RequestError::Gone(_)) = (client, error) else {
+            self.fail(Some(job), format!("job {job} was refused: {error}"));
+            return;
+        };
+        // An old refusal may arrive after a later submission was accepted.
+        if self.clients[client].phase != Phase::Waiting {
+            return;
+        }
+        let has = |phases: &[Phase]| {
+            let mut others = self.clients.iter();
+            others.any(|other| {
+                self.clients[client].sources.contains(&other.job) && phases.contains(&other.phase)
+            })
+        };
+        // A store that was lost may have had what it imports: whose clients submit that again.
+        let may_come = has(&[Phase::New, Phase::Waiting, Phase::Reading]);
+        let is_excused = self.clients[client].may_lose || has(&[Phase::Removed]) || self.has_lost_journal;
+        if !may_come && !is_excused {
+            self.fail(Some(job), format!("job {job} was refused: {error}"));
+        }
+        let client = &mut self.clients[client];
+        client.refusals += 1;
+        let gives_up = !may_come && client.refusals > 3;
+        client.phase = if gives_up { Phase::Removed } else { Phase::New };
+    }
+
     fn client_answered(&mut self, client: usize, removes: bool, response: Response) {
         match (response, self.clients[client].phase) {
-            (Response::Job(_), Phase::Done) if removes => self.clients[client].phase = Phase::Removed,
+            (Response::Job(_), Phase::Done) if removes && self.is_cleaning => {
+                self.clients[client].phase = Phase::Removed;
+            }
             // The answer to a question of before may arrive late.
             (Response::Job(_), Phase::Done) => {}
             (Response::Job(answer), _) => self.client_hears(client, &answer),
@@ -254,10 +327,12 @@ impl World {
         } = &self.clients[client];
         let job = *job;
         let error = answer.meta.error.as_ref();
-        let is_loss = error.is_some_and(|error| error.kind == ErrorKind::IndeterminateLoss);
+        let is_loss = error.is_some_and(is_loss);
+        let may_lose = self.clients[client].may_lose;
         let is_right = match (state, expected) {
             (JobState::Cancelled, _) => cancel_at.is_some(),
-            (JobState::Succeeded, Expected::Fails) | (JobState::Failed, Expected::Values(_)) => false,
+            (JobState::Succeeded, Expected::Fails) => false,
+            (JobState::Failed, Expected::Values(_)) => is_loss && (may_lose || self.has_lost_journal),
             (JobState::Failed, Expected::Chance) => is_loss,
             _ => true,
         };
@@ -292,8 +367,9 @@ impl World {
             ObjectLocation::Pending { .. } => {}
             // Lost after something of the same throw was read.
             ObjectLocation::Failed(error)
-                if error.kind == ErrorKind::IndeterminateLoss
-                    && self.clients[client].expected == Expected::Chance =>
+                if is_loss(&error)
+                    && (self.clients[client].expected == Expected::Chance
+                        || self.clients[client].may_lose) =>
             {
                 self.clients[client].phase = Phase::Done
             }
@@ -319,7 +395,7 @@ impl World {
             let known = self.clients[client].throws.insert(*task, *attempt);
             if known.is_some_and(|known| known != *attempt) && !self.has_lost_journal {
                 let reason = format!(
-                    "{object} comes from run {attempt} of task {task}, and what was read before from {known:?}"
+                    "{object} comes from run {attempt} of task {task:?}, and what was read before from {known:?}"
                 );
                 self.fail(Some(object.job), reason);
             }
@@ -378,5 +454,19 @@ impl World {
         }
         self.tell(Some(job), || format!("result {asked} of {job} is read"));
         self.clients[client].values.insert(asked, value);
+    }
+}
+
+/// What others may import of a job.
+fn source_of(job: JobId, graph: &Graph) -> Source {
+    let mut imports = 0;
+    graph.for_each_import(0, |_, _| imports += 1);
+    Source {
+        job,
+        tasks: TaskRange {
+            first: TaskIdx(imports),
+            count: graph.task_count() - imports,
+        },
+        wanted: graph.wanted().collect(),
     }
 }

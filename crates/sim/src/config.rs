@@ -27,6 +27,8 @@ pub struct SimConfig {
     pub rest_ms: u64,
     /// Whether jobs may contain operations that give something else each time.
     pub indeterminate: bool,
+    /// Whether jobs may import objects of earlier ones, some of which their clients remove meanwhile.
+    pub imports: bool,
     /// Lines of history kept for a failure.
     pub story_lines: usize,
 }
@@ -46,6 +48,7 @@ impl Default for SimConfig {
             delay_per_mille: 5,
             rest_ms: 180_000,
             indeterminate: true,
+            imports: true,
             story_lines: 4000,
         }
     }

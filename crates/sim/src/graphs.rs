@@ -1,9 +1,9 @@
 //! Random task graphs: explicit, symbolic, and mixed.
 
 use millstream_protocol::graph::{
-    Backoff, BlockInput, Dep, Graph, GraphBuilder, OpSpec, TaskOptions, TaskRange,
+    Backoff, BlockInput, Dep, Graph, GraphBuilder, ImportSource, OpSpec, TaskOptions, TaskRange,
 };
-use millstream_types::{Amount, ResourceSet, TaskIdx};
+use millstream_types::{Amount, JobId, ResourceSet, TaskIdx};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
@@ -19,8 +19,8 @@ struct Taste {
     parts: bool,
 }
 
-/// A graph, never empty, with at least one wanted output.
-pub(crate) fn random_graph(rng: &mut ChaCha8Rng, config: &SimConfig) -> Graph {
+/// A graph, never empty, with at least one wanted output. It may import from `earlier` jobs.
+pub(crate) fn random_graph(rng: &mut ChaCha8Rng, config: &SimConfig, earlier: &[Source]) -> Graph {
     let taste = Taste {
         indeterminate: rng.random_bool(0.3) && config.indeterminate,
         failing: rng.random_bool(0.12),
@@ -28,7 +28,10 @@ pub(crate) fn random_graph(rng: &mut ChaCha8Rng, config: &SimConfig) -> Graph {
         parts: rng.random_bool(0.5),
     };
     let mut builder = GraphBuilder::new();
-    let mut ranges = vec![explicit(rng, config, taste, &mut builder, &[])];
+    let mut ranges = Vec::new();
+    let imports = imports(rng, config, &mut builder, earlier);
+    ranges.extend(imports);
+    ranges.push(explicit(rng, config, taste, &mut builder, &ranges));
     for _ in 0..rng.random_range(0..4) {
         let range = match rng.random_range(0..5) {
             0 => blockwise(rng, taste, &mut builder, &ranges),
@@ -38,15 +41,54 @@ pub(crate) fn random_graph(rng: &mut ChaCha8Rng, config: &SimConfig) -> Graph {
         };
         ranges.push(range);
     }
-    let end = builder.task_count();
+    let (first, end) = (imports.map_or(0, |range| range.count), builder.task_count());
     builder.want(TaskIdx(end - 1));
     for _ in 0..rng.random_range(0..4) {
-        builder.want(TaskIdx(rng.random_range(0..end)));
+        builder.want(TaskIdx(rng.random_range(first..end)));
     }
     let mut graph = builder.finish();
     graph.outputs.sort_unstable();
     graph.outputs.dedup();
     graph
+}
+
+/// A job that others may import from.
+#[derive(Debug, Clone)]
+pub(crate) struct Source {
+    pub(crate) job: JobId,
+    /// Its tasks that are no imports themselves.
+    pub(crate) tasks: TaskRange,
+    pub(crate) wanted: Vec<TaskIdx>,
+}
+
+/// Tasks that stand for outputs of earlier jobs, wanted there or not.
+fn imports(
+    rng: &mut ChaCha8Rng,
+    config: &SimConfig,
+    builder: &mut GraphBuilder,
+    earlier: &[Source],
+) -> Option<TaskRange> {
+    if !config.imports || earlier.is_empty() || rng.random_bool(0.4) {
+        return None;
+    }
+    let op = builder.op(OpSpec::import());
+    let options = builder.options(TaskOptions::default());
+    let count = rng.random_range(1..5);
+    for _ in 0..count {
+        let from = &earlier[rng.random_range(0..earlier.len())];
+        let task = if rng.random_bool(0.6) {
+            from.wanted[rng.random_range(0..from.wanted.len())]
+        } else {
+            from.tasks.at(rng.random_range(0..from.tasks.count))
+        };
+        // Numbers always encode.
+        let params = ImportSource::task(from.job, task.0).encode().unwrap_or_default();
+        builder.task(op, options, &params, &[]);
+    }
+    Some(TaskRange {
+        first: TaskIdx(0),
+        count,
+    })
 }
 
 fn op(rng: &mut ChaCha8Rng, taste: Taste, builder: &mut GraphBuilder, may_grow: bool) -> (u16, u16) {

@@ -169,7 +169,8 @@ impl World {
         } else {
             Phase::Done
         };
-        if let Some(client) = self.clients.iter().find(|client| client.phase != end) {
+        let is_stuck = |client: &&client::Client| client.phase != end && client.phase != Phase::Removed;
+        if let Some(client) = self.clients.iter().find(is_stuck) {
             let reason = format!("job {} is stuck: its client is {:?}", client.job, client.phase);
             return (reason, Some(client.job));
         }

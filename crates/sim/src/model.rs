@@ -2,8 +2,11 @@
 //! an outcome can be compared with the fault-free one.
 
 use bytes::Bytes;
-use millstream_protocol::graph::{Dep, GraphBuilder, GraphExtension, OpSpec, TaskOptions, fragment_task};
-use millstream_types::TaskIdx;
+use millstream_protocol::graph::{
+    Dep, Graph, GraphBuilder, GraphExtension, ImportSource, OpKind, OpSpec, TaskName, TaskOptions,
+    fragment_task,
+};
+use millstream_types::{JobId, TaskIdx};
 
 /// A determinate function of its inputs.
 pub(crate) const HASH: &str = "hash";
@@ -155,19 +158,47 @@ pub(crate) fn decode_value(bytes: &[u8]) -> Option<u64> {
     bytes.try_into().ok().map(u64::from_le_bytes)
 }
 
-/// What a job amounts to without faults.
-pub(crate) fn expected(graph: &millstream_protocol::graph::Graph) -> Expected {
+/// A job as those that import from it see it.
+#[derive(Debug, Clone)]
+pub(crate) struct Known {
+    pub(crate) job: JobId,
+    /// The value of each task; none of one that fails.
+    pub(crate) values: Vec<Option<u64>>,
+    /// Whether another run may give other values.
+    pub(crate) is_chance: bool,
+    /// Whether its client may end it, or remove it, before others have read it.
+    pub(crate) may_vanish: bool,
+}
+
+/// What a job amounts to without faults, and how others see it.
+pub(crate) fn expected(graph: &Graph, job: JobId, earlier: &[Known]) -> (Expected, Known) {
     let mut memo = Vec::new();
     memo.resize(graph.task_count() as usize, None);
+    let tasks = 0..graph.task_count();
+    let values: Vec<_> = tasks
+        .map(|task| evaluate(graph, TaskIdx(task), earlier, &mut memo))
+        .collect();
+    let mut sources = Vec::new();
+    graph.for_each_import(0, |_, params| sources.extend(source_of(params, earlier)));
+    let is_chance =
+        graph.ops.iter().any(|op| !op.determinate) || sources.iter().any(|(from, _)| from.is_chance);
+    let may_vanish = sources.iter().any(|(from, _)| from.may_vanish);
     // Every task of a job has to succeed, wanted or not.
-    let all = (0..graph.task_count()).map(|task| evaluate(graph, TaskIdx(task), &mut memo));
-    let Some(values) = all.collect::<Option<Vec<_>>>() else {
-        return Expected::Fails;
+    let expected = if values.iter().any(Option::is_none) {
+        Expected::Fails
+    } else if is_chance {
+        Expected::Chance
+    } else {
+        let value = |task: TaskIdx| values[task.index()].unwrap_or_default();
+        Expected::Values(graph.wanted().map(|task| (task, value(task))).collect())
     };
-    if graph.ops.iter().any(|op| !op.determinate) {
-        return Expected::Chance;
-    }
-    Expected::Values(graph.wanted().map(|task| (task, values[task.index()])).collect())
+    let known = Known {
+        job,
+        values,
+        is_chance,
+        may_vanish,
+    };
+    (expected, known)
 }
 
 /// See [`expected`].
@@ -181,9 +212,20 @@ pub(crate) enum Expected {
     Fails,
 }
 
+/// The job and the task that an import stands for.
+fn source_of<'a>(params: &[u8], earlier: &'a [Known]) -> Option<(&'a Known, TaskIdx)> {
+    let ImportSource::Task { job, task } = ImportSource::decode(params).ok()?;
+    let from = earlier.iter().find(|known| known.job == job)?;
+    match task {
+        TaskName::Index(index) => Some((from, TaskIdx(index))),
+        TaskName::Key(_) => None,
+    }
+}
+
 fn evaluate(
-    graph: &millstream_protocol::graph::Graph,
+    graph: &Graph,
     task: TaskIdx,
+    earlier: &[Known],
     memo: &mut Vec<Option<Option<u64>>>,
 ) -> Option<u64> {
     if let Some(known) = memo[task.index()] {
@@ -191,7 +233,7 @@ fn evaluate(
     }
     let mut inputs = Some(Vec::new());
     for dep in graph.deps(task) {
-        let value = evaluate(graph, dep.task, memo).map(|value| part_of(value, dep.part));
+        let value = evaluate(graph, dep.task, earlier, memo).map(|value| part_of(value, dep.part));
         inputs = inputs.zip(value).map(|(mut inputs, value)| {
             inputs.push(value);
             inputs
@@ -199,8 +241,12 @@ fn evaluate(
     }
     let (layer, first) = graph.layer_of(task)?;
     let index = layer.is_symbolic().then(|| task.0 - first);
+    let params = graph.params_of(task);
     let value = inputs.zip(graph.op_of(task)).and_then(|(inputs, op)| {
-        match run(op, &graph.params_of(task), index, &inputs, 0) {
+        if op.kind == OpKind::Import {
+            return source_of(&params, earlier).and_then(|(from, task)| from.values[task.index()]);
+        }
+        match run(op, &params, index, &inputs, 0) {
             Outcome::Fails => None,
             outcome => Some(value_of(outcome, &inputs)),
         }

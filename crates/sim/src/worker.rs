@@ -22,12 +22,15 @@ const MEMORY: u64 = 60_000;
 /// A stored object is named like this: job, task, generation, sub-range.
 pub(crate) type Key = (JobId, u32, Attempt, Option<u32>);
 
+/// Runs of indeterminate tasks, by job and task.
+pub(crate) type Throws = BTreeMap<(JobId, u32), Attempt>;
+
 /// A value, and which runs of indeterminate tasks it comes from.
 #[derive(Debug, Clone)]
 pub(crate) struct Object {
     pub(crate) value: u64,
     pub(crate) bytes: u64,
-    pub(crate) parents: Rc<BTreeMap<u32, Attempt>>,
+    pub(crate) parents: Rc<Throws>,
 }
 
 #[derive(Debug)]
@@ -389,14 +392,14 @@ impl World {
                 if known.is_some_and(|known| known != *attempt) && !self.has_lost_journal {
                     self.fail(
                         Some(run.job),
-                        format!("{run:?} reads two generations of task {task}: {known:?} and {attempt:?}"),
+                        format!("{run:?} reads two generations of task {task:?}: {known:?} and {attempt:?}"),
                     );
                 }
             }
         }
         let nonce = self.rng.random();
         if start.op.name == DICE {
-            parents.insert(run.task.0, run.attempt);
+            parents.insert((run.job, run.task.0), run.attempt);
         }
         let values: Vec<_> = inputs.iter().map(|input| input.value).collect();
         let outcome = model::run(&start.op, &start.params, start.index, &values, nonce);
@@ -408,14 +411,14 @@ impl World {
         worker: usize,
         start: &StartTask,
         outcome: Outcome,
-        parents: Rc<BTreeMap<u32, Attempt>>,
+        parents: Rc<Throws>,
     ) -> WorkerEvent {
         let run = start.run;
         let duration_us = self.rng.random_range(50..10_000);
         let deps: Vec<_> = start
             .inputs
             .iter()
-            .map(|input| model::dep(input.object.task, input.part))
+            .map(|input| model::dep(input.task, input.part))
             .collect();
         match outcome {
             Outcome::Fails => failure(run, ErrorKind::User),
@@ -442,13 +445,7 @@ impl World {
         }
     }
 
-    fn put(
-        &mut self,
-        worker: usize,
-        start: &StartTask,
-        value: u64,
-        parents: Rc<BTreeMap<u32, Attempt>>,
-    ) -> TaskOutput {
+    fn put(&mut self, worker: usize, start: &StartTask, value: u64, parents: Rc<Throws>) -> TaskOutput {
         let bytes = 8 + value % 600;
         let made = (start.run.job, start.run.task.0, start.run.attempt);
         self.throws.insert(made, parents.clone());

@@ -16,7 +16,7 @@ use crate::network::{Broker, GATEWAY, Message, Owner};
 use crate::scheduler::SchedulerProcess;
 use crate::store::Store;
 use crate::story::Story;
-use crate::worker::WorkerProcess;
+use crate::worker::{Throws, WorkerProcess};
 use crate::{SimConfig, SimReport};
 
 /// What happens at some time.
@@ -112,7 +112,7 @@ pub(crate) struct World {
     /// Executions so far by task.
     pub(crate) executions: BTreeMap<(JobId, u32), u32>,
     /// From which runs of indeterminate tasks each object comes that was ever made.
-    pub(crate) throws: BTreeMap<(JobId, u32, Attempt), Rc<BTreeMap<u32, Attempt>>>,
+    pub(crate) throws: BTreeMap<(JobId, u32, Attempt), Rc<Throws>>,
     /// A leader took over a store that had lost data which nobody had written again. What was rolled back or delivered
     /// is known to nobody then, so that runs of indeterminate tasks may be mixed.
     pub(crate) has_lost_journal: bool,

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use millstream_protocol::graph::OpKind;
 use millstream_protocol::{ErrorKind, TaskError};
-use millstream_types::{Timestamp, duration_micros};
+use millstream_types::{TaskIdx, Timestamp, duration_micros};
 
 use crate::graph::{NodeRef, NodeState, Stop, WHOLE};
 use crate::{InputRef, StartTask, TaskRun, WorkerCore, WorkerEffect};
@@ -199,6 +199,7 @@ fn describe(core: &WorkerCore, at: NodeRef, after: Option<TaskRun>) -> Option<St
         object: core.graph.object_of(input.node),
         attempt: core.graph.node(input.node).attempt,
         part: Some(input.part).filter(|part| *part != WHOLE),
+        task: TaskIdx(input.task),
     });
     Some(StartTask {
         run: core.graph.run_of(at),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use millstream_protocol::graph::{OpSpec, TaskOptions};
 use millstream_protocol::wire::PeerInfo;
-use millstream_types::{Attempt, ByteSize, ObjectId};
+use millstream_types::{Attempt, ByteSize, ObjectId, TaskIdx};
 
 use crate::TaskRun;
 
@@ -89,6 +89,8 @@ pub struct InputRef {
     pub attempt: Attempt,
     /// The sub-range to read; the store has it or the whole.
     pub part: Option<u32>,
+    /// What the reader's own job calls the producer: an import, where the object is of another job.
+    pub task: TaskIdx,
 }
 
 /// Numbers fetches of one worker process.

@@ -57,6 +57,7 @@ impl WorkerCore {
 
     /// Ends a task's reading of its inputs. Copies that nobody else reads go to the cache, or away.
     pub(crate) fn detach(&mut self, at: NodeRef) {
+        let reader = self.graph.node(at).job;
         let (inputs, priority) = match &mut self.graph.node_mut(at).body {
             Body::Task(work) => (std::mem::take(&mut work.inputs), work.priority),
             _ => return,
@@ -75,7 +76,7 @@ impl WorkerCore {
                 (_, NodeState::Leaving) => self.graph.remove(input.node),
                 (Body::Copy(_), _) => {
                     self.fetches
-                        .unread(&mut self.graph, input.node, cache_limit, &mut self.out);
+                        .unread(&mut self.graph, input.node, reader, cache_limit, &mut self.out);
                 }
                 _ => {}
             }
@@ -110,17 +111,17 @@ impl WorkerCore {
         }
         // It goes with its last reader.
         self.graph.transition(at, NodeState::Leaving);
-        let node = self.graph.node(at);
-        let input = GoneInput {
-            task: TaskIdx(node.task),
-            attempt: node.attempt,
-            gone_at: vec![self.info.worker],
-            unreachable: Vec::new(),
-        };
+        let attempt = self.graph.node(at).attempt;
         for reader in self.graph.queued_readers(at) {
             // An earlier one may have taken a later one along.
             if self.graph.node(reader).is_queued() {
-                self.give_back_gone(reader, vec![input.clone()]);
+                let input = GoneInput {
+                    task: TaskIdx(self.graph.name_of(reader, at)),
+                    attempt,
+                    gone_at: vec![self.info.worker],
+                    unreachable: Vec::new(),
+                };
+                self.give_back_gone(reader, vec![input]);
             }
         }
     }

@@ -5,8 +5,10 @@ use std::collections::HashMap;
 use millstream_protocol::api::{Arg, JobRequest, SqlRequest, TaskRef, TaskRequest};
 use millstream_protocol::args::{Arg as NativeArg, CommandBytes, CommandSpec, NativeArgs};
 use millstream_protocol::codec;
-use millstream_protocol::graph::{Dep, Graph, GraphBuilder, GraphLimits, OpKind, OpSpec, TaskOptions};
-use millstream_types::TaskIdx;
+use millstream_protocol::graph::{
+    Dep, Graph, GraphBuilder, GraphLimits, ImportSource, OpKind, OpSpec, TaskName, TaskOptions,
+};
+use millstream_types::{JobId, TaskIdx};
 
 use crate::error::{IntakeError, TaskFault};
 use crate::near::nearest;
@@ -49,6 +51,7 @@ pub(crate) fn build_job(job: &JobRequest, limits: &GraphLimits) -> Result<BuiltJ
         }
     }
     tasks.want(job)?;
+    tasks.add_imports()?;
     let graph = tasks.builder.finish();
     graph.validate(limits)?;
     let first = job.tasks.first().map(|task| task.key.clone()).unwrap_or_default();
@@ -96,6 +99,8 @@ struct Tasks<'a> {
     by_key: HashMap<&'a str, u32>,
     is_read: Vec<bool>,
     builder: GraphBuilder,
+    /// Tasks of other jobs that are read, numbered on from the job's own.
+    imports: Vec<ImportSource>,
     ops: HashMap<(OpKind, String), u16>,
     options: HashMap<Vec<u8>, u16>,
 }
@@ -134,6 +139,7 @@ impl<'a> Tasks<'a> {
             is_read: vec![false; job.tasks.len()],
             by_key,
             builder: GraphBuilder::new(),
+            imports: Vec::new(),
             ops: HashMap::new(),
             options: HashMap::new(),
         })
@@ -237,6 +243,9 @@ impl<'a> Tasks<'a> {
 
     /// The task that is meant, or which of its files.
     fn resolve(&mut self, reference: &TaskRef) -> Result<Dep, TaskFault> {
+        if let Some(job) = reference.job {
+            return self.import(job, reference);
+        }
         let Some(index) = self.by_key.get(reference.task.as_str()).copied() else {
             return Err(TaskFault::MissingDep {
                 dep: reference.task.clone(),
@@ -260,6 +269,47 @@ impl<'a> Tasks<'a> {
             task,
             part: Some(file_part(position)),
         })
+    }
+
+    /// The task that stands for a task of another job.
+    fn import(&mut self, job: JobId, reference: &TaskRef) -> Result<Dep, TaskFault> {
+        if reference.file.is_some() {
+            let reason = "of a task of another job cannot be read: read its whole output".to_owned();
+            return Err(bad_value("file", reason));
+        }
+        let source = ImportSource::Task {
+            job,
+            task: TaskName::Key(reference.task.clone()),
+        };
+        let known = self.imports.iter().position(|other| *other == source);
+        let position = known.unwrap_or_else(|| {
+            self.imports.push(source);
+            self.imports.len() - 1
+        });
+        let number = u32::try_from(self.job.tasks.len() + position).unwrap_or(u32::MAX);
+        Ok(Dep::whole(TaskIdx(number)))
+    }
+
+    /// Adds what stands for tasks of other jobs, behind the job's own.
+    fn add_imports(&mut self) -> Result<(), IntakeError> {
+        if self.imports.is_empty() {
+            return Ok(());
+        }
+        let op = self.builder.op(OpSpec::import());
+        let options = self.builder.options(TaskOptions::default());
+        for source in std::mem::take(&mut self.imports) {
+            let ImportSource::Task { job, task } = &source;
+            let key = match task {
+                TaskName::Key(key) => format!("{job}/{key}"),
+                TaskName::Index(index) => format!("{job}/{index}"),
+            };
+            let params = source.encode().map_err(|error| IntakeError::Task {
+                key: key.clone(),
+                fault: bad_value("job", error.to_string()),
+            })?;
+            self.builder.named_task(&key, op, options, &params, &[]);
+        }
+        Ok(())
     }
 
     fn op_number(&mut self, op: OpSpec) -> u16 {

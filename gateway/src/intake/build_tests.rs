@@ -105,6 +105,42 @@ fn a_circle_is_refused_with_its_keys() {
 }
 
 #[test]
+fn tasks_of_other_jobs_are_imported_once_each() {
+    let other = "0190b5a1-7d2e-7c3f-8a44-2f9f1c7e5b10";
+    let built = build(&format!(
+        r#"{{"tasks": [
+            {{"key": "a", "op": "native", "function": "m:f", "args": [{{"job": "{other}", "task": "x"}}]}},
+            {{"key": "b", "op": "command", "argv": ["cat"], "stdin": {{"job": "{other}", "task": "x"}}}},
+            {{"key": "c", "op": "command", "argv": ["cat", {{"job": "{other}", "task": "y"}}]}}
+        ]}}"#
+    ))
+    .unwrap();
+    let graph = built.graph;
+    let reads = |task| graph.deps(TaskIdx(task));
+    assert_eq!(reads(0), [Dep::whole(TaskIdx(3))]);
+    assert_eq!(reads(1), reads(0));
+    assert_eq!(reads(2), [Dep::whole(TaskIdx(4))]);
+    let source = ImportSource::decode(&graph.params_of(TaskIdx(4))).unwrap();
+    let named = ImportSource::Task {
+        job: other.parse().unwrap(),
+        task: TaskName::Key("y".to_owned()),
+    };
+    assert_eq!(source, named);
+    assert_eq!(graph.key_of(TaskIdx(4)), format!("{other}/y"));
+    assert_eq!(graph.wanted().count(), 3, "an import is no output");
+}
+
+#[test]
+fn a_file_of_a_task_of_another_job_is_refused() {
+    let (key, fault) = fault(
+        r#"{"tasks": [{"key": "a", "op": "command", "argv": ["cat",
+            {"job": "0190b5a1-7d2e-7c3f-8a44-2f9f1c7e5b10", "task": "x", "file": "out"}]}]}"#,
+    );
+    assert_eq!(key, "a");
+    assert!(matches!(fault, TaskFault::BadValue { field, .. } if field == "file"));
+}
+
+#[test]
 fn duplicates_and_unknown_outputs_are_refused() {
     let twice = build(
         r#"{"tasks": [{"key": "a", "op": "command", "argv": ["true"]},

@@ -195,12 +195,13 @@ fn span() -> Value {
 fn task_reference() -> Value {
     object(
         &["task"],
-        json!({"task": {"type": "string"}, "file": {"type": "string"}}),
+        json!({"task": {"type": "string"}, "file": {"type": "string"}, "job": {"type": "string", "format": "uuid"}}),
     )
 }
 
 fn argument() -> Value {
-    json!({"description": "`{\"task\": KEY}` is that task's output; anything else stands for itself, and \
+    json!({"description": "`{\"task\": KEY}` is that task's output, `{\"job\": ID, \"task\": KEY}` \
+        that of another job's task, which stays where it is; anything else stands for itself, and \
         `{\"literal\": …}` for what is in it."})
 }
 

@@ -159,7 +159,7 @@ const fn is_neutral(priority: &i32) -> bool {
     *priority == 0
 }
 
-/// Names a task of the same job.
+/// Names a task of the same job, or of another one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TaskRef {
@@ -168,6 +168,9 @@ pub struct TaskRef {
     /// One of a command's `files_out`; its standard output if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,
+    /// The job whose task it is, if it is another one: its output stays where it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<JobId>,
 }
 
 impl TaskRef {
@@ -176,12 +179,13 @@ impl TaskRef {
         Self {
             task: key.into(),
             file: None,
+            job: None,
         }
     }
 }
 
-/// An argument: the output of a task, written `{"task": "key"}` or `{"task": "key", "file": "name"}`, or any other
-/// value as it stands.
+/// An argument: the output of a task, written `{"task": "key"}`, `{"task": "key", "file": "name"}` or, of another job,
+/// `{"job": "id", "task": "key"}`; or any other value as it stands.
 ///
 /// `{"literal": …}` is the value inside it, for values that look like a reference.
 #[derive(Debug, Clone, PartialEq)]
@@ -206,6 +210,7 @@ impl Serialize for Arg {
 
 const TASK: &str = "task";
 const FILE: &str = "file";
+const JOB: &str = "job";
 const LITERAL: &str = "literal";
 
 impl<'de> Deserialize<'de> for Arg {
@@ -222,7 +227,7 @@ impl<'de> Deserialize<'de> for Arg {
     }
 }
 
-/// Reads a map of nothing but `task` and perhaps `file`; anything else is no reference.
+/// Reads a map of nothing but `task` and perhaps `file` or `job`; anything else is no reference.
 fn task_ref(value: &rmpv::Value) -> Option<Result<TaskRef, &'static str>> {
     let entries = value.as_map()?;
     let entry = |name: &str| {
@@ -232,8 +237,8 @@ fn task_ref(value: &rmpv::Value) -> Option<Result<TaskRef, &'static str>> {
             .map(|(_, value)| value)
     };
     let task = entry(TASK)?;
-    let file = entry(FILE);
-    if entries.len() != 1 + usize::from(file.is_some()) {
+    let (file, job) = (entry(FILE), entry(JOB));
+    if entries.len() != 1 + usize::from(file.is_some()) + usize::from(job.is_some()) {
         return None;
     }
     let text = |value: &rmpv::Value| value.as_str().map(str::to_owned);
@@ -241,9 +246,20 @@ fn task_ref(value: &rmpv::Value) -> Option<Result<TaskRef, &'static str>> {
         Some(TaskRef {
             task: text(task)?,
             file: file.map_or(Some(None), |file| text(file).map(Some))?,
+            job: job.map_or(Some(None), |job| job_id(job).map(Some))?,
         })
     };
-    Some(reference().ok_or("`task` must be the key of a task and `file` the name of a file, both as texts"))
+    Some(reference().ok_or(
+        "`task` must be the key of a task, `file` the name of a file and `job` the id of a job, all as texts",
+    ))
+}
+
+/// A job's id: a text, or 16 bytes as MessagePack has it.
+fn job_id(value: &rmpv::Value) -> Option<JobId> {
+    match value {
+        rmpv::Value::Binary(bytes) => Some(Uuid::from_slice(bytes).ok()?.into()),
+        value => value.as_str()?.parse().ok(),
+    }
 }
 
 fn looks_like_reference(value: &rmpv::Value) -> bool {

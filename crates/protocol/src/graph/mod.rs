@@ -12,6 +12,7 @@
 
 mod builder;
 mod extension;
+mod import;
 mod keys;
 mod layer;
 mod op;
@@ -23,6 +24,7 @@ use serde::{Deserialize, Serialize};
 
 pub use builder::GraphBuilder;
 pub use extension::{ExtensionError, FRAGMENT_BASE, GraphExtension, fragment_task};
+pub use import::{ImportSource, TaskName};
 pub use keys::{KeyRange, TaskKeys};
 pub use layer::{AllToAll, BlockInput, Blockwise, ExplicitLayer, Layer, TaskRange, TreeReduce};
 pub use op::{Backoff, OpKind, OpSpec, Rerun, TaskOptions};

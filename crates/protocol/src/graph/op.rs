@@ -18,6 +18,8 @@ pub enum OpKind {
     Python,
     /// An argv in a scratch folder.
     Command,
+    /// Nothing runs: the task stands for an object of another job, see [`super::ImportSource`].
+    Import,
 }
 
 impl OpKind {
@@ -29,6 +31,7 @@ impl OpKind {
             Self::Array => "array",
             Self::Python => "python",
             Self::Command => "command",
+            Self::Import => "import",
         }
     }
 }
@@ -70,6 +73,17 @@ impl OpSpec {
             params: Bytes::new(),
             code: None,
             determinate: false,
+        }
+    }
+
+    /// Objects of other jobs; which one travels in each task's parameters.
+    pub fn import() -> Self {
+        Self {
+            kind: OpKind::Import,
+            name: "object".to_owned(),
+            params: Bytes::new(),
+            code: None,
+            determinate: true,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use millstream_types::TaskIdx;
 
-use super::{BlockInput, ExplicitLayer, Graph, KeyRange, Layer, TaskRange};
+use super::{BlockInput, ExplicitLayer, Graph, ImportSource, KeyRange, Layer, OpKind, TaskRange};
 
 /// How large a graph may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,6 +90,14 @@ pub enum GraphError {
         /// The name.
         key: String,
     },
+    /// An import that cannot be one.
+    #[error("task `{key}` is an import, {reason}")]
+    BadImport {
+        /// The task.
+        key: String,
+        /// What does not fit.
+        reason: String,
+    },
     /// Columns that do not fit together.
     #[error("layer {layer} is malformed: {reason}")]
     Malformed {
@@ -112,6 +120,7 @@ impl GraphError {
             Self::MissingOptions { .. } => "missing_options",
             Self::MissingOutput { .. } => "missing_output",
             Self::DuplicateKey { .. } => "duplicate_key",
+            Self::BadImport { .. } => "bad_import",
             Self::Malformed { .. } => "malformed_graph",
         }
     }
@@ -151,6 +160,7 @@ impl Graph {
         if let Some(task) = self.outputs.iter().find(|task| **task >= end) {
             return Err(GraphError::MissingOutput { task: *task });
         }
+        check.imported_outputs()?;
         // Every input of a lower number than its reader: no circle is possible.
         if ordered {
             Ok(())
@@ -348,6 +358,7 @@ impl Check<'_> {
                 });
             }
         }
+        self.imports(first, layer)?;
         match layer {
             Layer::Explicit(explicit) => self.explicit_references(first, explicit),
             Layer::Blockwise(layer) => {
@@ -369,6 +380,67 @@ impl Check<'_> {
             Layer::TreeReduce(layer) => self.range(first, layer.input),
             Layer::AllToAll(layer) => self.range(first, layer.input),
         }
+    }
+
+    fn is_import(&self, op: u16) -> bool {
+        let (op, known) = (usize::from(op), self.job.ops.len());
+        let spec = self.job.ops.get(op).or_else(|| self.graph.ops.get(op - known));
+        spec.is_some_and(|spec| spec.kind == OpKind::Import)
+    }
+
+    /// An import reads nothing, and says in its own parameters what it stands for.
+    fn imports(&self, first: u32, layer: &Layer) -> Result<(), GraphError> {
+        let is_plain = |op: &super::OpSpec| op.kind != OpKind::Import;
+        if self.job.ops.iter().chain(&self.graph.ops).all(is_plain) {
+            return Ok(());
+        }
+        for i in 0..layer.len() {
+            if !self.is_import(layer.op_of(i)) {
+                if layer.is_symbolic() {
+                    return Ok(());
+                }
+                continue;
+            }
+            let reason = if layer.is_symbolic() {
+                "which only tasks listed one by one can be".to_owned()
+            } else if layer.dep_count(first, i) > 0 {
+                "and has inputs of its own".to_owned()
+            } else {
+                match ImportSource::decode(&layer.params_of(i)) {
+                    Ok(_) => continue,
+                    Err(error) => format!("whose parameters name no object: {error}"),
+                }
+            };
+            return Err(GraphError::BadImport {
+                key: self.graph.key_of(TaskIdx(first + i)),
+                reason,
+            });
+        }
+        Ok(())
+    }
+
+    /// An import is an output of its own job.
+    fn imported_outputs(&self) -> Result<(), GraphError> {
+        if !self.graph.has_imports() && !self.job.has_imports() {
+            return Ok(());
+        }
+        for output in self.graph.outputs.iter() {
+            let (graph, base) = if *output < self.base {
+                (self.job, 0)
+            } else {
+                (self.graph, self.base)
+            };
+            let op = graph
+                .layer_of(TaskIdx(output - base))
+                .map(|(layer, first)| layer.op_of(output - base - first));
+            if op.is_some_and(|op| self.is_import(op)) {
+                return Err(GraphError::BadImport {
+                    key: self.graph.key_of(TaskIdx(*output)),
+                    reason: "so it is no output of this job: read it from the job that makes it".to_owned(),
+                });
+            }
+        }
+        Ok(())
     }
 
     fn explicit_references(&self, first: u32, layer: &ExplicitLayer) -> Result<bool, GraphError> {

@@ -139,6 +139,16 @@ pub struct JobCounts {
     pub cancelled: u32,
 }
 
+/// Why the outputs of a job were let go while other jobs still import from it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LetGo {
+    /// Their retention ended: the job's record stays for a while.
+    Expired,
+    /// The job was removed: nothing of it stays.
+    Removed,
+}
+
 /// What the journal keeps of a job beside its graph and pages.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct JobMeta {
@@ -163,6 +173,9 @@ pub struct JobMeta {
     /// What the job is called in lists: its SQL text's head, its label or its first key.
     #[serde(default)]
     pub name: String,
+    /// Its outputs were let go. It is there only because other jobs import from it, and goes with the last of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub let_go: Option<LetGo>,
 }
 
 /// Where a wanted output is.

@@ -18,7 +18,7 @@ pub use gateway::{
 };
 pub use hello::{Hello, StaleTerm};
 pub use job::{
-    FailureRecord, JobCounts, JobEvent, JobEventKind, JobMeta, JobOptions, JobState, ResultEntry,
+    FailureRecord, JobCounts, JobEvent, JobEventKind, JobMeta, JobOptions, JobState, LetGo, ResultEntry,
     StoredTaskState, TaskLog,
 };
 pub use live::{ClusterSnapshot, ClusterTotals, LiveMsg, WorkerSnapshot};

@@ -1,7 +1,7 @@
 //! Leader ↔ worker.
 
 use bytes::Bytes;
-use millstream_types::{Attempt, ByteSize, JobId, ResourceSet, SessionNo, TaskIdx, Term, WorkerId};
+use millstream_types::{Attempt, ByteSize, JobId, ObjectId, ResourceSet, SessionNo, TaskIdx, Term, WorkerId};
 use serde::{Deserialize, Serialize};
 
 use crate::TaskError;
@@ -124,6 +124,17 @@ pub struct AssignMsg {
     /// Bits per task, see [`AssignMsg::INLINE`]; none if no task has any. Older writers send none.
     #[serde(default)]
     pub flags: U16s,
+    /// Objects of other jobs that are read here. Older writers send none; an older reader looks for an object of its own
+    /// job, finds none, and gives the task back.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub foreign: Vec<ObjectId>,
+    /// Per input: 0 if it is an object of this job, `n` if it is `foreign[n - 1]`; none if all are this job's.
+    #[serde(default, skip_serializing_if = "no_rows")]
+    pub dep_foreign: U32s,
+}
+
+fn no_rows(column: &U32s) -> bool {
+    column.is_empty()
 }
 
 impl AssignMsg {

@@ -6,13 +6,14 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use millstream_protocol::columns::{BytesColumnBuilder, U16s, U32s, U64s};
 use millstream_protocol::graph::{
-    Backoff, BlockInput, Dep, Graph, GraphBuilder, GraphExtension, OpSpec, Rerun, TaskOptions, fragment_task,
+    Backoff, BlockInput, Dep, Graph, GraphBuilder, GraphExtension, ImportSource, OpSpec, Rerun, TaskName,
+    TaskOptions, fragment_task,
 };
 use millstream_protocol::wire::*;
 use millstream_protocol::{ErrorKind, TaskError};
 use millstream_types::{
-    Amount, Attempt, ByteSize, ContentKey, JobId, LeaderId, ResourceSet, SessionNo, TaskIdx, Term, Timestamp,
-    WorkerId,
+    Amount, Attempt, ByteSize, ContentKey, JobId, LeaderId, ObjectId, ResourceSet, SessionNo, TaskIdx, Term,
+    Timestamp, WorkerId,
 };
 
 const JOB: JobId = JobId::from_u128(0x0123_4567_89ab_cdef_0123_4567_89ab_cdef);
@@ -38,6 +39,28 @@ fn options() -> TaskOptions {
         workers: vec!["alpha".to_owned()],
         rerun: Rerun::Never,
     }
+}
+
+/// A graph whose first two tasks stand for objects of another job.
+pub(crate) fn graph_of_imports() -> Graph {
+    let mut builder = GraphBuilder::new();
+    let import = builder.op(OpSpec::import());
+    let add = builder.op(OpSpec::native("demo:add"));
+    let plain = builder.options(TaskOptions::default());
+    let sources = [
+        ImportSource::task(JobId::from_u128(77), 5),
+        ImportSource::Task {
+            job: JobId::from_u128(77),
+            task: TaskName::Key("mean".to_owned()),
+        },
+    ];
+    let inputs = sources.map(|source| {
+        let params = source.encode().unwrap_or_default();
+        Dep::whole(builder.task(import, plain, &params, &[]))
+    });
+    let sum = builder.task(add, plain, b"", &inputs);
+    builder.want(sum);
+    builder.finish()
 }
 
 pub(crate) fn graph() -> Graph {
@@ -168,6 +191,17 @@ fn assign() -> AssignMsg {
         dep_bytes: U64s(vec![100, 200, 0]),
         holder_offsets: U32s(vec![0, 1, 3, 3]),
         holders: U32s(vec![0, 1, 0]),
+        foreign: Vec::new(),
+        dep_foreign: U32s::default(),
+    }
+}
+
+/// An assignment whose second input is an object of another job.
+fn assign_foreign() -> AssignMsg {
+    AssignMsg {
+        foreign: vec![ObjectId::new(JobId::from_u128(77), TaskIdx(5))],
+        dep_foreign: U32s(vec![0, 1, 0]),
+        ..assign()
     }
 }
 
@@ -200,6 +234,7 @@ pub(crate) fn to_worker() -> Vec<(&'static str, ToWorker)> {
             }]),
         ),
         ("assign", ToWorker::Assign(Box::new(assign()))),
+        ("assign_foreign", ToWorker::Assign(Box::new(assign_foreign()))),
         (
             "retract",
             ToWorker::Retract {
@@ -380,6 +415,15 @@ pub(crate) fn job_meta() -> JobMeta {
         error: Some(error()),
         failed_task: Some(TaskIdx(4)),
         name: "nightly".to_owned(),
+        let_go: None,
+    }
+}
+
+/// A record of a job that others import from.
+pub(crate) fn job_meta_let_go() -> JobMeta {
+    JobMeta {
+        let_go: Some(LetGo::Removed),
+        ..job_meta()
     }
 }
 

@@ -70,6 +70,8 @@ impl Job {
             match self.cols.state(task) {
                 TaskState::Assigned => self.ask_cancel(cx, task, false),
                 TaskState::Stored if keep_results && self.cols.has(task, flag::WANTED) => {}
+                // Another job's work is not ended by this one's.
+                TaskState::Stored if self.cols.has(task, flag::EXPORTED) => {}
                 TaskState::Stored => {
                     self.drop_inline(cx, task);
                     self.release(cx, task);

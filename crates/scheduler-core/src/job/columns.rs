@@ -130,6 +130,10 @@ pub(crate) mod flag {
     pub(crate) const TENTATIVE: u16 = 1 << 8;
     /// An earlier output of an indeterminate task may be about: the task's next run makes it void.
     pub(crate) const RAN: u16 = 1 << 9;
+    /// Stands for an object of another job: no worker is given it.
+    pub(crate) const IMPORT: u16 = 1 << 10;
+    /// Another job's import holds its object.
+    pub(crate) const EXPORTED: u16 = 1 << 11;
     /// Everything that ends with the assignment.
     pub(crate) const OF_ASSIGNMENT: u16 = LOOKAHEAD | RETRACTING | CANCELLING | REDO;
 }

@@ -1,6 +1,6 @@
 //! Graphs that grow: a finished task's extension is joined to its job, once.
 
-use millstream_protocol::graph::{Graph, GraphExtension, TaskKeys};
+use millstream_protocol::graph::{Graph, GraphExtension, OpKind, TaskKeys};
 use millstream_protocol::wire::JobEventKind;
 use millstream_protocol::{ErrorKind, TaskError, codec};
 use millstream_types::TaskIdx;
@@ -70,6 +70,13 @@ impl Job {
                 "the task that replaces its output would wait for it".to_owned(),
             ));
         }
+        if let Some(target) = rebased.replacement
+            && self.is_import(&rebased.fragment, target.0)
+        {
+            return Err(refused(
+                "the task that replaces its output stands for an object of another job".to_owned(),
+            ));
+        }
         let encoded = codec::encode_named(&rebased).map_err(|error| refused(error.to_string()))?;
         cx.commit(Commit::PutExtension {
             job: self.id,
@@ -115,6 +122,7 @@ impl Job {
         moved.push(task);
         self.recall_readers(cx, &moved);
         self.alias.replace(task, target);
+        self.move_importers(task, target);
         self.transition(cx, task, TaskState::Replaced);
         if is_wanted {
             self.cols.clear(task, flag::WANTED);
@@ -175,6 +183,19 @@ impl Job {
             self.fail_readers(cx, input);
         }
         self.queue_roots(cx, layer);
+    }
+
+    /// Whether an old or a new task is an import.
+    fn is_import(&self, fragment: &Graph, task: u32) -> bool {
+        let base = self.cols.len();
+        if task < base {
+            return self.cols.has(task, flag::IMPORT);
+        }
+        let row = fragment.layer_of(TaskIdx(task - base));
+        let op = row.map(|(layer, first)| usize::from(layer.op_of(task - base - first)));
+        let known = self.graph.ops.len();
+        let spec = op.and_then(|op| self.graph.ops.get(op).or_else(|| fragment.ops.get(op - known)));
+        spec.is_some_and(|spec| spec.kind == OpKind::Import)
     }
 
     /// Whether `from`, an old or a new task, reads `task` through tasks that have not run.

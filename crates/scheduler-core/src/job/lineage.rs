@@ -57,7 +57,7 @@ impl Job {
     }
 
     /// Tells the readers of a stored object.
-    fn offer(&mut self, cx: &mut Shared, task: u32) {
+    pub(super) fn offer(&mut self, cx: &mut Shared, task: u32) {
         let newly = self.offer_undone(task);
         self.start_newly(cx, newly);
     }
@@ -162,11 +162,15 @@ impl Job {
             cx.counters.wrong_frees += 1;
         }
         let (id, attempt, bytes) = (self.id, self.cols.attempt(task), self.cols.bytes[task as usize]);
-        if let Some(first) = self.cols.worker(task) {
-            free_at(cx, first, id, task, attempt, bytes);
-        }
-        if !self.replicas.is_empty() {
-            for holder in self.replicas.remove(&task).unwrap_or_default() {
+        let more = if self.replicas.is_empty() {
+            None
+        } else {
+            self.replicas.remove(&task)
+        };
+        // Whose object it is frees it, once nobody else needs it.
+        if !self.cols.has(task, flag::IMPORT) {
+            let first = self.cols.worker(task);
+            for holder in first.into_iter().chain(more.unwrap_or_default()) {
                 free_at(cx, holder, id, task, attempt, bytes);
             }
         }
@@ -177,7 +181,7 @@ impl Job {
 
     /// Another worker has a copy of a stored object.
     pub(crate) fn add_holder(&mut self, cx: &mut Shared, task: u32, worker: WorkerNo) {
-        if self.holders(task).any(|holder| holder == worker) {
+        if self.cols.has(task, flag::IMPORT) || self.holders(task).any(|holder| holder == worker) {
             return;
         }
         let was_held = self.cols.is_held(task);
@@ -190,6 +194,7 @@ impl Job {
             self.cols.set_worker(task, Some(worker));
         }
         self.mark_result(task);
+        self.tell_sharers(cx, task);
     }
 
     /// A wanted object that was lost after its job's end is back.
@@ -232,7 +237,8 @@ impl Job {
     /// A holder does not have a stored object any more. What was the last copy is made again if it is needed.
     /// Tells whether it is.
     pub(crate) fn drop_holder(&mut self, cx: &mut Shared, task: u32, worker: WorkerNo) -> bool {
-        if !self.holders(task).any(|holder| holder == worker) {
+        // An import follows its source.
+        if self.cols.has(task, flag::IMPORT) || !self.holders(task).any(|holder| holder == worker) {
             return false;
         }
         let row = &mut cx.workers[worker];
@@ -248,12 +254,13 @@ impl Job {
             self.replicas.insert(task, others);
         }
         self.mark_result(task);
+        self.tell_sharers(cx, task);
         !self.cols.is_held(task) && self.lose(cx, task)
     }
 
     /// The last copy of a stored object is gone. Tells whether it is made again.
     pub(crate) fn lose(&mut self, cx: &mut Shared, task: u32) -> bool {
-        let is_read = self.cols.consumed[task as usize] < self.reader_count(task);
+        let is_read = self.is_read(task) || self.cols.has(task, flag::EXPORTED);
         if self.inline.contains_key(&task) && !is_read {
             return false;
         }
@@ -310,7 +317,7 @@ impl Job {
             }
             if state != TaskState::Cancelled {
                 cx.counters.recomputed += 1;
-                if !is_rolled_back && self.has_indeterminate && !self.op_of(task).determinate {
+                if !is_rolled_back && self.has_indeterminate && !self.is_determinate(task) {
                     let Some(dropped) = self.roll_back_readers(cx, task) else {
                         return;
                     };
@@ -342,7 +349,8 @@ impl Job {
             self.fail_for_input(cx, task);
             return;
         }
-        if self.is_complete(task) {
+        // What an import stands for is looked after where that is.
+        if self.is_complete(task) && !self.cols.has(task, flag::IMPORT) {
             self.make_ready(cx, task);
         }
         stack.extend(missing);

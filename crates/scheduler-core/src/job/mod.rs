@@ -6,6 +6,7 @@ mod cancel;
 mod columns;
 mod extension;
 mod failure;
+mod import;
 mod index;
 mod lineage;
 mod order;
@@ -25,6 +26,8 @@ use millstream_types::{Attempt, JobId, ResourceSet, TaskIdx, Term, Timestamp};
 use self::alias::Aliases;
 pub(crate) use self::columns::{TaskColumns, TaskState, flag};
 pub(crate) use self::extension::{GraphMark, graph_part};
+pub(crate) use self::import::ImportRef;
+use self::import::Sharing;
 use self::index::GraphIndex;
 use self::ready::ReadyQueue;
 pub(crate) use self::ready::{ReadyClass, Taken};
@@ -96,6 +99,8 @@ pub(crate) struct Job {
     pub(crate) accepted_at: Timestamp,
     /// Some operation may give another output when it runs again.
     pub(crate) has_indeterminate: bool,
+    /// Its imports, and other jobs' imports of its objects.
+    pub(crate) sharing: Sharing,
     /// Since when a class of tasks had no worker that could ever run it.
     pub(crate) unschedulable: BTreeMap<ReadyClass, Timestamp>,
     newly_ready: Vec<u32>,
@@ -140,6 +145,7 @@ impl Job {
             is_retention_armed: false,
             accepted_at: cx.clock.now,
             has_indeterminate: false,
+            sharing: Sharing::default(),
             unschedulable: BTreeMap::new(),
             newly_ready: Vec::new(),
             to_release: Vec::new(),
@@ -157,6 +163,7 @@ impl Job {
         self.index.extend(&self.graph, layer);
         let tasks = self.graph.task_count();
         self.cols.grow(tasks as usize);
+        self.index_imports(layer);
         for spec in &self.graph.ops[op..] {
             self.stats.push(cx.stats.row_of(spec));
             self.has_indeterminate |= !spec.determinate;
@@ -188,6 +195,7 @@ impl Job {
             .iter()
             .map(|layer| layer.len())
             .sum::<u32>();
+        self.announce_imports(cx, first);
         let mut listed: BTreeMap<ReadyClass, Vec<(u32, u32)>> = BTreeMap::new();
         for layer in &self.graph.layers[from_layer..] {
             let end = first + layer.len();
@@ -197,7 +205,10 @@ impl Job {
                     self.ready.push_root_range(class, first, end);
                 }
             } else {
-                for task in (first..end).filter(|task| layer.dep_count(first, task - first) == 0) {
+                let is_root = |task: &u32| {
+                    layer.dep_count(first, task - first) == 0 && !self.cols.has(*task, flag::IMPORT)
+                };
+                for task in (first..end).filter(is_root) {
                     let class = self.class_at(layer.options_of(task - first));
                     listed
                         .entry(class)
@@ -294,15 +305,22 @@ impl Job {
         self.cols.available[task as usize] >= self.index.dep_count(&self.graph, task)
     }
 
-    /// Whether some reader still needs the task's object, or it is wanted while the job runs.
+    /// Whether some reader still needs the task's object, here or in another job, or it is wanted, while the job runs.
     pub(crate) fn is_needed(&self, task: u32) -> bool {
         let is_wanted = self.cols.has(task, flag::WANTED) && !self.meta.state.is_terminal();
-        is_wanted || self.cols.consumed[task as usize] < self.reader_count(task)
+        is_wanted || self.is_read(task)
+    }
+
+    /// Whether some reader is not done, here or in another job.
+    pub(crate) fn is_read(&self, task: u32) -> bool {
+        let is_exported = self.cols.has(task, flag::EXPORTED) && !self.meta.state.is_terminal();
+        is_exported || self.cols.consumed[task as usize] < self.reader_count(task)
     }
 
     /// Whether the object must stay: somebody needs it, or it is retained.
     pub(crate) fn is_kept(&self, task: u32) -> bool {
-        self.cols.has(task, flag::WANTED) || self.cols.consumed[task as usize] < self.reader_count(task)
+        let is_held_for = flag::WANTED | flag::EXPORTED;
+        self.cols.has(task, is_held_for) || self.cols.consumed[task as usize] < self.reader_count(task)
     }
 
     /// Holders of a task's object, the first one first.
@@ -330,6 +348,7 @@ impl Job {
             _ => None,
         };
         cx.story.push(cx.clock.now, self.no, task, to, worker);
+        self.tell_sharers(cx, task);
         self.touch(cx);
     }
 

@@ -66,12 +66,16 @@ impl Job {
             });
         }
         self.forget_at_workers(cx);
+        if self.meta.let_go.is_some() {
+            cx.unreferenced.push(self.no);
+        }
     }
 
     /// Commits a new state of the job and tells it.
     pub(crate) fn set_state(&mut self, cx: &mut Shared, state: JobState) {
         self.meta.state = state;
-        let expire_after = (state.is_terminal() && !self.holds_results()).then_some(cx.config.record_ttl);
+        let is_free = !self.holds_results() && self.sharing.dependants.is_empty();
+        let expire_after = (state.is_terminal() && is_free).then_some(cx.config.record_ttl);
         self.is_meta_dirty = false;
         cx.commit(Commit::SetMeta {
             meta: Box::new(self.record()),
@@ -95,6 +99,7 @@ impl Job {
     /// Whether some wanted output is there.
     pub(crate) fn holds_results(&self) -> bool {
         !self.is_expired
+            && self.meta.let_go.is_none()
             && self.wanted.iter().any(|task| {
                 let object = self.alias.resolve(*task);
                 self.cols.state(object) == TaskState::Stored
@@ -114,7 +119,7 @@ impl Job {
 
     /// Starts the retention of results anew.
     pub(crate) fn keep_results(&mut self, cx: &mut Shared) {
-        if !self.is_over() || self.is_expired {
+        if !self.is_over() || self.is_expired || self.meta.let_go.is_some() {
             return;
         }
         let ttl = match self.meta.options.result_ttl_s {
@@ -159,7 +164,7 @@ impl Job {
     /// Tells the workers that hold nothing of this job to forget it.
     fn forget_at_workers(&mut self, cx: &mut Shared) {
         let mut holders = vec![false; cx.workers.len()];
-        for task in 0..self.cols.len() {
+        for task in (0..self.cols.len()).filter(|task| !self.cols.has(*task, flag::IMPORT)) {
             for holder in self.holders(task) {
                 holders[holder.index()] = true;
             }
@@ -253,7 +258,7 @@ impl Job {
     /// Where the object of a wanted task is, if it is anywhere.
     pub(crate) fn result_entry(&self, cx: &Shared, named: u32) -> Option<ResultEntry> {
         let object = self.alias.resolve(named);
-        if self.cols.state(object) != TaskState::Stored {
+        if self.cols.state(object) != TaskState::Stored || self.meta.let_go.is_some() {
             return None;
         }
         let holders = self.holders(object).filter_map(|no| cx.workers.get(no));

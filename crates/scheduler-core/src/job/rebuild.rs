@@ -45,6 +45,9 @@ impl Job {
             job.recover_result(cx, named.0, entry);
         }
         job.recover_terminal(cx);
+        if job.meta.let_go.is_some() {
+            job.unwant_all();
+        }
         let age = cx.clock.unix_ms.saturating_sub(job.meta.accepted_ms);
         let now = cx.clock.now.as_micros();
         job.accepted_at =
@@ -145,7 +148,7 @@ impl Job {
         bytes: u64,
     ) {
         match self.cols.state(task) {
-            _ if self.is_void(task, attempt) => {
+            _ if self.is_void(task, attempt) || self.cols.has(task, flag::IMPORT) => {
                 self.refuse(cx, task, worker, attempt);
                 return;
             }
@@ -205,6 +208,7 @@ impl Job {
             return true;
         }
         let is_free = match self.cols.state(task) {
+            _ if self.cols.has(task, flag::IMPORT) => false,
             TaskState::Waiting | TaskState::Ready | TaskState::Delayed | TaskState::Released => true,
             TaskState::Stored => !self.cols.is_held(task) && !self.inline.contains_key(&task),
             _ => false,
@@ -326,6 +330,7 @@ impl Job {
             }
         }
         let mut needed: Vec<u32> = self.wanted.iter().map(|task| self.alias.resolve(*task)).collect();
+        needed.extend(self.linked());
         for task in 0..self.cols.len() {
             if !self.cols.state(task).is_done() && !self.is_complete(task) {
                 self.for_each_input(task, |input| {
@@ -353,10 +358,6 @@ impl Job {
             }
         }
         self.queue_roots(cx, 0);
-    }
-
-    fn is_read(&self, task: u32) -> bool {
-        self.cols.consumed[task as usize] < self.reader_count(task)
     }
 
     /// A task that a worker has must find its missing inputs there, or come back.

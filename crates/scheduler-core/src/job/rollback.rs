@@ -1,6 +1,6 @@
 //! The rule for operations that may give another output when they run again: two runs of one producer are never mixed.
 
-use millstream_protocol::wire::FailureRecord;
+use millstream_protocol::wire::{FailureRecord, JobState};
 use millstream_protocol::{ErrorKind, TaskError};
 use millstream_types::{Attempt, TaskIdx, Term};
 
@@ -12,7 +12,7 @@ impl Job {
     /// A task was taken off its worker although it may have run there, or its output was refused. If its next run may
     /// give something else, what others made from the last one is dropped. The task itself may still be assigned.
     pub(crate) fn forget_run(&mut self, cx: &mut Shared, task: u32) {
-        let is_fixed = !self.has_indeterminate || self.op_of(task).determinate;
+        let is_fixed = !self.has_indeterminate || self.is_determinate(task);
         if is_fixed || self.is_raw || self.ending.is_some() {
             return;
         }
@@ -78,6 +78,7 @@ impl Job {
             return None;
         }
         self.cols.set(producer, flag::RAN);
+        self.roll_back_importers(cx, producer, &tainted);
         let mut dropped = Vec::new();
         for task in tainted {
             self.make_void(cx, task);
@@ -96,6 +97,37 @@ impl Job {
             }
         }
         Some(dropped)
+    }
+
+    /// What other jobs made from any of this is dropped as well.
+    fn roll_back_importers(&self, cx: &mut Shared, producer: u32, tainted: &[u32]) {
+        if self.sharing.importers.is_empty() {
+            return;
+        }
+        for task in std::iter::once(producer).chain(tainted.iter().copied()) {
+            cx.rolled_back.extend(self.importers(task));
+        }
+    }
+
+    /// What an import stands for is about to be made again, and may come out differently: whatever was made from it
+    /// here is dropped. A job that is over makes it again, or fails if some of it was delivered.
+    pub(crate) fn roll_back_import(&mut self, cx: &mut Shared, task: u32) {
+        if self.is_raw || self.ending.is_some() || self.derived_from(task).is_empty() {
+            return;
+        }
+        if self.is_over() {
+            if !self.may_recover() {
+                return;
+            }
+            self.set_state(cx, JobState::Recovering);
+        }
+        let dropped = self.roll_back_readers(cx, task).unwrap_or_default();
+        for task in dropped {
+            if self.is_needed(task) {
+                self.require(cx, task);
+            }
+        }
+        self.touch(cx);
     }
 
     fn fail_indeterminate(&mut self, cx: &mut Shared, producer: u32, delivered: u32) {

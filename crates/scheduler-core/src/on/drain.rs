@@ -7,7 +7,7 @@ use millstream_types::{Attempt, ByteSize, TaskIdx};
 
 use crate::core::SchedulerCore;
 use crate::ids::{JobNo, WorkerNo};
-use crate::job::TaskState;
+use crate::job::{TaskState, flag};
 use crate::worker::WorkerState;
 
 /// Copies under way from one draining worker.
@@ -103,8 +103,10 @@ fn sole_objects(core: &SchedulerCore, no: WorkerNo) -> Vec<(JobNo, u32)> {
     let mut sole = Vec::new();
     for job in core.jobs.iter() {
         for task in 0..job.cols.len() {
-            let only_here =
-                job.cols.worker(task) == Some(no) && job.cols.is_held(task) && job.holders(task).count() == 1;
+            let only_here = job.cols.worker(task) == Some(no)
+                && job.cols.is_held(task)
+                && !job.cols.has(task, flag::IMPORT)
+                && job.holders(task).count() == 1;
             if only_here {
                 sole.push((job.no, task));
             }

@@ -119,6 +119,11 @@ fn locate(
     if task.0 >= job.cols.len() {
         return Err(RequestError::UnknownTask(task));
     }
+    if job.meta.let_go.is_some() {
+        return Err(RequestError::Gone(format!(
+            "the results of job {id} were let go: it is there only for jobs that import from it"
+        )));
+    }
     job.keep_results(&mut core.cx);
     locate_in(&mut core.cx, job, task.0, failed)
 }
@@ -159,7 +164,7 @@ fn locate_in(
             if !job.may_recover() {
                 return Ok(ObjectLocation::Failed(job.result_error(named)));
             }
-            recover_result(cx, job, object);
+            job.recover_object(cx, object);
             Ok(ObjectLocation::Pending {
                 state: job.meta.state,
             })
@@ -168,18 +173,4 @@ fn locate_in(
             state: job.meta.state,
         }),
     }
-}
-
-/// A wanted output was lost after its job ended: it is made again.
-fn recover_result(cx: &mut Shared, job: &mut Job, object: u32) {
-    job.set_state(cx, JobState::Recovering);
-    job.require(cx, object);
-    // A job that runs again owes all its outputs.
-    for named in job.wanted.clone() {
-        let other = job.alias.resolve(named);
-        if job.cols.state(other) == TaskState::Released {
-            job.require(cx, other);
-        }
-    }
-    job.touch(cx);
 }

@@ -95,6 +95,8 @@ fn adopt_object(cx: &mut Shared, job: &mut Job, task: u32, no: WorkerNo, attempt
     let fits = (is_last || !job.has_indeterminate) && !job.is_void(task, attempt);
     let state = job.cols.state(task);
     match state {
+        // Its object is of another job, under that one's name.
+        _ if job.cols.has(task, flag::IMPORT) => job.refuse(cx, task, no, attempt),
         TaskState::Stored if is_last => job.add_holder(cx, task, no),
         TaskState::Released
             if fits && job.cols.has(task, flag::WANTED) && !job.is_expired && job.ending.is_none() =>

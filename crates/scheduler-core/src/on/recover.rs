@@ -13,7 +13,7 @@ use crate::job::{GraphMark, Job, graph_part};
 use crate::shared::{RecoveryWindow, Shared};
 use crate::timers::Timer;
 use crate::worker::Link;
-use crate::{Commit, RecoveredJob};
+use crate::{Commit, RecoveredJob, imports};
 
 /// Loads jobs and opens the recovery window.
 pub(crate) fn recover(core: &mut SchedulerCore, mut jobs: Vec<RecoveredJob>, registered: Vec<WorkerId>) {
@@ -29,6 +29,7 @@ pub(crate) fn recover(core: &mut SchedulerCore, mut jobs: Vec<RecoveredJob>, reg
         }
         core.jobs.add(job);
     }
+    imports::recover_links(core);
     let until = core.cx.clock.now + core.cx.config.recovery_window;
     core.cx.recovery = Some(RecoveryWindow {
         until,
@@ -49,6 +50,7 @@ pub(crate) fn close_window_if_due(core: &mut SchedulerCore) {
         return;
     }
     core.cx.recovery = None;
+    imports::recover_holders(core);
     for job in core.jobs.iter_mut().filter(|job| job.is_raw) {
         job.rebuild(&mut core.cx);
         if !job.is_over() {
@@ -63,6 +65,7 @@ pub(crate) fn close_window_if_due(core: &mut SchedulerCore) {
             core.cx.tell(job.id, kind);
         }
     }
+    imports::recovered(core);
     for no in core.cx.workers.numbers() {
         let is_complete = match &core.cx.workers[no].link {
             Link::Collecting { inventory, .. } => inventory.complete,

@@ -8,12 +8,12 @@ use millstream_types::Attempt;
 
 use super::drain;
 use super::finished::forget;
-use crate::Note;
 use crate::core::SchedulerCore;
-use crate::ids::WorkerNo;
+use crate::ids::{JobNo, WorkerNo};
 use crate::job::{Job, TaskState, flag};
 use crate::shared::Shared;
 use crate::worker::Given;
+use crate::{Note, imports};
 
 /// How often a task may come back because its inputs could not be reached before they are made again.
 const MAX_UNREACHED: u32 = 3;
@@ -124,13 +124,18 @@ pub(crate) fn gone(core: &mut SchedulerCore, no: WorkerNo, msg: GoneMsg) {
         return;
     }
     job.take_back(cx, task);
+    let reader = (job.no, task);
     for input in &msg.inputs {
-        input_gone(cx, job, no, task, input);
+        input_gone(core, no, reader, input);
     }
 }
 
-fn input_gone(cx: &mut Shared, job: &mut Job, no: WorkerNo, task: u32, input: &GoneInput) {
-    let object = input.task.0;
+fn input_gone(core: &mut SchedulerCore, no: WorkerNo, reader: (JobNo, u32), input: &GoneInput) {
+    let (owner, object) = imports::owner_of(core, reader.0, input.task.0);
+    let cx = &mut core.cx;
+    let Some(job) = core.jobs.get_mut(owner) else {
+        return;
+    };
     let is_current = |job: &Job| {
         object < job.cols.len()
             && job.cols.state(object) == TaskState::Stored
@@ -151,21 +156,32 @@ fn input_gone(cx: &mut Shared, job: &mut Job, no: WorkerNo, task: u32, input: &G
         disown(cx, job, object, no, input.attempt);
     }
     for holder in &input.unreachable {
-        let Some(holder) = cx.workers.find(*holder) else {
+        let Some(holder) = core.cx.workers.find(*holder) else {
             continue;
         };
-        if !is_current(job) {
+        if !core.jobs.get(owner).is_some_and(is_current) {
             return;
         }
-        cx.workers[no].unreachable.insert(holder);
-        let tries = job.unreached.entry(task).or_default();
-        *tries += 1;
-        if *tries > MAX_UNREACHED {
-            // Nobody who may run the task reaches it: as good as lost.
-            *tries = 0;
-            disown(cx, job, object, holder, input.attempt);
+        core.cx.workers[no].unreachable.insert(holder);
+        let is_hopeless = core
+            .jobs
+            .get_mut(reader.0)
+            .is_some_and(|job| has_tried_enough(job, reader.1));
+        if is_hopeless && let Some(job) = core.jobs.get_mut(owner) {
+            disown(&mut core.cx, job, object, holder, input.attempt);
         }
     }
+}
+
+/// Counts one more try to reach a task's input. After some, nobody who may run the task reaches it: as good as lost.
+fn has_tried_enough(job: &mut Job, task: u32) -> bool {
+    let tries = job.unreached.entry(task).or_default();
+    *tries += 1;
+    let is_enough = *tries > MAX_UNREACHED;
+    if is_enough {
+        *tries = 0;
+    }
+    is_enough
 }
 
 /// A holder counts as one no more on somebody's word. The word may be old, and the object there: then it goes.

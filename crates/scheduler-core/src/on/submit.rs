@@ -2,14 +2,14 @@
 
 use millstream_protocol::graph::{Graph, GraphError};
 use millstream_protocol::wire::{
-    JobCounts, JobEventKind, JobMeta, JobState, RequestError, SubmitMsg, ToGateway,
+    JobCounts, JobEventKind, JobMeta, JobState, LetGo, RequestError, SubmitMsg, ToGateway,
 };
 use millstream_types::JobId;
 
 use crate::core::SchedulerCore;
 use crate::ids::JobNo;
 use crate::job::{Ending, Job};
-use crate::{Commit, Effect, SubmittedGraph};
+use crate::{Commit, Effect, SubmittedGraph, imports};
 
 /// Parameters of one operation or task that fit into one message beside everything else.
 const MAX_PARAMS: usize = 900 << 10;
@@ -40,6 +40,7 @@ fn accept(
         .validate(&core.cx.config.graph)
         .map_err(|error| invalid(&error))?;
     check_params(&graph)?;
+    imports::check(core, &graph)?;
     check_room(core, &graph)?;
     let tasks = graph.task_count();
     let meta = JobMeta {
@@ -57,6 +58,7 @@ fn accept(
         error: None,
         failed_task: None,
         name: msg.name,
+        let_go: None,
     };
     core.cx.commit(Commit::PutJob {
         meta: Box::new(meta.clone()),
@@ -172,6 +174,17 @@ fn expire(core: &mut SchedulerCore, no: JobNo) {
     if !job.is_over() || job.is_raw {
         return;
     }
+    if job.sharing.dependants.is_empty() {
+        drop_expired(core, no);
+    } else {
+        job.leave(&mut core.cx, LetGo::Expired);
+    }
+}
+
+/// Drops an ended job that nobody imports from, and keeps its record for a while.
+pub(crate) fn drop_expired(core: &mut SchedulerCore, no: JobNo) {
+    imports::drop_references(core, no);
+    let Some(job) = core.jobs.get_mut(no) else { return };
     job.let_go(&mut core.cx);
     let expire_after = Some(core.cx.config.record_ttl);
     core.cx.commit(Commit::SetMeta {
@@ -191,8 +204,19 @@ fn flush_notes(core: &mut SchedulerCore, no: JobNo) {
     core.cx.notes.append(&mut notes);
 }
 
-/// Removes an ended job and everything of it.
+/// Removes an ended job: at once, or with the last job that imports from it.
 pub(crate) fn remove(core: &mut SchedulerCore, id: JobId) {
+    match core.jobs.by_id_mut(id) {
+        Some(job) if !job.sharing.dependants.is_empty() => job.leave(&mut core.cx, LetGo::Removed),
+        _ => drop_removed(core, id),
+    }
+}
+
+/// Removes an ended job that nobody imports from, and everything of it.
+pub(crate) fn drop_removed(core: &mut SchedulerCore, id: JobId) {
+    if let Some(no) = core.jobs.find(id) {
+        imports::drop_references(core, no);
+    }
     if let Some(job) = core.jobs.by_id_mut(id) {
         job.let_go(&mut core.cx);
     }

@@ -57,6 +57,7 @@ impl Job {
             let is_stored = self.cols.state(input) == TaskState::Stored;
             let column = Input {
                 task: input,
+                foreign: self.foreign(input),
                 part: dep.part.unwrap_or(ExplicitLayer::WHOLE),
                 attempt: self.cols.attempt(input),
                 bytes: if is_stored {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use millstream_protocol::columns::{BytesColumnBuilder, U16s, U32s, U64s};
 use millstream_protocol::wire::{AssignJob, AssignMsg, ReplicateMsg, ToWorker};
-use millstream_types::{Attempt, JobId};
+use millstream_types::{Attempt, JobId, ObjectId};
 
 use crate::ids::JobNo;
 
@@ -29,6 +29,8 @@ pub(crate) struct Row<'a> {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Input {
     pub(crate) task: u32,
+    /// The object, where another job made it.
+    pub(crate) foreign: Option<ObjectId>,
     pub(crate) part: u32,
     pub(crate) attempt: Attempt,
     pub(crate) bytes: u64,
@@ -84,13 +86,20 @@ impl AssignBuilder {
     /// Adds an input and who holds it; nobody means this worker itself.
     pub(crate) fn input(&mut self, input: Input, holders: impl Iterator<Item = u32>) {
         let msg = &mut self.msg;
+        if input.foreign.is_some() || !msg.dep_foreign.is_empty() {
+            msg.dep_foreign.resize(msg.dep_tasks.len(), 0);
+            let row = input
+                .foreign
+                .map_or(0, |object| foreign_row(&mut msg.foreign, object));
+            msg.dep_foreign.push(row);
+        }
         msg.dep_tasks.push(input.task);
         msg.dep_parts.push(input.part);
         msg.dep_attempts.push(input.attempt.packed());
         msg.dep_bytes.push(input.bytes);
         msg.holders.extend(holders);
         msg.holder_offsets.push(msg.holders.len() as u32);
-        self.bytes += 32;
+        self.bytes += if input.foreign.is_some() { 64 } else { 32 };
     }
 
     pub(crate) fn end_row(&mut self) {
@@ -104,12 +113,25 @@ impl AssignBuilder {
 
     /// The message.
     pub(crate) fn finish(mut self) -> AssignMsg {
+        if !self.msg.dep_foreign.is_empty() {
+            self.msg.dep_foreign.resize(self.msg.dep_tasks.len(), 0);
+        }
         if !self.any_flags {
             self.msg.flags = U16s::default();
         }
         self.msg.params = self.params.finish();
         self.msg
     }
+}
+
+/// The number of an object among those of other jobs, counted from 1. Readers of one object mostly come in a row.
+fn foreign_row(foreign: &mut Vec<ObjectId>, object: ObjectId) -> u32 {
+    let recent = foreign.iter().rev().take(64).position(|known| *known == object);
+    let at = recent.map_or(foreign.len(), |back| foreign.len() - 1 - back);
+    if at == foreign.len() {
+        foreign.push(object);
+    }
+    at as u32 + 1
 }
 
 /// Objects to free, by job.

@@ -100,7 +100,7 @@ fn a_new_run_is_a_new_generation() {
     bench.finish(1, job, &[0]);
     let second = bench.workers[1].objects[&(job, 0)].0;
     assert!(second > first);
-    assert_eq!(bench.workers[1].tasks[&(job, 1)].inputs[0].1, second);
+    assert_eq!(bench.workers[1].tasks[&(job, 1)].inputs[0].attempt, second);
 }
 
 #[test]
@@ -210,21 +210,17 @@ fn workers_that_cannot_reach_each_other_do_not_stop_a_job() {
             break;
         };
         let row = bench.workers[at].tasks[&(job, join.0)].clone();
-        let far = row
-            .inputs
-            .iter()
-            .find(|(_, _, holders)| !holders.is_empty())
-            .cloned();
-        let Some((input, attempt, holders)) = far else {
+        let far = row.inputs.iter().find(|input| !input.holders.is_empty()).cloned();
+        let Some(input) = far else {
             break;
         };
-        let holder = holders[0];
+        let holder = input.holders[0];
         bench.workers[at].gone(
             job,
             join.0,
             GoneInput {
-                task: TaskIdx(input),
-                attempt,
+                task: TaskIdx(input.task),
+                attempt: input.attempt,
                 gone_at: vec![],
                 unreachable: vec![holder],
             },

@@ -3,6 +3,7 @@
 
 mod bench;
 mod extension;
+mod imports;
 mod lifecycle;
 mod liveness;
 mod losses;

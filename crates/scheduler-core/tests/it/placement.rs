@@ -110,8 +110,8 @@ fn a_reader_goes_where_its_bytes_are() {
     bench.step();
     assert_eq!(bench.holder_of(job, join.0), Some(at));
     let inputs = &bench.workers[at].tasks[&(job, join.0)].inputs;
-    assert_eq!(inputs[0].2, [], "it is here");
-    assert_eq!(inputs[1].2, [bench.workers[other].info.worker]);
+    assert_eq!(inputs[0].holders, [], "it is here");
+    assert_eq!(inputs[1].holders, [bench.workers[other].info.worker]);
 }
 
 #[test]

@@ -11,7 +11,7 @@ use millstream_types::*;
 use crate::bench::{Bench, chain, chain_of, dice, map};
 
 /// The next leader, with what the journal has, and the old one's workers not yet connected.
-fn next_leader(mut old: Bench) -> Bench {
+pub(crate) fn next_leader(mut old: Bench) -> Bench {
     let jobs = old.journal();
     let registered = old.workers.iter().map(|worker| worker.info.worker).collect();
     let mut bench = Bench::of_term(CoreConfig::default(), 2);

@@ -34,6 +34,11 @@ impl Cache {
         self.by_use.first_key_value().map(|(_, node)| *node)
     }
 
+    /// All copies, least recently used first.
+    pub(super) fn nodes(&self) -> impl Iterator<Item = NodeRef> + '_ {
+        self.by_use.values().copied()
+    }
+
     /// Bytes of all copies.
     pub(super) const fn bytes(&self) -> u64 {
         self.bytes

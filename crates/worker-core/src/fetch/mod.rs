@@ -17,7 +17,7 @@ pub(crate) use peers::PeerRef;
 
 use self::cache::Cache;
 use self::peers::Peers;
-use crate::graph::{CopySource, LocalGraph, NodeRef, NodeState};
+use crate::graph::{CopySource, JobRef, LocalGraph, NodeRef, NodeState};
 use crate::{Fetch, FetchId, FetchObject, WorkerConfig, WorkerEffect};
 
 /// A fetch that has not ended.
@@ -167,11 +167,13 @@ impl FetchPlanner {
         }
     }
 
-    /// The last reader of a copy is gone. What is stored may stay in the cache; what is under way is called off.
+    /// The last reader of a copy, a task of `reader`, is gone. What is stored may stay in the cache while that job lasts;
+    /// what is under way is called off.
     pub(crate) fn unread(
         &mut self,
         graph: &mut LocalGraph,
         at: NodeRef,
+        reader: JobRef,
         cache_limit: ByteSize,
         out: &mut Vec<WorkerEffect>,
     ) {
@@ -180,10 +182,7 @@ impl FetchPlanner {
             graph.node(at).bytes,
             graph.node(at).part_opt(),
         );
-        let is_live_job = graph
-            .jobs
-            .get(graph.node(at).job)
-            .is_some_and(|job| job.has_tables());
+        let is_live_job = graph.jobs.get(reader).is_some_and(|job| job.has_tables());
         let Some(source) = graph.node_mut(at).copy_mut() else {
             return;
         };
@@ -196,6 +195,7 @@ impl FetchPlanner {
                 // A sub-range is read once in a shuffle; a whole object may be a small table that all tasks read.
                 if is_live_job && part.is_none() && bytes <= cache_limit.as_u64() {
                     source.cached = Some(self.cache.insert(at, bytes));
+                    source.cached_for = Some(reader);
                     self.trim_cache(graph, cache_limit, out);
                 } else {
                     self.drop_stored(graph, at, out);
@@ -241,6 +241,18 @@ impl FetchPlanner {
         if let Some(stamp) = stamp {
             self.cache.remove(stamp, bytes);
             self.drop_stored(graph, at, out);
+        }
+    }
+
+    /// Drops what tasks of a job that is forgotten read last: copies of other jobs' objects too.
+    pub(crate) fn uncache_for(&mut self, graph: &mut LocalGraph, job: JobRef, out: &mut Vec<WorkerEffect>) {
+        let is_of_job = |at: &NodeRef| {
+            let source = graph.node(*at).copy();
+            source.is_some_and(|source| source.cached_for == Some(job))
+        };
+        let cached: Vec<_> = self.cache.nodes().filter(is_of_job).collect();
+        for at in cached {
+            self.uncache(graph, at, out);
         }
     }
 

@@ -223,6 +223,14 @@ impl LocalGraph {
             .collect()
     }
 
+    /// What a reader's job calls the producer of one of its inputs.
+    pub(crate) fn name_of(&self, reader: NodeRef, input: NodeRef) -> u32 {
+        let inputs = self.node(reader).work().map(|work| work.inputs.as_slice());
+        let mut inputs = inputs.unwrap_or_default().iter();
+        let read = inputs.find(|read| read.node == input);
+        read.map_or(self.node(input).task, |read| read.task)
+    }
+
     /// All queued tasks, by job and task.
     pub(crate) fn queued_in_order(&self) -> Vec<NodeRef> {
         self.all_in_order(Node::is_queued)

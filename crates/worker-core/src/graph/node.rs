@@ -141,6 +141,8 @@ pub(crate) struct Work {
 pub(crate) struct Input {
     /// The whole object, or the very sub-range.
     pub(crate) node: NodeRef,
+    /// The task that the reader's job calls the producer; of an import, the import.
+    pub(crate) task: u32,
     /// What the task reads of the object, or [`WHOLE`].
     pub(crate) part: u32,
 }
@@ -162,6 +164,8 @@ pub(crate) struct CopySource {
     pub(crate) replica: bool,
     /// Its place in the cache's order of use, while it has no reader.
     pub(crate) cached: Option<u64>,
+    /// While cached: the job that read it last, with whose end it goes.
+    pub(crate) cached_for: Option<JobRef>,
 }
 
 impl Node {

@@ -2,7 +2,7 @@
 
 use millstream_protocol::wire::{AssignMsg, GoneInput};
 use millstream_protocol::{ErrorKind, TaskError};
-use millstream_types::{Attempt, ByteSize, TaskIdx};
+use millstream_types::{Attempt, ByteSize, ObjectId, TaskIdx};
 
 use crate::decide::unknown_tables;
 use crate::fetch::PeerRef;
@@ -11,11 +11,21 @@ use crate::{TaskRun, WorkerCore};
 
 /// One input of a row.
 struct Dep<'a> {
+    /// What the reader's job calls it.
     task: u32,
+    /// The object, where another job made it.
+    foreign: Option<ObjectId>,
     part: u32,
     attempt: Attempt,
     bytes: u64,
     holders: &'a [u32],
+}
+
+impl Dep<'_> {
+    /// The task that made the object, in the job that did.
+    fn producer(&self) -> u32 {
+        self.foreign.map_or(self.task, |object| object.task.0)
+    }
 }
 
 /// Takes over a whole message.
@@ -160,9 +170,20 @@ fn find_inputs(core: &mut WorkerCore, job: JobRef, deps: &[Dep<'_>]) -> Result<V
     let mut inputs = Vec::with_capacity(deps.len());
     let mut gone = Vec::new();
     for dep in deps {
-        let node = find_local(core, job, dep).or_else(|| find_or_add_copy(core, job, dep));
+        let owner = match dep.foreign {
+            Some(object) => core.graph.jobs.find_or_add(object.job),
+            None => job,
+        };
+        let node = find_local(core, owner, dep).or_else(|| find_or_add_copy(core, owner, dep));
+        if node.is_none() {
+            core.graph.jobs.drop_if_unused(owner);
+        }
         match node {
-            Some(node) => inputs.push(Input { node, part: dep.part }),
+            Some(node) => inputs.push(Input {
+                node,
+                task: dep.task,
+                part: dep.part,
+            }),
             None => gone.push(GoneInput {
                 task: TaskIdx(dep.task),
                 attempt: dep.attempt,
@@ -189,7 +210,7 @@ fn find_inputs(core: &mut WorkerCore, job: JobRef, deps: &[Dep<'_>]) -> Result<V
 
 /// The whole object, stored or being made here.
 fn find_local(core: &WorkerCore, job: JobRef, dep: &Dep<'_>) -> Option<NodeRef> {
-    let at = core.graph.find(job, dep.task, dep.attempt, WHOLE)?;
+    let at = core.graph.find(job, dep.producer(), dep.attempt, WHOLE)?;
     let node = core.graph.node(at);
     let usable = match node.state() {
         NodeState::Stored => true,
@@ -205,8 +226,9 @@ fn find_local(core: &WorkerCore, job: JobRef, dep: &Dep<'_>) -> Option<NodeRef> 
 /// A copy of the whole object or of the very part, under way or to be fetched from the holders.
 fn find_or_add_copy(core: &mut WorkerCore, job: JobRef, dep: &Dep<'_>) -> Option<NodeRef> {
     let holders = known_holders(core, dep.holders);
-    let whole = core.graph.find(job, dep.task, dep.attempt, WHOLE);
-    let exact = || core.graph.find(job, dep.task, dep.attempt, dep.part);
+    let task = dep.producer();
+    let whole = core.graph.find(job, task, dep.attempt, WHOLE);
+    let exact = || core.graph.find(job, task, dep.attempt, dep.part);
     if let Some(at) = whole.or_else(exact) {
         let source = core.graph.node_mut(at).copy_mut()?;
         for holder in holders {
@@ -226,7 +248,7 @@ fn find_or_add_copy(core: &mut WorkerCore, job: JobRef, dep: &Dep<'_>) -> Option
     };
     let at = core
         .graph
-        .add(job, dep.task, dep.attempt, dep.part, Body::Copy(Box::new(source)));
+        .add(job, task, dep.attempt, dep.part, Body::Copy(Box::new(source)));
     core.graph.node_mut(at).bytes = dep.bytes;
     core.graph.transition(at, NodeState::Remote);
     Some(at)
@@ -260,12 +282,19 @@ fn deps_of(msg: &AssignMsg, row: usize) -> Vec<Dep<'_>> {
     dep_range(msg, row)
         .map(|at| Dep {
             task: msg.dep_tasks[at],
+            foreign: foreign_of(msg, at),
             part: msg.dep_parts.get(at).copied().unwrap_or(WHOLE),
             attempt: Attempt::from_packed(msg.dep_attempts[at]),
             bytes: msg.dep_bytes.get(at).copied().unwrap_or(0),
             holders: holders(at),
         })
         .collect()
+}
+
+/// The object of another job that an input is.
+fn foreign_of(msg: &AssignMsg, at: usize) -> Option<ObjectId> {
+    let row = msg.dep_foreign.get(at)?.checked_sub(1)?;
+    msg.foreign.get(row as usize).copied()
 }
 
 /// Whether the columns fit together, so that rows can be read without looking.
@@ -277,10 +306,14 @@ fn is_well_formed(msg: &AssignMsg) -> bool {
         msg.options.len(),
         msg.priorities.len(),
     ];
-    let per_dep = [msg.dep_parts.len(), msg.dep_bytes.len()];
+    let per_dep = [msg.dep_parts.len(), msg.dep_bytes.len(), msg.dep_foreign.len()];
     full.iter().all(|len| *len == rows)
         && msg.dep_attempts.len() == deps
         && per_dep.iter().all(|len| *len == deps || *len == 0)
+        && msg
+            .dep_foreign
+            .iter()
+            .all(|row| *row as usize <= msg.foreign.len())
         && are_offsets(&msg.dep_offsets, rows, deps)
         && are_offsets(&msg.holder_offsets, deps, msg.holders.len())
         && (msg.indexes.is_empty() || msg.indexes.len() == rows)

@@ -58,8 +58,9 @@ fn arrived(core: &mut WorkerCore, at: NodeRef, unread: bool) {
         core.keep_replica(at);
     } else if unread {
         let cache_limit = core.cache_limit();
+        let job = core.graph.node(at).job;
         core.fetches
-            .unread(&mut core.graph, at, cache_limit, &mut core.out);
+            .unread(&mut core.graph, at, job, cache_limit, &mut core.out);
     }
 }
 
@@ -106,10 +107,14 @@ fn give_up(core: &mut WorkerCore, copies: &[NodeRef]) {
             .work()
             .map(|work| work.inputs.as_slice())
             .unwrap_or_default();
-        let lacking = inputs
-            .iter()
-            .filter(|(at, _)| reads.iter().any(|input| input.node == *at));
-        let lacking: Vec<_> = lacking.map(|(_, input)| input.clone()).collect();
+        let lacking = inputs.iter().filter_map(|(at, gone)| {
+            let read = reads.iter().find(|input| input.node == *at)?;
+            Some(GoneInput {
+                task: TaskIdx(read.task),
+                ..gone.clone()
+            })
+        });
+        let lacking: Vec<_> = lacking.collect();
         // An earlier one may have taken it along.
         if core.graph.node(task).is_queued() {
             core.give_back_gone(task, lacking);
@@ -145,6 +150,7 @@ fn fail_readers(core: &mut WorkerCore, at: NodeRef, error: &TaskError) {
     }
 }
 
+/// What is told of a copy without a holder; each reader has a name of its own for it.
 fn gone_input(core: &WorkerCore, at: NodeRef) -> GoneInput {
     let node = core.graph.node(at);
     let workers = |peers: &[PeerRef]| core.fetches.workers(peers);

@@ -39,8 +39,9 @@ fn give_up_replica(core: &mut WorkerCore, at: NodeRef) {
         source.replica = false;
     }
     if core.graph.node(at).pins == 0 {
+        let job = core.graph.node(at).job;
         core.fetches
-            .unread(&mut core.graph, at, core.config.cache_limit, &mut core.out);
+            .unread(&mut core.graph, at, job, core.config.cache_limit, &mut core.out);
     }
 }
 
@@ -67,5 +68,6 @@ pub(super) fn forget_job(core: &mut WorkerCore, id: JobId) {
             _ => {}
         }
     }
+    core.fetches.uncache_for(&mut core.graph, job, &mut core.out);
     core.graph.jobs.unlearn(job);
 }

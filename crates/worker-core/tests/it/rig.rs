@@ -48,6 +48,8 @@ pub(crate) struct Dep {
     pub(crate) holders: Vec<u32>,
     pub(crate) bytes: u64,
     pub(crate) part: u32,
+    /// The object, where another job made it.
+    pub(crate) foreign: Option<ObjectId>,
 }
 
 /// The output of `task`'s run `n`, made on this worker.
@@ -63,6 +65,7 @@ pub(crate) fn remote(task: u32, n: u32, holders: &[u32], bytes: u64) -> Dep {
         holders: holders.to_vec(),
         bytes,
         part: ExplicitLayer::WHOLE,
+        foreign: None,
     }
 }
 
@@ -115,6 +118,11 @@ pub(crate) fn assign(rows: &[Row]) -> ToWorker {
         msg.flags.push(u16::from(row.inline));
         params.push(&row.task.to_le_bytes());
         for dep in &row.deps {
+            if let Some(object) = dep.foreign {
+                msg.foreign.push(object);
+            }
+            let row = dep.foreign.map_or(0, |_| msg.foreign.len() as u32);
+            msg.dep_foreign.push(row);
             msg.dep_tasks.push(dep.task);
             msg.dep_parts.push(dep.part);
             msg.dep_attempts.push(attempt(dep.n).packed());

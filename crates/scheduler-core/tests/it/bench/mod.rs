@@ -329,10 +329,9 @@ impl Bench {
         let mut ready: BTreeMap<JobId, Vec<u32>> = BTreeMap::new();
         for ((job, task), row) in &worker.tasks {
             let mut inputs = row.inputs.iter();
-            let is_there = inputs.all(|(input, attempt, holders)| {
-                let object = (*job, *input);
-                self.is_at(worker.info.worker, object, *attempt)
-                    || holders.iter().any(|holder| self.is_at(*holder, object, *attempt))
+            let is_there = inputs.all(|input| {
+                let is_at = |worker| self.is_at(worker, input.object, input.attempt);
+                is_at(worker.info.worker) || input.holders.iter().any(|holder| is_at(*holder))
             });
             if is_there {
                 ready.entry(*job).or_default().push(*task);
@@ -346,20 +345,20 @@ impl Bench {
         let worker = &self.workers[at];
         let mut gone = Vec::new();
         for ((job, task), row) in &worker.tasks {
-            let lost = row.inputs.iter().find(|(input, attempt, holders)| {
-                let object = (*job, *input);
+            let lost = row.inputs.iter().find(|input| {
                 let comes = worker
                     .tasks
-                    .get(&object)
-                    .is_some_and(|row| row.attempt == *attempt);
-                let is_here = comes || self.is_at(worker.info.worker, object, *attempt);
-                !is_here && !holders.iter().any(|holder| self.is_at(*holder, object, *attempt))
+                    .get(&input.object)
+                    .is_some_and(|row| row.attempt == input.attempt);
+                let is_at = |worker| self.is_at(worker, input.object, input.attempt);
+                let is_here = comes || is_at(worker.info.worker);
+                !is_here && !input.holders.iter().any(|holder| is_at(*holder))
             });
-            if let Some((input, attempt, holders)) = lost {
+            if let Some(input) = lost {
                 let input = GoneInput {
-                    task: TaskIdx(*input),
-                    attempt: *attempt,
-                    gone_at: holders.clone(),
+                    task: TaskIdx(input.task),
+                    attempt: input.attempt,
+                    gone_at: input.holders.clone(),
                     unreachable: vec![],
                 };
                 gone.push((*job, *task, input));

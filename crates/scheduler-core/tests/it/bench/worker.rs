@@ -20,8 +20,18 @@ pub(crate) struct Row {
     pub(crate) priority: u64,
     pub(crate) index: Option<u32>,
     pub(crate) flags: u16,
-    /// Producer, generation, holders.
-    pub(crate) inputs: Vec<(u32, Attempt, Vec<WorkerId>)>,
+    pub(crate) inputs: Vec<Input>,
+}
+
+/// An input as it was named in an assignment.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Input {
+    /// What the reader's job calls it.
+    pub(crate) task: u32,
+    /// The job and the task that made the object.
+    pub(crate) object: (JobId, u32),
+    pub(crate) attempt: Attempt,
+    pub(crate) holders: Vec<WorkerId>,
 }
 
 /// A worker that does what the test says.
@@ -222,11 +232,15 @@ impl FakeWorker {
                     .iter()
                     .map(|number| self.peers[number])
                     .collect();
-                (
-                    msg.dep_tasks[at],
-                    Attempt::from_packed(msg.dep_attempts[at]),
+                let task = msg.dep_tasks[at];
+                let foreign = msg.dep_foreign.get(at).filter(|row| **row > 0);
+                let foreign = foreign.map(|row| msg.foreign[*row as usize - 1]);
+                Input {
+                    task,
+                    object: foreign.map_or((msg.job.0, task), |object| (object.job, object.task.0)),
+                    attempt: Attempt::from_packed(msg.dep_attempts[at]),
                     holders,
-                )
+                }
             });
             let assigned = Row {
                 attempt: Attempt::from_packed(msg.attempts[row]),
@@ -284,13 +298,13 @@ impl FakeWorker {
             .iter()
             .filter(|((of, _), row)| {
                 *of == job
-                    && row.inputs.iter().any(|(input, attempt, holders)| {
-                        *input == task
-                            && holders.is_empty()
+                    && row.inputs.iter().any(|input| {
+                        input.object == (job, task)
+                            && input.holders.is_empty()
                             && self
                                 .objects
-                                .get(&(job, *input))
-                                .is_none_or(|(held, _)| held != attempt)
+                                .get(&input.object)
+                                .is_none_or(|(held, _)| *held != input.attempt)
                     })
             })
             .map(|((_, waiting), row)| (*waiting, row.attempt.packed()))
