@@ -45,6 +45,8 @@ pub(crate) struct Context {
     pub(crate) requests: Arc<Semaphore>,
     /// Streams of events that may be open at once.
     pub(crate) streams: Arc<Semaphore>,
+    /// Requests that may wait for something shared at once; the others must find room beside them.
+    pub(crate) waits: Arc<Semaphore>,
     active: Mutex<Option<(Instant, usize)>>,
 }
 
@@ -60,6 +62,7 @@ impl Context {
         Ok(Self {
             requests: Arc::new(Semaphore::new(settings.gateway.max_requests as usize)),
             streams: Arc::new(Semaphore::new(MAX_EVENT_STREAMS)),
+            waits: Arc::new(Semaphore::new(settings.gateway.max_requests as usize / 2)),
             settings: settings.gateway.clone(),
             state,
             leader,

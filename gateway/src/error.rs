@@ -5,7 +5,7 @@ use millstream_protocol::TaskError;
 use millstream_protocol::codec::DecodeError;
 use millstream_protocol::graph::GraphError;
 use millstream_protocol::wire::{JobState, RequestError};
-use millstream_state::StateError;
+use millstream_state::{SharedError, StateError};
 use millstream_types::{ByteSize, JobId};
 
 /// Why a body is not what the route expects.
@@ -123,6 +123,10 @@ pub(crate) enum ApiError {
     UnknownSession(String),
     #[error("no worker `{0}`")]
     UnknownWorker(String),
+    #[error("no cell `{0}`")]
+    UnknownCell(String),
+    #[error("too many requests wait for something shared")]
+    TooManyWaits,
     #[error("task `{key}` of job {job} failed: {error}")]
     TaskFailed {
         job: JobId,
@@ -147,8 +151,19 @@ pub(crate) enum ApiError {
     Bus(#[from] BusError),
     #[error(transparent)]
     State(#[from] StateError),
+    #[error(transparent)]
+    Shared(SharedError),
     #[error("a stored record of {what} cannot be read: {error}")]
     Unreadable { what: &'static str, error: DecodeError },
+}
+
+impl From<SharedError> for ApiError {
+    fn from(error: SharedError) -> Self {
+        match error {
+            SharedError::State(error) => Self::State(error),
+            error => Self::Shared(error),
+        }
+    }
 }
 
 impl From<GraphError> for ApiError {

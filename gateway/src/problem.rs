@@ -7,6 +7,7 @@ use millstream_protocol::api::{PROBLEM_CONTENT_TYPE, Problem};
 use millstream_protocol::graph::GraphError;
 use millstream_protocol::wire::RequestError;
 use millstream_protocol::{ErrorKind, TaskError};
+use millstream_state::SharedError;
 
 use crate::error::{ApiError, BodyFault, IntakeError, TaskFault};
 
@@ -91,6 +92,9 @@ fn classify(error: &ApiError) -> Class {
         ApiError::UnknownFile { .. } => (404, "unknown_file", "No such file", None),
         ApiError::UnknownSession(_) => (404, "unknown_session", "No such session", Some(SESSION_HINT)),
         ApiError::UnknownWorker(_) => (404, "unknown_worker", "No such worker", Some("see /v1/workers")),
+        ApiError::UnknownCell(_) => (404, "unknown_cell", "No such cell", Some(CELL_HINT)),
+        ApiError::TooManyWaits => (429, "too_many_waits", "Too many requests wait", Some(WAITS_HINT)),
+        ApiError::Shared(error) => shared_class(error),
         ApiError::TaskFailed { error, .. } => task_class(error),
         ApiError::JobOver { .. } => (410, "job_over", "The job ended without this result", None),
         ApiError::ResultUnreachable { .. } => {
@@ -135,6 +139,31 @@ const BROKER_HINT: &str = "the gateway reconnects by itself; check `broker.url` 
 const STATE_HINT: &str = "the gateway retries by itself; check `redis.url` and that Redis is up";
 const BUSY_HINT: &str = "try again in a few seconds, or raise `gateway.max_active_jobs`";
 const VERSION_HINT: &str = "was it written by another version? remove the job and submit it again";
+
+const CELL_HINT: &str =
+    "it was never written, was removed, or its time is over; wait for it with `?wait=10s`";
+const WAITS_HINT: &str = "try again in a few seconds, or raise `gateway.max_requests`";
+const CONFLICT_HINT: &str = "read the cell again, and write on top of the version that is there now";
+const FULL_HINT: &str = "take items, wait with `?wait=10s`, or push with `drop_oldest`";
+const LIMIT_HINT: &str =
+    "all that use a semaphore must give the same limit; choose another name for another limit";
+const SHARED_HINT: &str = "remove what is no longer used; what nobody uses goes by itself after a week";
+const VALUE_HINT: &str = "keep large values in results of tasks, and share what names them";
+
+fn shared_class(error: &SharedError) -> Class {
+    let (status, title, hint) = match error {
+        SharedError::State(_) => (500, "The state store failed", STATE_HINT),
+        SharedError::Conflict { .. } => (412, "The cell has changed", CONFLICT_HINT),
+        SharedError::QueueFull { .. } => (409, "The queue is full", FULL_HINT),
+        SharedError::LimitDiffers { .. } => (409, "The limit is another one", LIMIT_HINT),
+        SharedError::TooManyTickets(_) | SharedError::TooManyNames(_) | SharedError::OutOfRoom(_) => {
+            (429, "Too much is shared", SHARED_HINT)
+        }
+        SharedError::TooManyItems { .. } => (413, "Too many items at once", "push them in parts"),
+        SharedError::TooLarge { .. } => (413, "The value is too large", VALUE_HINT),
+    };
+    (status, error.code(), title, Some(hint))
+}
 
 fn body_class(fault: &BodyFault) -> Class {
     if fault.is_syntax {

@@ -38,10 +38,16 @@ if TYPE_CHECKING:
     from millstream._errors import TaskError as TaskError
     from millstream._errors import TaskTimeoutError as TaskTimeoutError
     from millstream._errors import WorkerDiedError as WorkerDiedError
+    from millstream._exchange import Event as Event
+    from millstream._exchange import Queue as Queue
+    from millstream._exchange import Variable as Variable
     from millstream._functions import NativeFunction as NativeFunction
     from millstream._functions import native as native
     from millstream._future import Future as Future
     from millstream._local import LocalCluster as LocalCluster
+    from millstream._locks import Lock as Lock
+    from millstream._locks import MultiLock as MultiLock
+    from millstream._locks import Semaphore as Semaphore
     from millstream._options import Backoff as Backoff
     from millstream._options import TaskOptions as TaskOptions
     from millstream._options import annotate as annotate
@@ -63,17 +69,23 @@ _HOMES = {
     "ConnectionFailedError": "_errors",
     "Delayed": "_delayed",
     "Environment": "_environment",
+    "Event": "_exchange",
     "Future": "_future",
     "GatewayError": "_errors",
     "LocalCluster": "_local",
+    "Lock": "_locks",
     "MillstreamError": "_errors",
+    "MultiLock": "_locks",
     "NativeFunction": "_functions",
+    "Queue": "_exchange",
     "RemoteTraceback": "_errors",
     "ResultLostError": "_errors",
+    "Semaphore": "_locks",
     "SerializationError": "_errors",
     "TaskError": "_errors",
     "TaskOptions": "_options",
     "TaskTimeoutError": "_errors",
+    "Variable": "_exchange",
     "WorkerDiedError": "_errors",
     "annotate": "_options",
     "as_completed": "_waiting",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from millstream._client import Client
 from millstream._functions import NativeFunction
 from millstream._future import Future
+from millstream._sharing import AsyncSharing
 from millstream._waiting import DoneAndNotDone, ReturnWhen, as_completed, wait
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class AsyncClient:
+class AsyncClient(AsyncSharing):
     """A connection to a cluster whose waiting methods are coroutines.
 
     Takes what :class:`Client` takes and has the same methods. Calls are submitted without waiting; their futures can be

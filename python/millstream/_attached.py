@@ -6,6 +6,7 @@ import weakref
 from typing import TYPE_CHECKING, Any
 
 from millstream import _aio
+from millstream._errors import ResultLostError
 from millstream._follow import follow
 from millstream._future import Future
 from millstream._jobs import Job
@@ -58,9 +59,24 @@ class AttachedJob:
 
 def attach(session: Session, job_id: str) -> AttachedJob:
     """Attach to a job."""
-    job = _aio.wait(session.fetcher.attach(job_id))
+    return AttachedJob(session, _aio.wait(_attach(session, job_id)))
+
+
+async def _attach(session: Session, job_id: str) -> Job:
+    job = await session.fetcher.attach(job_id)
     view = {"state": job.state}
     job.state = "running"
     weakref.finalize(job, session._abandoned, job.id, job.fate)
+    session.adopt(job)
     _aio.spawn(follow(session.transport, weakref.ref(job), view))
-    return AttachedJob(session, job)
+    return job
+
+
+async def find_future(session: Session, job_id: str, key: str) -> Future[Any]:
+    """Return the future of a task, of this client's own job or of another's. Used on the background loop only."""
+    own = next((job for job in session.jobs() if job.id == job_id), None)
+    job = own or await _attach(session, job_id)
+    for number in range(len(job.states)):
+        if job.key_of(number) == key:
+            return Future(session, job, number)
+    raise ResultLostError(f"job {job_id} has no result {key!r}")

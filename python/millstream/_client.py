@@ -18,6 +18,7 @@ from millstream._functions import NativeFunction, name_of
 from millstream._future import Future
 from millstream._options import TaskOptions, check_option_names, current_options, split_options
 from millstream._session import Session
+from millstream._sharing import Sharing
 from millstream._task import new_key
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ _current: list[Client] = []
 _current_lock = threading.Lock()
 
 
-class Client:
+class Client(Sharing):
     """A connection to a cluster.
 
     Parameters
@@ -499,6 +500,8 @@ class Client:
 def get_client() -> Client:
     """Return the client that was opened last and is still open, or one of this process's own cluster.
 
+    Inside a task it is a client of the task's cluster, whose jobs end with the task's process.
+
     Examples
     --------
     >>> ms.get_client() is client
@@ -507,7 +510,8 @@ def get_client() -> Client:
     with _current_lock:
         if _current:
             return _current[-1]
-    return Client()
+    # The worker tells processes of tasks where the gateway is.
+    return Client(attached="millstream_runtime" in sys.modules)
 
 
 def _resolve(address: str | LocalCluster | None, token: str | None) -> tuple[LocalCluster | None, Access]:

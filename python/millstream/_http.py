@@ -59,6 +59,7 @@ class Transport:
         params: Mapping[str, str] | None = None,
         content: bytes | None = None,
         content_type: str = MSGPACK,
+        headers: Mapping[str, str] | None = None,
         tries: int = _TRIES,
     ) -> httpx.Response:
         """Send a request that may be repeated; wait and repeat it while the cluster is away or busy.
@@ -72,7 +73,7 @@ class Transport:
         """
         import httpx
 
-        headers = {"content-type": content_type} if content is not None else None
+        headers = dict(headers or ()) | ({"content-type": content_type} if content is not None else {})
         pause = _FIRST_PAUSE
         for left in reversed(range(tries)):
             try:

@@ -328,6 +328,10 @@ class Session:
             self._pinned.add(job)
             job.when_over(lambda it=job: self._pinned.discard(it))  # type: ignore[misc]
 
+    def adopt(self, job: Job) -> None:
+        """Count a job of another client among those that this one holds futures of."""
+        self._jobs.add(job)
+
     def jobs(self) -> list[Job]:
         """The jobs that this client holds futures of."""
         return list(self._jobs)

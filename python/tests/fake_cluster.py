@@ -17,6 +17,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import cloudpickle
 import msgpack
+from fake_shared import FakeShared, Problem
 
 from millstream._executor.inputs import MSGPACK, PICKLE, Input, arguments
 from millstream._executor.ops import Op
@@ -153,6 +154,7 @@ class FakeCluster:
         self.jobs: dict[str, FakeJob] = {}
         self.removed: list[str] = []
         self.sessions: dict[str, str] = {}
+        self.shared = FakeShared()
         self.inline_limit = 4096
         self.requests: list[str] = []
         cluster = self
@@ -225,7 +227,8 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self._answer(b"")
 
-    do_DELETE = do_PUT = do_GET  # noqa: N815
+    do_DELETE = do_GET  # noqa: N815
+    do_PUT = do_POST  # noqa: N815
 
     def _answer(self, body: bytes) -> None:
         parts = urlsplit(self.path)
@@ -235,7 +238,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._problem(401, "no_token", "The token is wrong")
             return
         path = [unquote(part) for part in parts.path.split("/")[2:]]
-        if path[0] == "sessions":
+        if path[0] in ("cells", "queues", "semaphores"):
+            self._shared(path, query, body)
+        elif path[0] == "sessions":
             self.fake.sessions[path[1]] = self.command
             self._send({"id": path[1], "ttl": "60s"})
         elif path == ["workers"]:
@@ -248,6 +253,17 @@ class _Handler(BaseHTTPRequestHandler):
             self._job(self.fake.jobs[path[1]], path[2:], query)
         else:
             self._problem(404, "unknown_job", f"no job {path[-1]}")
+
+    def _shared(self, path: list[str], query: dict[str, str], body: bytes) -> None:
+        # Names stay as they are in the path, as the real gateway keeps escaped slashes.
+        raw = urlsplit(self.path).path.split("/")[2:]
+        try:
+            status, value = self.fake.shared.answer(self.command, raw, query, self.headers, body)
+        except Problem as problem:
+            self._problem(problem.status, problem.code, f"{self.command} {self.path}")
+            return
+        content = b"" if value is None else msgpack.packb(value)
+        self._bytes(status, content, "application/vnd.msgpack")
 
     def _job(self, job: FakeJob, rest: list[str], query: dict[str, str]) -> None:
         if self.command == "DELETE":

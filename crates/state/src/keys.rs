@@ -22,9 +22,19 @@
 //! <cluster>:sessions          zset     session names by expiry
 //! <cluster>:blob:<name>       string   expires unless a live job keeps it
 //! <cluster>:datasets, :uploads, :references   hashes of named records
+//! <cluster>:shared            zset     "<kind>/<name>" of what clients share by expiry
+//! <cluster>:shared:sizes      hash     its bytes; the sum under the empty name
+//! <cluster>:shared:cell/<name>         hash     version, value
+//! <cluster>:shared:queue/<name>        list     items
+//! <cluster>:shared:answers/<name>      hash     request -> items it took, capped
+//! <cluster>:shared:answered/<name>     list     fields of `answers`, oldest first
+//! <cluster>:shared:semaphore/<name>    zset     tickets by arrival
+//! <cluster>:shared:tickets/<name>      zset     tickets by expiry
+//! <cluster>:shared:limit/<name>        string   how many tickets hold
 //! ```
 //!
-//! The channel `<cluster>:events` tells which job got an event.
+//! All keys of `shared` but the first two expire. The channel `<cluster>:events` tells which job got an event, and
+//! `<cluster>:shared` which shared thing changed.
 
 use millstream_types::{Attempt, ClusterName, JobId, TaskIdx, Term, WorkerId};
 
@@ -154,6 +164,29 @@ impl Keys {
             Table::Uploads => "uploads",
             Table::References => "references",
         })
+    }
+
+    /// The index of all that clients share; the channel of its changes has the same name.
+    pub(crate) fn shared(&self) -> String {
+        self.key("shared")
+    }
+
+    pub(crate) fn shared_sizes(&self) -> String {
+        self.key("shared:sizes")
+    }
+
+    pub(crate) fn cell(&self, name: &str) -> String {
+        format!("{}:shared:cell/{name}", self.cluster)
+    }
+
+    /// Items, answers and their order.
+    pub(crate) fn queue(&self, name: &str) -> [String; 3] {
+        ["queue", "answers", "answered"].map(|part| format!("{}:shared:{part}/{name}", self.cluster))
+    }
+
+    /// Tickets by arrival, tickets by expiry, and the limit.
+    pub(crate) fn semaphore(&self, name: &str) -> [String; 3] {
+        ["semaphore", "tickets", "limit"].map(|part| format!("{}:shared:{part}/{name}", self.cluster))
     }
 
     /// The publish channel, not a key.

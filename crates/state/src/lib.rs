@@ -1,6 +1,7 @@
 //! The cluster's durable state behind one trait.
 //!
-//! [`StateStore`] is the leader's lease, the leader's fenced journal, and what gateways read and write. Two
+//! [`StateStore`] is the leader's lease, the leader's fenced journal, and what gateways read and write; its part
+//! [`SharedState`] is what clients and tasks coordinate with. Two
 //! implementations pass the same contract suite: [`MemoryState`] for one process and the simulator, and
 //! [`RedisState`] for clusters.
 //!
@@ -12,6 +13,7 @@ mod keys;
 mod memory;
 mod model;
 mod redis_state;
+mod shared;
 mod store;
 mod waiters;
 mod write;
@@ -23,6 +25,10 @@ pub use model::{
     StoredJob, Table,
 };
 pub use redis_state::{RedisSettings, RedisState};
+pub use shared::{
+    Cell, Entry, Expected, MAX_PAGE_ITEMS, Push, QueuePage, SemaphoreView, SharedError, SharedKind,
+    SharedLimits, SharedState,
+};
 pub use store::StateStore;
 pub use write::Write;
 

@@ -6,6 +6,8 @@ use std::str::FromStr;
 use bytes::Bytes;
 use millstream_types::{Attempt, ByteSize, JobId, LeaderId, TaskIdx, Term};
 
+use crate::SharedLimits;
+
 /// Tasks whose state bytes share one page, and so a page's length in bytes.
 pub const PAGE_BYTES: usize = 256;
 
@@ -162,7 +164,7 @@ pub enum Table {
     References,
 }
 
-/// Bounds on what one job may keep. The oldest is dropped first, except for errors, where the first stay.
+/// Bounds on what one job may keep, and on what is shared. The oldest is dropped first, except for errors, where the first stay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// Events kept per job. Redis may keep a few more, because it trims whole nodes.
@@ -173,6 +175,8 @@ pub struct Limits {
     pub log_bytes: ByteSize,
     /// Task errors kept per job; state bytes still tell that further tasks failed.
     pub errors: usize,
+    /// What clients share, all together.
+    pub shared: SharedLimits,
 }
 
 impl Default for Limits {
@@ -183,6 +187,7 @@ impl Default for Limits {
             logs: 1_000,
             log_bytes: ByteSize::from_mib(64),
             errors: 10_000,
+            shared: SharedLimits::default(),
         }
     }
 }

@@ -1,6 +1,5 @@
 //! The one interface to the cluster's state.
 
-use std::fmt::Debug;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -8,16 +7,17 @@ use bytes::Bytes;
 use millstream_types::{JobId, LeaderId, TaskIdx, Term, WorkerId};
 
 use crate::{
-    EventId, EventPage, Fence, JobCursor, JobRecord, Journal, LogRef, StateError, StoredJob, Table, Write,
+    EventId, EventPage, Fence, JobCursor, JobRecord, Journal, LogRef, SharedState, StateError, StoredJob,
+    Table, Write,
 };
 
-/// A cluster's state: the lease, the leader's journal, blobs and client sessions.
+/// A cluster's state: the lease, the leader's journal, blobs and client sessions, and what clients share.
 ///
 /// Payloads are opaque. While the store is down every call fails fast with [`StateError::Unreachable`]; it
 /// works again when the store is back, without being told. Dropping a returned future may or may not undo the
 /// call.
 #[async_trait]
-pub trait StateStore: Debug + Send + Sync {
+pub trait StateStore: SharedState {
     // ---- leadership
 
     /// Takes the lease for `ttl` under a term above every earlier one and above `at_least`.

@@ -5,6 +5,7 @@
 
 mod operations;
 mod schemas;
+mod shared;
 
 use actix_web::{HttpResponse, web};
 use serde_json::{Value, json};
@@ -43,7 +44,7 @@ fn document(worker: &str) -> Value {
         },
         "servers": [{"url": "/"}],
         "security": [{"token": []}],
-        "paths": operations::paths(worker),
+        "paths": paths(worker),
         "components": {
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer",
                 "description": "`millstream token` prints it."}},
@@ -54,4 +55,12 @@ fn document(worker: &str) -> Value {
             }}
         }
     })
+}
+
+fn paths(worker: &str) -> Value {
+    let mut paths = operations::paths(worker);
+    if let Some(paths) = paths.as_object_mut() {
+        paths.extend(shared::paths());
+    }
+    paths
 }

@@ -252,12 +252,12 @@ fn open_probe(summary: &str) -> Value {
     probe
 }
 
-fn operation(id: &str, summary: &str, parameters: Value, mut responses: Value) -> Value {
+pub(super) fn operation(id: &str, summary: &str, parameters: Value, mut responses: Value) -> Value {
     responses["default"] = json!({"$ref": "#/components/responses/Problem"});
     json!({"operationId": id, "summary": summary, "parameters": parameters, "responses": responses})
 }
 
-fn json_answer(status: &str, description: &str, schema: Option<&str>) -> Value {
+pub(super) fn json_answer(status: &str, description: &str, schema: Option<&str>) -> Value {
     let body = match schema {
         Some(schema) => json_body(description, schema),
         None => json!({"description": description, "content": {"application/json": {}}}),
@@ -270,7 +270,7 @@ fn json_body(description: &str, schema: &str) -> Value {
     json!({"description": description, "content": {"application/json": {"schema": schema}}})
 }
 
-fn query_param(name: &str, description: &str, example: Option<&str>) -> Value {
+pub(super) fn query_param(name: &str, description: &str, example: Option<&str>) -> Value {
     let mut param =
         json!({"name": name, "in": "query", "description": description, "schema": {"type": "string"}});
     if let Some(example) = example {
@@ -279,7 +279,7 @@ fn query_param(name: &str, description: &str, example: Option<&str>) -> Value {
     param
 }
 
-fn path_param(name: &str, description: &str, example: &str) -> Value {
+pub(super) fn path_param(name: &str, description: &str, example: &str) -> Value {
     json!({"name": name, "in": "path", "required": true, "description": description,
         "schema": {"type": "string"}, "example": example})
 }

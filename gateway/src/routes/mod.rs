@@ -7,6 +7,7 @@ pub(crate) mod outputs;
 pub(crate) mod params;
 pub(crate) mod results;
 pub(crate) mod sessions;
+pub(crate) mod shared;
 pub(crate) mod sql;
 pub(crate) mod tasks;
 pub(crate) mod workers;
@@ -46,10 +47,37 @@ pub(crate) fn configure(config: &mut web::ServiceConfig) {
                 .route(web::put().to(sessions::renew))
                 .route(web::delete().to(sessions::end)),
         )
+        .configure(configure_shared)
         .service(resource("/v1/workers").route(web::get().to(workers::list)))
         .service(resource("/v1/workers/{worker}").route(web::get().to(workers::show)))
         .service(resource("/v1/workers/{worker}/drain").route(web::post().to(workers::drain)))
         .default_service(web::to(unknown));
+}
+
+fn configure_shared(config: &mut web::ServiceConfig) {
+    use shared::{cells, queues, semaphores};
+    config
+        .service(resource("/v1/cells").route(web::get().to(cells::list)))
+        .service(
+            resource("/v1/cells/{name}")
+                .route(web::get().to(cells::show))
+                .route(web::put().to(cells::put))
+                .route(web::delete().to(cells::remove)),
+        )
+        .service(resource("/v1/queues").route(web::get().to(queues::list)))
+        .service(
+            resource("/v1/queues/{name}")
+                .route(web::get().to(queues::show))
+                .route(web::post().to(queues::push))
+                .route(web::delete().to(queues::remove)),
+        )
+        .service(resource("/v1/queues/{name}/take").route(web::post().to(queues::take)))
+        .service(resource("/v1/semaphores/{name}").route(web::get().to(semaphores::show)))
+        .service(
+            resource("/v1/semaphores/{name}/{ticket}")
+                .route(web::put().to(semaphores::enter))
+                .route(web::delete().to(semaphores::leave)),
+        );
 }
 
 fn resource(path: &str) -> actix_web::Resource {

@@ -12,5 +12,6 @@ mod outages;
 mod outputs;
 mod results;
 mod sessions;
+mod shared;
 mod submit;
 mod support;

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use millstream_types::{JobId, LeaderId, Term, WorkerId};
 
 use super::job::Job;
+use super::shared::Shared;
 use crate::{EventId, Fence, JobCursor, JobRecord, Limits, StateError, Table, Write};
 
 /// How often what has expired is really dropped; reads skip it at once.
@@ -20,7 +21,7 @@ pub(super) struct Expiring<T> {
 }
 
 impl<T> Expiring<T> {
-    fn is_live(&self, now: Duration) -> bool {
+    pub(super) fn is_live(&self, now: Duration) -> bool {
         self.expires.is_none_or(|at| at > now)
     }
 
@@ -44,6 +45,7 @@ pub(super) struct Data {
     records: BTreeMap<Table, BTreeMap<String, Bytes>>,
     last_event: EventId,
     next_purge: Duration,
+    pub(super) shared: Shared,
 }
 
 impl Data {
@@ -191,9 +193,10 @@ impl Data {
         self.last_event
     }
 
-    /// Keeps event ids growing although `self` is older than `lost`.
-    pub(super) fn continue_events_of(&mut self, lost: &Self) {
+    /// Keeps event ids and versions growing although `self` is older than `lost`.
+    pub(super) fn continue_after(&mut self, lost: &Self) {
         self.last_event = self.last_event.max(lost.last_event);
+        self.shared.continue_after(&lost.shared);
     }
 
     fn put_job(&mut self, id: JobId, meta: &Bytes, graph: &Bytes, created_ms: u64, now: Duration) {

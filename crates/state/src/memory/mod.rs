@@ -5,12 +5,14 @@
 
 mod data;
 mod job;
+mod shared;
 mod store;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use millstream_types::JobId;
 use uuid::Uuid;
 
 use crate::waiters::Waiters;
@@ -24,7 +26,8 @@ type Clock = Arc<dyn Fn() -> Duration + Send + Sync>;
 #[derive(Clone)]
 pub struct MemoryState {
     inner: Arc<Mutex<Inner>>,
-    waiters: Arc<Waiters>,
+    waiters: Arc<Waiters<JobId>>,
+    shared_waiters: Arc<Waiters<String>>,
     clock: Clock,
 }
 
@@ -70,7 +73,8 @@ impl MemoryState {
         };
         Self {
             inner: Arc::new(Mutex::new(inner)),
-            waiters: Arc::new(Waiters::default()),
+            waiters: Arc::default(),
+            shared_waiters: Arc::default(),
             clock: Arc::new(clock),
         }
     }
@@ -100,13 +104,13 @@ impl MemoryState {
     /// Restarts the store with its data.
     pub fn restart(&self) {
         self.lock().run_id = new_run_id();
-        self.waiters.wake_all();
+        self.wake_all();
     }
 
     /// Makes every call fail as unreachable.
     pub fn go_down(&self) {
         self.lock().down = true;
-        self.waiters.wake_all();
+        self.wake_all();
     }
 
     /// Ends [`MemoryState::go_down`].
@@ -117,10 +121,15 @@ impl MemoryState {
     fn restart_with(&self, data: Data) {
         let mut inner = self.lock();
         let lost = std::mem::replace(&mut inner.data, data);
-        inner.data.continue_events_of(&lost);
+        inner.data.continue_after(&lost);
         inner.run_id = new_run_id();
         drop(inner);
+        self.wake_all();
+    }
+
+    fn wake_all(&self) {
         self.waiters.wake_all();
+        self.shared_waiters.wake_all();
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -160,7 +169,7 @@ mod tests {
     use std::sync::atomic::{AtomicU64, Ordering};
 
     use futures::FutureExt;
-    use millstream_types::{JobId, LeaderId, Term};
+    use millstream_types::{LeaderId, Term};
 
     use super::*;
     use crate::{Fence, StateStore, Write};

@@ -65,7 +65,7 @@ impl StateStore for MemoryState {
         drop(inner);
         for write in writes {
             if let Write::AppendEvent { job, .. } | Write::DeleteJob { job } = write {
-                self.waiters.wake(*job);
+                self.waiters.wake(job);
             }
         }
         Ok(Journal { seq, run_id })

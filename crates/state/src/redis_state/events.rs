@@ -1,5 +1,7 @@
 //! Job events: pages of the capped stream, and the subscription that wakes whoever waits for more.
 
+use std::hash::Hash;
+use std::str::FromStr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -13,11 +15,9 @@ use tracing::debug;
 
 use super::RedisState;
 use crate::keys::JobKey;
-use crate::waiters::Waiters;
+use crate::waiters::{LOOK_AGAIN, Waiters};
 use crate::{EventId, EventPage, StateError};
 
-/// A waiting reader looks again this often, in case a wake-up was lost with a connection.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// Events read at once, whatever a caller asks.
 const EVENT_PAGE: usize = 10_000;
 /// Pause between attempts to subscribe.
@@ -80,8 +80,7 @@ impl RedisState {
     ) -> Result<EventPage, StateError> {
         let deadline = Instant::now() + wait;
         let ticket = self.waiters.register(job);
-        self.subscription
-            .ensure(&self.keys.events_channel(), &self.waiters);
+        self.events.ensure(&self.keys.events_channel(), &self.waiters);
         loop {
             // Taken before the read, so that an event in between is not missed.
             let woken = ticket.next_wake();
@@ -100,7 +99,7 @@ fn parse_event((id, fields): RawEvent) -> Option<(EventId, Bytes)> {
     Some((id.parse().ok()?, event))
 }
 
-/// The process's one subscription to "this job got an event"; begins with the first waiter.
+/// The process's one subscription to a channel of changes; begins with the first waiter.
 pub(super) struct Subscription {
     client: Client,
     connect_timeout: Duration,
@@ -116,14 +115,18 @@ impl Subscription {
         }
     }
 
-    fn ensure(&self, channel: &str, waiters: &Arc<Waiters>) {
+    /// Listens to the channel from now on, and wakes those that wait for the topics it tells.
+    pub(super) fn ensure<K>(&self, channel: &str, waiters: &Arc<Waiters<K>>)
+    where
+        K: Eq + Hash + FromStr + Send + Sync + 'static,
+    {
         self.task.get_or_init(|| {
             let (client, channel) = (self.client.clone(), channel.to_owned());
             let (waiters, connect_timeout) = (Arc::clone(waiters), self.connect_timeout);
             let listening = async move {
                 loop {
                     if let Err(error) = listen(&client, &channel, connect_timeout, &waiters).await {
-                        debug!(%error, "event subscription ended");
+                        debug!(%error, channel, "subscription ended");
                     }
                     sleep(RESUBSCRIBE).await;
                 }
@@ -145,7 +148,7 @@ async fn listen(
     client: &Client,
     channel: &str,
     connect_timeout: Duration,
-    waiters: &Waiters,
+    waiters: &Waiters<impl Eq + Hash + FromStr>,
 ) -> RedisResult<()> {
     let subscribing = async {
         let mut subscriber = client.get_async_pubsub().await?;
@@ -154,15 +157,15 @@ async fn listen(
     };
     let subscribed = timeout(connect_timeout, subscribing).await;
     let mut messages = subscribed.map_err(|_| std::io::Error::from(std::io::ErrorKind::TimedOut))??;
-    // Events of the time without a subscription were not announced to us.
+    // What happened in the time without a subscription was not announced to us.
     waiters.wake_all();
     while let Some(message) = messages.next().await {
-        let job = message
+        let topic = message
             .get_payload::<String>()
             .ok()
             .and_then(|text| text.parse().ok());
-        if let Some(job) = job {
-            waiters.wake(job);
+        if let Some(topic) = topic {
+            waiters.wake(&topic);
         }
     }
     Ok(())

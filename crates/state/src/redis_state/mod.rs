@@ -10,13 +10,14 @@ mod fault;
 mod link;
 mod read;
 mod script;
+mod shared;
 mod store;
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use millstream_types::ClusterName;
+use millstream_types::{ClusterName, JobId};
 use tokio::sync::Mutex;
 
 use crate::keys::Keys;
@@ -76,8 +77,10 @@ pub struct RedisState {
     shared: Link,
     /// The last known `journal_seq`; the lock keeps commits in order.
     committed: Mutex<u64>,
-    waiters: Arc<Waiters>,
-    subscription: Subscription,
+    waiters: Arc<Waiters<JobId>>,
+    events: Subscription,
+    shared_waiters: Arc<Waiters<String>>,
+    changes: Subscription,
 }
 
 impl fmt::Debug for RedisState {
@@ -107,8 +110,10 @@ impl RedisState {
             journal: link(),
             shared: link(),
             committed: Mutex::new(0),
-            waiters: Arc::new(Waiters::default()),
-            subscription: Subscription::new(client.clone(), settings.connect_timeout),
+            waiters: Arc::default(),
+            events: Subscription::new(client.clone(), settings.connect_timeout),
+            shared_waiters: Arc::default(),
+            changes: Subscription::new(client.clone(), settings.connect_timeout),
         })
     }
 }

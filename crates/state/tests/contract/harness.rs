@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use millstream_state::{Fence, Journal, Limits, MemoryState, RedisSettings, RedisState, StateStore, Write};
+use millstream_state::{
+    Fence, Journal, Limits, MemoryState, RedisSettings, RedisState, SharedLimits, StateStore, Write,
+};
 use millstream_testkit::{RedisServer, SharedRedis, unique_name};
 use millstream_types::{ByteSize, JobId, LeaderId, Term};
 use tokio::time::{Instant, sleep};
@@ -14,6 +16,13 @@ pub(crate) const LIMITS: Limits = Limits {
     logs: 4,
     log_bytes: ByteSize::new(1000),
     errors: 3,
+    shared: SharedLimits {
+        names: 8,
+        bytes: ByteSize::new(8_000),
+        value: ByteSize::new(2_000),
+        items: 5,
+        tickets: 6,
+    },
 };
 /// Longer than any test takes.
 pub(crate) const LONG: Duration = Duration::from_secs(600);

@@ -15,6 +15,7 @@ mod lease;
 mod lifetimes;
 mod pages;
 mod redis_only;
+mod shared;
 
 /// Makes each listed behaviour a test of both stores.
 macro_rules! on_both_stores {
@@ -97,6 +98,26 @@ mod tests {
         a_gateway_cannot_shorten_or_delete_a_kept_blob,
         extending_never_shortens,
         a_fenced_leader_changes_no_blob,
+    );
+    on_both_stores!(shared:
+        a_cell_is_written_only_as_it_was_seen,
+        of_writers_who_saw_the_same_one_succeeds,
+        versions_never_come_back,
+        a_reader_of_a_cell_waits_for_a_change,
+        a_reader_of_an_unchanged_cell_gives_up_in_time,
+        cells_are_listed_by_prefix_and_expire,
+        what_is_shared_is_bounded,
+        items_are_taken_in_the_order_of_their_pushes,
+        a_repeated_request_changes_a_queue_once,
+        a_full_queue_refuses_waits_or_drops_the_oldest,
+        a_taker_waits_for_an_item,
+        every_item_is_taken_once,
+        a_removed_queue_is_empty_and_gives_its_room_back,
+        a_semaphore_is_held_in_the_order_of_arrival,
+        a_waiter_holds_as_soon_as_a_holder_leaves,
+        a_holder_that_is_not_renewed_loses_its_place,
+        a_waiter_that_gives_up_does_not_hold_the_others_up,
+        the_line_of_a_semaphore_is_bounded,
     );
     on_both_stores!(failures:
         calls_fail_fast_while_the_store_is_down_and_work_again_after,
