@@ -14,6 +14,7 @@ from millstream import _aio, _remote
 from millstream._access import GATEWAY_VARIABLE, Access, find_access
 from millstream._collections import take_apart
 from millstream._compute import submit_collections
+from millstream._errors import ConnectionFailedError
 from millstream._functions import NativeFunction, name_of
 from millstream._future import Future
 from millstream._options import TaskOptions, check_option_names, current_options, split_options
@@ -510,8 +511,14 @@ def get_client() -> Client:
     with _current_lock:
         if _current:
             return _current[-1]
-    # The worker tells processes of tasks where the gateway is.
-    return Client(attached="millstream_runtime" in sys.modules)
+    is_in_task = "millstream_runtime" in sys.modules
+    if is_in_task and GATEWAY_VARIABLE not in os.environ:
+        # Another cluster, started here, would be a surprise.
+        raise ConnectionFailedError(
+            "this worker does not tell its tasks where the gateway is: set python.gateway_url and "
+            "python.gateway_token_file in its settings"
+        )
+    return Client(attached=is_in_task)
 
 
 def _resolve(address: str | LocalCluster | None, token: str | None) -> tuple[LocalCluster | None, Access]:

@@ -21,10 +21,20 @@ pub(crate) fn settings(
         env_dir: python.env_dir.clone(),
         env_quota: python.env_quota.as_u64(),
         memory_limit: limit.fraction(worker.terminate.get()).as_u64(),
+        gateway: gateway_access(python),
         recycle_above: python.recycle_above.unwrap_or(share).as_u64(),
         log_limit: worker.log_limit.as_u64(),
         ..millstream_executor::PythonSettings::default()
     }
+}
+
+/// How tasks reach the gateway, if the settings tell both its address and its token.
+fn gateway_access(python: &PythonSettings) -> Option<millstream_executor::GatewayAccess> {
+    let (url, token) = python.gateway_url.as_ref().zip(python.gateway_token.as_ref())?;
+    Some(millstream_executor::GatewayAccess {
+        url: url.clone(),
+        token: token.expose().to_owned(),
+    })
 }
 
 /// Each large Python value in memory is a descriptor, and systems allow few of them unless they are asked.

@@ -18,6 +18,7 @@ pub(crate) fn complete(settings: &mut Settings, problems: &mut Vec<Problem>) {
         broker,
         redis,
         gateway,
+        python,
         ..
     } = settings;
     for (key, secret, file) in [
@@ -25,6 +26,11 @@ pub(crate) fn complete(settings: &mut Settings, problems: &mut Vec<Problem>) {
         ("broker.password", &mut broker.password, &broker.password_file),
         ("redis.password", &mut redis.password, &redis.password_file),
         ("gateway.token", &mut gateway.token, &gateway.token_file),
+        (
+            "python.gateway_token",
+            &mut python.gateway_token,
+            &python.gateway_token_file,
+        ),
     ] {
         fill_secret(key, secret, file.as_ref(), problems);
     }

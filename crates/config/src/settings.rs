@@ -187,6 +187,12 @@ sections! {
         env_quota: ByteSize = ByteSize::from_mib(10 << 10),
         /// Memory above which an idle process is replaced; half of the worker's memory, shared by its slots, if not set.
         recycle_above: Option<ByteSize> = None,
+        /// Address at which Python tasks find the gateway, such as `http://gateway:8787`; if not set, tasks cannot use `get_client()`. A local cluster sets it.
+        gateway_url: Option<String> = None,
+        /// Token that Python tasks show to the gateway.
+        gateway_token: Option<Secret> = None,
+        /// File that holds `gateway_token`.
+        gateway_token_file: Option<PathBuf> = None,
     }
 
     /// Where users' paths may lead.

@@ -107,16 +107,21 @@ impl LocalCluster {
         let secret = Uuid::new_v4().simple().to_string();
         let folder = scratch_folder(&options.settings.worker.spill_dir)?;
 
-        let mut services = Vec::new();
-        services.push(scheduler(&options.settings, &bus, &state)?);
-        for number in 0..workers {
-            services.insert(
-                0,
-                worker(&options, number, workers, &bus, &secret, folder.path())?,
-            );
-        }
+        // First, because workers tell their tasks its address.
         let (gateway, url) = gateway(&options, &token, &secret, &bus, &state).await?;
-        services.insert(0, gateway);
+        let mut services = vec![gateway];
+        let place = Place {
+            workers,
+            bus: bus.clone(),
+            secret,
+            folder: folder.path().to_owned(),
+            url: url.clone(),
+            token: token.clone(),
+        };
+        for number in 0..workers {
+            services.push(worker(&options, &place, number)?);
+        }
+        services.push(scheduler(&options.settings, &bus, &state)?);
         let cluster = Self {
             url,
             token,
@@ -201,14 +206,18 @@ fn scheduler(
     })
 }
 
-fn worker(
-    options: &LocalOptions,
-    number: u32,
+/// What all workers of a cluster are told.
+struct Place {
     workers: u32,
-    bus: &Arc<dyn Bus>,
-    secret: &str,
-    folder: &std::path::Path,
-) -> Result<ServiceThread, LocalError> {
+    bus: Arc<dyn Bus>,
+    secret: String,
+    folder: PathBuf,
+    url: String,
+    token: String,
+}
+
+fn worker(options: &LocalOptions, place: &Place, number: u32) -> Result<ServiceThread, LocalError> {
+    let (workers, folder) = (place.workers, &place.folder);
     let mut settings = options.settings.worker.clone();
     let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u32);
     settings.name = Some(format!("worker-{number}"));
@@ -219,13 +228,16 @@ fn worker(
     settings.scratch_dir = folder.join(format!("scratch-{number}"));
     // Nothing outlives the process: there is nobody to hand results to.
     settings.drain_timeout = Duration::ZERO;
+    let mut python = options.settings.python.clone();
+    python.gateway_url = Some(place.url.clone());
+    python.gateway_token = Some(place.token.clone().into());
     let service = WorkerService {
         settings,
         data: options.settings.data.clone(),
-        python: options.settings.python.clone(),
+        python,
         all_files: options.settings.data.roots.is_empty(),
-        secret: secret.to_owned(),
-        bus: bus.clone(),
+        secret: place.secret.clone(),
+        bus: place.bus.clone(),
         shares_process: true,
         on_progress: Arc::new(|| {}),
     };

@@ -27,4 +27,4 @@ mod sys;
 mod value;
 
 pub use pool::{PythonMemory, PythonPool, PythonWork};
-pub use settings::PythonSettings;
+pub use settings::{GatewayAccess, PythonSettings};

@@ -22,7 +22,7 @@ use super::memory;
 use super::op::{Env, PythonOp};
 use super::page::Page;
 use super::runtime;
-use super::settings::PythonSettings;
+use super::settings::{GatewayAccess, PythonSettings};
 use super::sys::{self, MAX_FDS, Wait};
 
 /// One read of the socket or of the pipe.
@@ -149,6 +149,7 @@ impl Process {
             .env_clear()
             .envs(inherited)
             .envs(&settings.env)
+            .envs(settings.gateway.iter().flat_map(GatewayAccess::variables))
             .envs(&env.vars)
             .current_dir(folder.path())
             // A socket as standard input needs no descriptor to be inherited, which other programs might inherit too.

@@ -3,8 +3,37 @@
 use std::collections::BTreeMap;
 use std::env;
 use std::ffi::OsString;
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+/// How tasks reach the cluster that they run on.
+#[derive(Clone)]
+pub struct GatewayAccess {
+    /// The gateway's address.
+    pub url: String,
+    /// The token it wants.
+    pub token: String,
+}
+
+// The token must not get into logs.
+impl fmt::Debug for GatewayAccess {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GatewayAccess")
+            .field("url", &self.url)
+            .finish_non_exhaustive()
+    }
+}
+
+impl GatewayAccess {
+    /// The variables that tell it to the SDK.
+    pub(super) fn variables(&self) -> [(&'static str, &str); 2] {
+        [
+            ("MILLSTREAM_GATEWAY", &self.url),
+            ("MILLSTREAM_TOKEN", &self.token),
+        ]
+    }
+}
 
 /// What Python tasks may do on this worker, and with what.
 #[derive(Debug, Clone)]
@@ -17,6 +46,8 @@ pub struct PythonSettings {
     pub inherit_env: Vec<String>,
     /// Variables that every executor gets besides.
     pub env: BTreeMap<String, String>,
+    /// What executors are told of the gateway; nothing if tasks are not to use it.
+    pub gateway: Option<GatewayAccess>,
     /// The folder in which the runtime and each executor's working folder are made.
     pub dir: PathBuf,
     /// The folder in which environments with packages are built, shared by the workers of a host.
@@ -46,6 +77,7 @@ impl Default for PythonSettings {
             interpreter: None,
             inherit_env: Self::inherited().map(str::to_owned).to_vec(),
             env: BTreeMap::new(),
+            gateway: None,
             dir: env::temp_dir().join("millstream"),
             env_dir: env::temp_dir().join("millstream").join("envs"),
             env_quota: 10 << 30,

@@ -196,7 +196,7 @@ impl SharedState for RedisState {
         let attempt = || async {
             let cell = self.read_cell(name).await?;
             let is_news = cell.as_ref().map(|cell| cell.version) != after;
-            Ok(is_news.then_some(cell))
+            Ok::<_, SharedError>(is_news.then_some(cell))
         };
         match self.attend(SharedKind::Cell.member(name), wait, attempt).await? {
             Some(cell) => Ok(cell),
@@ -301,7 +301,7 @@ impl SharedState for RedisState {
         let place = format!("{}/{}", SharedKind::Semaphore.member(name), entry.ticket);
         let attempt = || async {
             let ahead = self.try_enter(name, entry).await?;
-            Ok((ahead == 0).then_some(ahead))
+            Ok::<_, SharedError>((ahead == 0).then_some(ahead))
         };
         match self.attend(place, wait, attempt).await? {
             Some(ahead) => Ok(ahead),

@@ -5,6 +5,7 @@ use std::process::Command;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use millstream_executor::GatewayAccess;
 use millstream_protocol::ErrorKind;
 use millstream_protocol::graph::TaskOptions;
 use millstream_types::{Amount, ResourceSet};
@@ -246,4 +247,21 @@ fn python_tasks_can_be_switched_off() {
     let error = pool.fail(call(op("f = repr")));
     assert_eq!(error.kind, ErrorKind::UnknownOp);
     assert!(error.message.contains("python.allow"), "{}", error.message);
+}
+
+#[test]
+fn tasks_are_told_of_the_gateway_and_the_token_is_not_printed() {
+    if !has_python() {
+        return;
+    }
+    let access = GatewayAccess {
+        url: "http://gateway:8787".to_owned(),
+        token: "s3cret".to_owned(),
+    };
+    assert!(!format!("{access:?}").contains("s3cret"));
+    let source = "import os\n\
+        def f():\n    return str([os.environ.get('MILLSTREAM_' + name) for name in ('GATEWAY', 'TOKEN')])";
+    let told = Pool::with(1, |settings| settings.gateway = Some(access));
+    assert_eq!(told.text_of(source), "['http://gateway:8787', 's3cret']");
+    assert_eq!(Pool::new(1).text_of(source), "[None, None]");
 }

@@ -41,16 +41,16 @@ impl Queue {
     }
 
     fn remember(&mut self, id: &str, items: Vec<Bytes>) {
-        self.bytes += OVERHEAD + items.iter().map(weight).sum::<usize>();
+        self.bytes += OVERHEAD + items.iter().map(Bytes::len).sum::<usize>();
         self.answered.push_back((id.to_owned(), items));
         if self.answered.len() > REMEMBERED
             && let Some((_, items)) = self.answered.pop_front()
         {
-            self.bytes -= OVERHEAD + items.iter().map(weight).sum::<usize>();
+            self.bytes -= OVERHEAD + items.iter().map(Bytes::len).sum::<usize>();
         }
     }
 
-    const fn ttl(&self) -> Duration {
+    fn ttl(&self) -> Duration {
         if self.items.is_empty() {
             EMPTY_TTL
         } else {

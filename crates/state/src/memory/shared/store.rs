@@ -57,7 +57,7 @@ impl SharedState for MemoryState {
         let attempt = || async {
             let cell = read()?;
             let is_news = cell.as_ref().map(|cell| cell.version) != after;
-            Ok(is_news.then_some(cell))
+            Ok::<_, SharedError>(is_news.then_some(cell))
         };
         let news = self
             .shared_waiters
