@@ -31,25 +31,21 @@ class Transport:
     """The connections to one gateway. Used on the background loop only."""
 
     def __init__(self, access: Access) -> None:
-        import httpx
-
         self.access = access
-        host = urlsplit(access.url).hostname or ""
-        is_near = host in ("localhost", "::1") or host.startswith("127.")
-        self._http = httpx.AsyncClient(
-            base_url=access.url,
-            headers={"authorization": f"Bearer {access.token}", "accept": MSGPACK},
-            timeout=httpx.Timeout(_ANSWER_TIMEOUT, connect=_CONNECT_TIMEOUT),
-            limits=httpx.Limits(max_connections=_CONNECTIONS, max_keepalive_connections=_CONNECTIONS),
-            # A proxy of the environment never leads to this machine. Plain HTTP needs no certificates either, whose
-            # loading is the slowest part of the start.
-            trust_env=not is_near,
-            verify=not access.url.startswith("http://") or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
-        )
+        self._http = _connections(access, _CONNECTIONS)
+        self._patient: httpx.AsyncClient | None = None
 
     async def close(self) -> None:
         """Close all connections."""
         await self._http.aclose()
+        if self._patient is not None:
+            await self._patient.aclose()
+
+    def _for_waiting(self) -> httpx.AsyncClient:
+        """Connections of their own for requests that wait for others: what ends their wait must not wait for them."""
+        if self._patient is None:
+            self._patient = _connections(self.access, None)
+        return self._patient
 
     async def request(
         self,
@@ -60,6 +56,7 @@ class Transport:
         content: bytes | None = None,
         content_type: str = MSGPACK,
         headers: Mapping[str, str] | None = None,
+        patient: bool = False,
         tries: int = _TRIES,
     ) -> httpx.Response:
         """Send a request that may be repeated; wait and repeat it while the cluster is away or busy.
@@ -74,10 +71,11 @@ class Transport:
         import httpx
 
         headers = dict(headers or ()) | ({"content-type": content_type} if content is not None else {})
+        http = self._for_waiting() if patient else self._http
         pause = _FIRST_PAUSE
         for left in reversed(range(tries)):
             try:
-                response = await self._http.request(method, path, params=params, content=content, headers=headers)
+                response = await http.request(method, path, params=params, content=content, headers=headers)
             except httpx.TransportError as error:
                 if not left:
                     raise self._unreachable(error) from error
@@ -107,6 +105,23 @@ class Transport:
             f"the gateway at {self.access.url} cannot be reached ({error or type(error).__name__}): "
             "is it running, and is the port open? `Client()` starts a cluster on this machine"
         )
+
+
+def _connections(access: Access, most: int | None) -> httpx.AsyncClient:
+    import httpx
+
+    host = urlsplit(access.url).hostname or ""
+    is_near = host in ("localhost", "::1") or host.startswith("127.")
+    return httpx.AsyncClient(
+        base_url=access.url,
+        headers={"authorization": f"Bearer {access.token}", "accept": MSGPACK},
+        timeout=httpx.Timeout(_ANSWER_TIMEOUT, connect=_CONNECT_TIMEOUT),
+        limits=httpx.Limits(max_connections=most, max_keepalive_connections=_CONNECTIONS),
+        # A proxy of the environment never leads to this machine. Plain HTTP needs no certificates either, whose
+        # loading is the slowest part of the start.
+        trust_env=not is_near,
+        verify=not access.url.startswith("http://") or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
+    )
 
 
 def _refusal(response: httpx.Response) -> GatewayError:

@@ -58,6 +58,7 @@ class _Place:
             leaving.add_done_callback(_leaving.discard)
             raise
         if held:
+            self._session.places.add(self)
             self._renewing = asyncio.create_task(self._renew())
         else:
             await self.leave()
@@ -65,6 +66,7 @@ class _Place:
 
     async def leave(self) -> None:
         """Give the place up; the next in line holds at once."""
+        self._session.places.discard(self)
         if self._renewing is not None:
             self._renewing.cancel()
         with contextlib.suppress(MillstreamError):
@@ -73,7 +75,8 @@ class _Place:
 
     async def _try(self, wait: float) -> bool:
         params = _shared.waiting(wait)
-        view = await self._session.transport.call("PUT", self._path, params=params, content=self._body)
+        transport = self._session.transport
+        view = await transport.call("PUT", self._path, params=params, content=self._body, patient=wait > 0)
         return bool(view["held"])
 
     async def _renew(self) -> None:
@@ -85,6 +88,9 @@ class _Place:
                     return
             except MillstreamError as error:
                 _log.warning("%s could not be renewed: %s", self._path, error)
+            except RuntimeError:
+                # The client's connections are closed: it lapses.
+                return
 
 
 class Semaphore(Coordinated):

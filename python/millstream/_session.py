@@ -13,7 +13,7 @@ import time
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, Protocol
 
 from millstream import _aio
 from millstream._access import Access
@@ -32,6 +32,13 @@ from millstream._task import Literals
 # How long a draft waits for company while nobody waits for it, and at most while calls keep coming.
 _PAUSE = 0.003
 _LONGEST_PAUSE = 0.1
+
+
+class Place(Protocol):
+    """Something that is held on the cluster until it is given up."""
+
+    async def leave(self) -> None:
+        """Give it up."""
 
 
 class Session:
@@ -57,6 +64,8 @@ class Session:
         self._pinned: set[Job] = set()
         self._jobs: weakref.WeakSet[Job] = weakref.WeakSet()
         self._callers: ThreadPoolExecutor | None = None
+        # What is held of locks and semaphores, to be given up at the end.
+        self.places: set[Place] = set()
 
     # ---- adding calls
 
@@ -353,6 +362,9 @@ class Session:
                 if job.fate.is_sent:
                     await self.transport.request("DELETE", f"/v1/jobs/{job.id}", tries=1)
             job.end("cancelled")
+        for place in list(self.places):
+            with contextlib.suppress(Exception):
+                await place.leave()
         if self.presence is not None:
             with contextlib.suppress(Exception):
                 await self.presence.end()

@@ -125,7 +125,7 @@ async def read_cell(
     """Return a cell's version and value; ``None`` if it is not there, or still has the version `after`."""
     params = waiting(wait) | ({} if after is None else {"after": str(after)})
     try:
-        view = await session.transport.call("GET", path_of("cells", name), params=params)
+        view = await session.transport.call("GET", path_of("cells", name), params=params, patient=wait > 0)
     except GatewayError as error:
         if error.code == "unknown_cell":
             return None
@@ -184,7 +184,9 @@ async def push(
 
     async def attempt(wait: float) -> bool:
         try:
-            await session.transport.request("POST", path_of("queues", name), params=waiting(wait), content=content)
+            await session.transport.request(
+                "POST", path_of("queues", name), params=waiting(wait), content=content, patient=wait > 0
+            )
         except GatewayError as error:
             if error.code == "queue_full":
                 return False
@@ -202,7 +204,7 @@ async def take(session: Session, name: str, count: int = 1, *, timeout: float | 
 
     async def attempt(wait: float) -> list[Any]:
         path = path_of("queues", name, "take")
-        page = await session.transport.call("POST", path, params=waiting(wait), content=content)
+        page = await session.transport.call("POST", path, params=waiting(wait), content=content, patient=wait > 0)
         items: list[Any] = page["items"]
         return items
 

@@ -37,6 +37,13 @@ def in_thread(call: Any) -> tuple[threading.Thread, list[Any]]:
     return thread, found
 
 
+def until(condition: Any) -> None:
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline, "the condition did not come true in time"
+        threading.Event().wait(0.01)
+
+
 # ---- queues
 
 
@@ -217,6 +224,14 @@ def test_the_lease_of_a_dead_holder_goes_to_the_next(fake: FakeCluster, name: st
             assert ms.Lock(name, next_one).acquire(timeout=10)
 
 
+def test_a_client_that_closes_gives_its_locks_up(gateway: tuple[str, str | None], client: ms.Client, name: str) -> None:
+    with ms.Client(gateway[0], token=gateway[1], set_as_default=False) as closing:
+        ms.Lock(name, closing).acquire()
+    lock = ms.Lock(name, client)
+    assert lock.acquire(blocking=False)
+    lock.release()
+
+
 def test_an_interrupted_waiter_leaves_the_line(fake: FakeCluster, fake_client: ms.Client, name: str) -> None:
     held = ms.Lock(name, fake_client)
     held.acquire()
@@ -231,6 +246,25 @@ def test_an_interrupted_waiter_leaves_the_line(fake: FakeCluster, fake_client: m
 
     asyncio.run(asyncio.wait_for(wait_and_give_up(), 20))
     held.release()
+
+
+def test_many_waiters_do_not_keep_the_holder_from_releasing(fake_client: ms.Client, name: str) -> None:
+    held = ms.Lock(name, fake_client)
+    held.acquire()
+
+    def take_turn() -> bool:
+        with ms.Lock(name, fake_client):
+            return True
+
+    # More than the connections that other requests share.
+    waiting = [in_thread(take_turn) for _ in range(40)]
+    until(lambda: fake_client.session.transport._patient is not None)
+    began = time.monotonic()
+    held.release()
+    assert time.monotonic() - began < 8
+    for thread, _ in waiting:
+        thread.join(60)
+    assert [found for _, found in waiting] == [[True]] * 40
 
 
 def test_several_locks_are_held_together(client: ms.Client, other: ms.Client, name: str) -> None:
