@@ -130,7 +130,14 @@ class Fetcher:
         """Return a job that another client submitted, with all its wanted results."""
         deadline = time.monotonic() + _INDEX_DELAY
         while True:
-            view = await self._transport.call("GET", f"/v1/jobs/{job_id}/results")
+            try:
+                view = await self._transport.call("GET", f"/v1/jobs/{job_id}/results")
+            except GatewayError as error:
+                # One that was just accepted may not be in the journal yet.
+                if error.code != "unknown_job" or time.monotonic() > deadline:
+                    raise
+                await asyncio.sleep(0.05)
+                continue
             keys = [key.decode() for key in unpack_rows(view["keys"])]
             if keys or time.monotonic() > deadline:
                 break

@@ -138,7 +138,7 @@ impl SharedState for MemoryState {
         let mut ahead = 0;
         let attempt = || {
             let entered = self.share(|shared, limits, now| shared.enter(name, entry, limits, now));
-            let outcome = entered.and_then(|entered| entered).map(|(now_ahead, woken)| {
+            let outcome = entered.flatten().map(|(now_ahead, woken)| {
                 self.call(name, &woken);
                 ahead = now_ahead;
                 (now_ahead == 0).then_some(0)
