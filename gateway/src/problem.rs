@@ -214,7 +214,7 @@ fn request_class(error: &RequestError) -> Class {
         RequestError::UnknownJob(_) => (404, "unknown_job", "No such job", Some(JOB_HINT)),
         RequestError::UnknownTask(_) => (404, "unknown_task", "No such task", None),
         RequestError::UnknownWorker(_) => (404, "unknown_worker", "No such worker", Some("see /v1/workers")),
-        RequestError::IdConflict(_) => (409, "id_conflict", "The id is taken", Some(CONFLICT_HINT)),
+        RequestError::IdConflict(_) => (409, "id_conflict", "The id is taken", Some(ID_HINT)),
         RequestError::InvalidGraph { .. } => (400, "invalid_graph", "The graph is invalid", None),
         RequestError::GraphExpired(_) => (410, "graph_expired", "The graph is gone", None),
         RequestError::WrongState(_) => (409, "wrong_state", "Not in this state", None),
@@ -225,7 +225,7 @@ fn request_class(error: &RequestError) -> Class {
 
 const JOB_HINT: &str = "it may have been removed, have passed its time to live, or have been lost with the data of Redis; \
                         `millstream jobs` lists jobs";
-const CONFLICT_HINT: &str = "make a new id for each submission; the same id and body again are the same job";
+const ID_HINT: &str = "make a new id for each submission; the same id and body again are the same job";
 
 /// A failed task is the user's to mend, unless the cluster itself failed it.
 fn task_class(error: &TaskError) -> Class {
