@@ -13,6 +13,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from millstream._siblings import with_imported
+
 # Modules travel inside the operation, which is one message.
 MAX_MODULE_BYTES = 512 << 10
 
@@ -106,18 +108,15 @@ def _zipped(files: Sequence[tuple[str, Path]], what: str) -> bytes:
 
 def modules_for(pickled: bytes) -> bytes | None:
     """Zip the modules beside the script that a pickled function names, if it names any."""
-    named = [
-        (name, module)
-        for name, module in list(sys.modules.items())
-        if name.encode() in pickled and _is_beside_script(module)
-    ]
+    named = {name for name, module in list(sys.modules.items()) if name.encode() in pickled and is_own_module(module)}
     if not named:
         return None
     files: dict[str, Path] = {}
-    for name, module in named:
+    for name in with_imported(named, is_own_module):
+        module = sys.modules[name]
         package = sys.modules.get(name.partition(".")[0], module)
         files |= _files_of(package)
-    return _zipped(sorted(files.items()), "the code of " + ", ".join(name for name, _ in named))
+    return _zipped(sorted(files.items()), "the code of " + ", ".join(sorted(named)))
 
 
 def _files_of(module: ModuleType) -> dict[str, Path]:
@@ -128,7 +127,8 @@ def _files_of(module: ModuleType) -> dict[str, Path]:
     return {str(file.relative_to(root.parent)): file for file in root.rglob("*.py") if not _is_noise(file)}
 
 
-def _is_beside_script(module: ModuleType) -> bool:
+def is_own_module(module: ModuleType) -> bool:
+    """Whether a module is the user's, in a file of its own that can travel."""
     file = getattr(module, "__file__", None)
     if not file or not file.endswith(".py") or module.__name__.partition(".")[0] in ("__main__", "millstream"):
         return False

@@ -27,6 +27,7 @@ _SMALL = 4096
 _WAIT = "10s"
 # How long a result that should be there may be missing in the index, which trails the job's end.
 _INDEX_DELAY = 2.0
+_INDEX_PAUSE = 0.02
 
 
 class Fetcher:
@@ -61,11 +62,17 @@ class Fetcher:
         if self._slots is None:
             self._slots = asyncio.Semaphore(_AT_ONCE)
         path = f"/v1/jobs/{job.id}/results/{quote(job.key_of(number), safe='')}"
+        deadline = time.monotonic() + _INDEX_DELAY
         async with self._slots:
             while True:
                 try:
                     response = await self._transport.request("GET", path, params={"wait": _WAIT})
                 except GatewayError as error:
+                    is_stored = job.states[number] == STORED
+                    if is_stored and "task_error" in error.problem and time.monotonic() < deadline:
+                        # Another task's error: this one's result is about to be in the index.
+                        await asyncio.sleep(_INDEX_PAUSE)
+                        continue
                     raise self._lost(job, number, error) from error
                 if response.status_code == 200:
                     return response.content
@@ -141,7 +148,7 @@ class Fetcher:
             keys = [key.decode() for key in unpack_rows(view["keys"])]
             if keys or time.monotonic() > deadline:
                 break
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(_INDEX_PAUSE)
         if not keys:
             raise MillstreamError(f"job {job_id} has no results that can be read")
         kinds = [view["kinds"][kind] for kind in unpack(view["kind"], 2)]

@@ -25,6 +25,10 @@ STATUS_NAMES = {
     CANCELLED: "cancelled",
 }
 
+# The journal marks tasks whose results were read besides; here that says nothing.
+_DELIVERED = 0x80
+_PLAIN_STATES = bytes(byte & ~_DELIVERED for byte in range(256))
+
 TERMINAL = frozenset(("succeeded", "failed", "cancelled"))
 
 
@@ -146,6 +150,7 @@ class Job:
             states = bytes(graph_states[task] if task < known else PENDING for task in self.tasks)
         else:
             states = graph_states[self.offset : self.offset + len(self.states)]
+        states = states.translate(_PLAIN_STATES)
         if bytes(self.states[: len(states)]) == states:
             return
         with self._changed:

@@ -16,7 +16,7 @@ from collections import deque
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Self
 
-from millstream._access import TOKEN_VARIABLE, Access, read_token
+from millstream._access import Access, read_token
 from millstream._binary import find_binary
 from millstream._errors import MillstreamError
 from millstream._options import byte_size
@@ -117,7 +117,8 @@ class LocalCluster:
     @property
     def access(self) -> Access:
         """The cluster's address and token."""
-        return Access(self.url, os.environ.get(TOKEN_VARIABLE) or read_token() or "")
+        # This user's own: what the environment names may be another cluster's.
+        return Access(self.url, read_token() or "")
 
     @property
     def status(self) -> str:

@@ -26,6 +26,7 @@ from millstream._wire.columns import pack as pack_column
 from millstream._wire.columns import pack_rows, unpack, unpack_rows
 
 WHOLE = 0xFFFF_FFFF
+DELIVERED = 0x80
 NATIVE = {
     "bench:inc": lambda number: number + 1,
     "bench:sum": lambda *numbers: sum(sum(n) if isinstance(n, list) else n for n in numbers),
@@ -198,12 +199,18 @@ class FakeCluster:
         return {
             "state": job.state,
             "tasks": pack_column(job.outputs, 4),
-            "keys": pack_rows([job.keys[task].encode() for task in job.outputs]),
+            "keys": named_rows([job.keys[task].encode() for task in job.outputs]),
             "kinds": kinds,
             "kind": pack_column([kinds.index(job.ops[job.tasks[task][0]][0]) for task in job.outputs], 2),
             "held": held,
-            "values": pack_rows(small),
+            "values": named_rows(small),
         }
+
+
+def named_rows(rows: list[bytes]) -> dict[str, bytes]:
+    """Rows as answers hold them, where fields have names."""
+    offsets, content = pack_rows(rows)
+    return {"offsets": offsets, "bytes": content}
 
 
 class _Server(ThreadingHTTPServer):
@@ -277,7 +284,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(self.fake.view(job))
         elif rest == ["states"]:
             headers = {"millstream-job-state": job.state}
-            self._bytes(200, bytes(job.states), "application/octet-stream", headers)
+            # As the journal has them: what was made is marked once it has been told.
+            told = bytes(state | DELIVERED if state == 1 else state for state in job.states)
+            self._bytes(200, told, "application/octet-stream", headers)
         elif rest == ["results"]:
             self._send(self.fake.columns(job))
         elif rest[0] == "results":

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import base64
 import functools
+import importlib
+import io
 import operator
 import subprocess
 import sys
+import zipfile
 from typing import Any
 
 import msgpack
@@ -88,6 +91,30 @@ def test_modules_beside_the_script_travel(tmp_path: Any, monkeypatch: pytest.Mon
 
     assert modules_for(pickle_function(helper_of_a_script.double)) is not None
     assert modules_for(pickle_function(operator.add)) is None
+
+
+def test_modules_travel_with_what_they_import(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "first_of_a_script.py").write_text("def one():\n    from package_of_a_script.inner import two\n")
+    package = tmp_path / "package_of_a_script"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "inner.py").write_text("from . import deep\nimport third_of_a_script, sys\n")
+    (package / "deep.py").write_text("")
+    for name in ("third_of_a_script", "unused_by_a_script"):
+        (tmp_path / f"{name}.py").write_text("")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    for name in ("package_of_a_script.inner", "unused_by_a_script"):
+        importlib.import_module(name)
+    first = importlib.import_module("first_of_a_script")
+    travelling = modules_for(pickle_function(first.one))
+    assert travelling is not None
+    assert sorted(zipfile.ZipFile(io.BytesIO(travelling)).namelist()) == [
+        "first_of_a_script.py",
+        "package_of_a_script/__init__.py",
+        "package_of_a_script/deep.py",
+        "package_of_a_script/inner.py",
+        "third_of_a_script.py",
+    ]
 
 
 def test_environments_are_resolved_to_lists_and_texts(tmp_path: Any) -> None:

@@ -60,8 +60,9 @@ class TestParallel:
         assert search.best_score_ == pytest.approx(alone.best_score_)
 
 
-def test_large_inputs_are_sent_once(fake: FakeCluster, fake_client: ms.Client, slots: None) -> None:
+def test_large_inputs_are_sent_once(fake: FakeCluster, fake_client: ms.Client, monkeypatch: pytest.MonkeyPatch) -> None:
     np = pytest.importorskip("numpy")
+    monkeypatch.setattr(ms.Client, "ncores", lambda _self: {"fake": 2})
     data = np.ones(50_000)
     with joblib.parallel_config(backend="millstream", client=fake_client):
         sums = joblib.Parallel()(joblib.delayed(np.sum)(data) for _ in range(10))

@@ -99,12 +99,19 @@ def test_bit_packed_columns_are_read() -> None:
     bits = sum((value - 1000) << (2 * number) for number, value in enumerate(values))
     packed = bytes([2]) + (8).to_bytes(4, "little") + (1000).to_bytes(8, "little") + bytes([2])
     assert unpack(packed + bits.to_bytes(2, "little"), 4) == values
+    # Values that no byte ends with.
+    values = [(7919 * i) % 8191 for i in range(1003)]
+    bits = sum(value << (13 * i) for i, value in enumerate(values))
+    packed = bytes([2]) + (1003).to_bytes(4, "little") + (5).to_bytes(8, "little") + bytes([13])
+    assert unpack(packed + bits.to_bytes((1003 * 13 + 7) // 8, "little"), 4) == [5 + value for value in values]
 
 
 def test_rows_survive() -> None:
     rows = [b"", b"one", b"", b"three"]
     assert unpack_rows(pack_rows(rows)) == rows
     assert unpack_rows(pack_rows([b"", b""])) == []
+    offsets, content = pack_rows(rows)
+    assert unpack_rows({"offsets": offsets, "bytes": content}) == rows
 
 
 def test_equal_operations_and_options_are_shared() -> None:

@@ -176,6 +176,7 @@ sections! {
             "TZ",
             "TMPDIR",
             "VIRTUAL_ENV",
+            "PYTHONPATH",
             "LD_LIBRARY_PATH",
             "CUDA_VISIBLE_DEVICES",
         ]

@@ -15,8 +15,8 @@ import operator
 import struct
 import sys
 from array import array
-from collections.abc import Iterable, Sequence
-from itertools import accumulate, pairwise, repeat
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import accumulate, islice, pairwise, repeat
 
 _PLAIN = b"\x00"
 _SEQUENCE = 1
@@ -75,10 +75,18 @@ def unpack(packed: bytes, width: int) -> list[int]:
         return [(first + step * i) & _MASK for i in range(count)]
     if form == _PACKED:
         _, count, least, bits = struct.unpack_from("<BIQB", packed)
-        window = int.from_bytes(packed[14:], "little")
-        mask = (1 << bits) - 1
-        return [least + ((window >> (bits * i)) & mask) for i in range(count)]
+        return list(islice(_offsets(packed[14:], least, bits), count)) if bits else [least] * count
     raise ValueError(f"a column of unknown form {form}")
+
+
+def _offsets(packed: bytes, least: int, bits: int) -> Iterator[int]:
+    """Values of so many bits each; there may be a few more than were packed."""
+    mask, shifts = (1 << bits) - 1, range(0, 8 * bits, bits)
+    # Eight values are whole bytes. A window over all of them would be shifted as a whole for each value.
+    for at in range(0, len(packed), bits):
+        window = int.from_bytes(packed[at : at + bits], "little")
+        for shift in shifts:
+            yield least + (window >> shift & mask)
 
 
 def pack_rows(rows: Sequence[bytes]) -> list[bytes]:
@@ -96,7 +104,13 @@ def pack_rows(rows: Sequence[bytes]) -> list[bytes]:
     return [pack(offsets, 4), content]
 
 
-def unpack_rows(column: Sequence[bytes]) -> list[bytes]:
-    """Read byte strings packed end to end; an empty list where all are empty."""
-    offsets = unpack(column[0], 4)
-    return [column[1][start:end] for start, end in pairwise(offsets)]
+def unpack_rows(column: Sequence[bytes] | Mapping[str, bytes]) -> list[bytes]:
+    """Read byte strings packed end to end; an empty list where all are empty.
+
+    Parameters
+    ----------
+    column : sequence or mapping
+        Offsets and bytes: in a graph they are a pair, in an answer of the gateway, whose fields have names, a map.
+    """
+    packed, content = (column["offsets"], column["bytes"]) if isinstance(column, Mapping) else column
+    return [content[start:end] for start, end in pairwise(unpack(packed, 4))]

@@ -97,7 +97,7 @@ impl Default for PythonSettings {
 
 impl PythonSettings {
     /// The variables that executors inherit by default.
-    pub const fn inherited() -> [&'static str; 10] {
+    pub const fn inherited() -> [&'static str; 11] {
         [
             "PATH",
             "HOME",
@@ -107,6 +107,7 @@ impl PythonSettings {
             "TZ",
             "TMPDIR",
             "VIRTUAL_ENV",
+            "PYTHONPATH",
             "LD_LIBRARY_PATH",
             "CUDA_VISIBLE_DEVICES",
         ]
