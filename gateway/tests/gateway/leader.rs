@@ -217,6 +217,7 @@ impl Shared {
             error: None,
             failed_task: None,
             name: submit.name,
+            let_go: None,
         };
         let put = Write::PutJob {
             job,

@@ -180,6 +180,7 @@ fn plain_variants_keep_their_names() {
         Array => "array",
         Python => "python",
         Command => "command",
+        Import => "import",
     });
     check_names!(Rerun {
         Always => "always",
