@@ -123,8 +123,6 @@ pub(crate) enum ApiError {
     UnknownSession(String),
     #[error("no worker `{0}`")]
     UnknownWorker(String),
-    #[error("no cell `{0}`")]
-    UnknownCell(String),
     #[error("too many requests wait for something shared")]
     TooManyWaits,
     #[error("task `{key}` of job {job} failed: {error}")]

@@ -92,7 +92,6 @@ fn classify(error: &ApiError) -> Class {
         ApiError::UnknownFile { .. } => (404, "unknown_file", "No such file", None),
         ApiError::UnknownSession(_) => (404, "unknown_session", "No such session", Some(SESSION_HINT)),
         ApiError::UnknownWorker(_) => (404, "unknown_worker", "No such worker", Some("see /v1/workers")),
-        ApiError::UnknownCell(_) => (404, "unknown_cell", "No such cell", Some(CELL_HINT)),
         ApiError::TooManyWaits => (429, "too_many_waits", "Too many requests wait", Some(WAITS_HINT)),
         ApiError::Shared(error) => shared_class(error),
         ApiError::TaskFailed { error, .. } => task_class(error),
@@ -140,8 +139,6 @@ const STATE_HINT: &str = "the gateway retries by itself; check `redis.url` and t
 const BUSY_HINT: &str = "try again in a few seconds, or raise `gateway.max_active_jobs`";
 const VERSION_HINT: &str = "was it written by another version? remove the job and submit it again";
 
-const CELL_HINT: &str =
-    "it was never written, was removed, or its time is over; wait for it with `?wait=10s`";
 const WAITS_HINT: &str = "try again in a few seconds, or raise `gateway.max_requests`";
 const CONFLICT_HINT: &str = "read the cell again, and write on top of the version that is there now";
 const FULL_HINT: &str = "take items, wait with `?wait=10s`, or push with `drop_oldest`";

@@ -124,12 +124,7 @@ async def read_cell(
 ) -> tuple[int, dict[str, Any]] | None:
     """Return a cell's version and value; ``None`` if it is not there, or still has the version `after`."""
     params = waiting(wait) | ({} if after is None else {"after": str(after)})
-    try:
-        view = await session.transport.call("GET", path_of("cells", name), params=params, patient=wait > 0)
-    except GatewayError as error:
-        if error.code == "unknown_cell":
-            return None
-        raise
+    view = await session.transport.call("GET", path_of("cells", name), params=params, patient=wait > 0)
     return None if view is None else (view["version"], view["value"])
 
 
@@ -152,13 +147,8 @@ async def write_cell(
 
 async def remove_cell(session: Session, name: str) -> bool:
     """Remove a cell; whether it was there."""
-    try:
-        await session.transport.request("DELETE", path_of("cells", name))
-    except GatewayError as error:
-        if error.code == "unknown_cell":
-            return False
-        raise
-    return True
+    view = await session.transport.call("DELETE", path_of("cells", name))
+    return bool(view["removed"])
 
 
 async def names(session: Session, kind: str, prefix: str) -> list[str]:

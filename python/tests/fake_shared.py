@@ -56,7 +56,7 @@ class FakeShared:
             after = int(query["after"]) if "after" in query else None
             self._until(lambda: self.cells.get(name, (after,))[0] != after, wait)
             if name not in self.cells:
-                raise Problem(404, "unknown_cell")
+                return 204, None
             version, value = self.cells[name]
             return (304, None) if version == after else (200, {"name": name, "version": version, "value": value})
         current = self.cells.get(name)
@@ -66,9 +66,7 @@ class FakeShared:
         elif headers.get("if-none-match") == "*" and current is not None:
             raise Problem(412, "version_conflict")
         if method == "DELETE":
-            if self.cells.pop(name, None) is None:
-                raise Problem(404, "unknown_cell")
-            return 204, None
+            return 200, {"removed": self.cells.pop(name, None) is not None}
         if len(msgpack.packb(body["value"])) > 65536:
             raise Problem(413, "value_too_large")
         self.cells[name] = (next(self.versions), body["value"])

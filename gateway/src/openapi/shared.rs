@@ -46,6 +46,7 @@ fn show_cell() -> Value {
         ]),
         json_answer("200", "`name`, `version` and `value`.", None),
     );
+    operation["responses"]["204"] = json!({"description": "There is no such cell."});
     operation["responses"]["304"] = json!({"description": "It still has the version `after`."});
     operation
 }
@@ -76,7 +77,7 @@ fn remove_cell() -> Value {
             name_param(),
             header_param("If-Match", "Removes only if the cell has this version; else 412.")
         ]),
-        json!({"204": {"description": "It is gone."}}),
+        json_answer("200", "Whether there was one that is `removed`.", None),
     )
 }
 

@@ -36,6 +36,11 @@ struct CellView {
 }
 
 #[derive(Debug, Serialize)]
+struct RemovedView {
+    removed: bool,
+}
+
+#[derive(Debug, Serialize)]
 struct CellsPage {
     cells: Vec<String>,
 }
@@ -51,7 +56,7 @@ pub(crate) async fn list(
     Ok(ok(&request, &CellsPage { cells }))
 }
 
-/// `GET /v1/cells/{name}`: 304 if the cell still has the version `after` when the wait is over.
+/// `GET /v1/cells/{name}`: 204 if there is no such cell when the wait is over, 304 if it still has the version `after`.
 pub(crate) async fn show(
     request: HttpRequest,
     gateway: web::Data<Context>,
@@ -61,7 +66,9 @@ pub(crate) async fn show(
     let after = query.parse("after", "version: expected a number")?;
     let (wait, _permit) = wait_of(&query, &gateway)?;
     let cell = gateway.state.cell(&name, after, wait).await?;
-    let cell = cell.ok_or_else(|| ApiError::UnknownCell(name.clone()))?;
+    let Some(cell) = cell else {
+        return Ok(HttpResponse::build(StatusCode::NO_CONTENT).finish());
+    };
     if after == Some(cell.version) {
         return Ok(tagged(
             HttpResponse::build(StatusCode::NOT_MODIFIED).finish(),
@@ -109,11 +116,8 @@ pub(crate) async fn remove(
     Query::of(&request, &[])?;
     let name = name_of(&request)?;
     let expected = expected_by(&request)?;
-    if gateway.state.remove_cell(&name, expected).await? {
-        Ok(HttpResponse::build(StatusCode::NO_CONTENT).finish())
-    } else {
-        Err(ApiError::UnknownCell(name))
-    }
+    let removed = gateway.state.remove_cell(&name, expected).await?;
+    Ok(ok(&request, &RemovedView { removed }))
 }
 
 /// What `If-Match: "VERSION"` and `If-None-Match: *` ask for.
