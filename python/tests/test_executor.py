@@ -11,8 +11,9 @@ from collections.abc import Iterator
 import pytest
 
 from millstream import _serialize
-from millstream._executor import channel, errors, inputs, msgpack
-from millstream._executor.ops import LoadError, Op
+from millstream._executor import channel, errors, inputs, msgpack, packages, plugins
+from millstream._executor.failures import LoadError
+from millstream._executor.ops import Op
 from millstream._executor.page import HEAD_BYTES, Page
 
 LIMIT = 8
@@ -123,3 +124,60 @@ def test_long_texts_keep_both_ends() -> None:
     assert length < errors.MESSAGE_LIMIT + 100
     assert message.startswith(b"ValueError: a")
     assert message.endswith(b"z")
+
+
+@pytest.fixture
+def versions(monkeypatch: pytest.MonkeyPatch) -> dict[str, str | None]:
+    found: dict[str, str | None] = {"numpy": "1.26.4", "pandas": "2.1.0"}
+    monkeypatch.setattr(packages, "_versions", found)
+    monkeypatch.setattr(packages, "_warned", set())
+    return found
+
+
+@pytest.mark.usefixtures("versions")
+def test_another_major_version_of_an_imported_package_is_refused() -> None:
+    packages.check("m:f", {"pandas": ("pandas", "2.9"), "nothing": ("no-such-package", "1.0")})
+    with pytest.raises(LoadError, match=r"`m:f` imports `numpy`, which is 2\.1\.0 at the client and 1\.26\.4 here"):
+        packages.check("m:f", {"numpy": ("numpy", "2.1.0")})
+
+
+@pytest.mark.usefixtures("versions")
+def test_another_major_version_of_a_loaded_package_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    for _ in range(2):
+        packages.warn({"numpy": "2.0.0", "pandas": "2.2.0"})
+    assert [record.getMessage() for record in caplog.records] == [
+        "the client has numpy 2.0.0, this process has 1.26.4; what is passed between them may not fit"
+    ]
+
+
+class Recorder:
+    events: list[str] = []  # noqa: RUF012 - shared by the plugin's pickled copies
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def setup(self) -> None:
+        self.events.append(f"{self.name} up")
+
+    def teardown(self) -> None:
+        self.events.append(f"{self.name} down")
+
+
+def test_a_plugin_that_is_replaced_is_torn_down_first() -> None:
+    first, second = pickle.dumps(Recorder("first")), pickle.dumps(Recorder("second"))
+    for code in (first, first, second):
+        plugins.prepare({"it": code})
+    assert plugins.value_of("it").name == "second"
+    plugins.end()
+    assert Recorder.events == ["first up", "first down", "second up", "second down"]
+    with pytest.raises(KeyError, match="no plugin 'it'"):
+        plugins.value_of("it")
+
+
+def test_a_missing_module_tells_where_the_client_has_it() -> None:
+    op = Op("m:f", b"\x80")
+    op.origins = {"helpers": "/home/me/helpers.py"}
+    error = ModuleNotFoundError("No module named 'helpers.deep'", name="helpers.deep")
+    text = errors.describe(error, cancelled=False, op=op)
+    assert b"the client has it at /home/me/helpers.py: install `helpers`" in text
+    assert error.__notes__[0].startswith("the client has it")

@@ -186,6 +186,8 @@ sections! {
         env_dir: PathBuf = PathBuf::from("/var/tmp/millstream/envs"),
         /// Most bytes of environments that are kept while no task uses them.
         env_quota: ByteSize = ByteSize::from_mib(10 << 10),
+        /// Folder with a file for each secret that tasks may name as `secret://name`; without one, the worker's variable `MILLSTREAM_SECRET_NAME` is taken.
+        secrets_dir: Option<PathBuf> = None,
         /// Memory above which an idle process is replaced; half of the worker's memory, shared by its slots, if not set.
         recycle_above: Option<ByteSize> = None,
         /// Address at which Python tasks find the gateway, such as `http://gateway:8787`; if not set, tasks cannot use `get_client()`. A local cluster sets it.

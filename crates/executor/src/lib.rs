@@ -20,7 +20,9 @@ pub use executor::{Executor, ExecutorSet};
 pub use log::LogCapture;
 pub use millstream_macros::task;
 pub use native::{DuplicateFunction, NativeExecutor, NativeFunction, NativeRegistry, TaskCtx, Variadic};
-pub use python::{GatewayAccess, PythonMemory, PythonPool, PythonSettings, PythonWork};
+pub use python::{
+    GatewayAccess, PythonMemory, PythonPool, PythonSettings, PythonStacks, PythonWork, TaskStack,
+};
 pub use slots::{SlotPool, SlotResults, SlotWork};
 pub use task::{Input, TaskContext, TaskFailure, TaskOutput, TaskResult};
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import pickle
 import struct
+import sys
 import traceback
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Any
 
 from .. import _serialize
-from .ops import LoadError
+from .failures import LoadError
+from .ops import Op
 
 USER, UNPICKLABLE, BAD_INPUT, ENVIRONMENT, OUT_OF_MEMORY, CANCELLED = range(1, 7)
 
@@ -83,30 +86,36 @@ def _text(error: BaseException) -> str:
     return f"{type(error).__qualname__}: {text}" if text else type(error).__qualname__
 
 
-def describe(error: BaseException, cancelled: bool) -> bytes:
+def describe(error: BaseException, cancelled: bool, op: Op | None = None) -> bytes:
     """Kind, then message, traceback and pickled exception, each with its length before it."""
     kind = CANCELLED if cancelled else _kind(error)
-    message = str(error) if isinstance(error, UnpicklableError) else _text(error)
-    shown = error
-    if isinstance(error, LoadError):
-        message = str(error)
-        if error.__cause__ is not None:
-            shown = error.__cause__
-            message += f": {_text(shown)}{_hint(shown)}"
+    shown = error.__cause__ if isinstance(error, LoadError) and error.__cause__ is not None else error
+    is_own_text = isinstance(error, LoadError | UnpicklableError)
+    message = str(error) if is_own_text else _text(error)
+    if shown is not error:
+        message += f": {_text(shown)}"
+    if isinstance(shown, ModuleNotFoundError):
+        hint = _hint(shown, op.origins if op else {})
+        message += f"; {hint}"
+        # Travels with the exception.
+        shown.add_note(hint)
     # A failure before the user's code began has no frame of it, and is shown whole.
     tb = _users(shown.__traceback__) or shown.__traceback__
     text = "".join(traceback.format_exception(type(shown), shown, tb))
     parts = [bytes([kind])]
-    exception = b"" if cancelled or isinstance(error, UnpicklableError) else _pickled(shown)
+    # An error of this package is told by its message: clients do not have its type.
+    exception = b"" if cancelled or isinstance(shown, LoadError | UnpicklableError) else _pickled(shown)
     for data in (_bounded(message, MESSAGE_LIMIT), _bounded(text, TRACEBACK_LIMIT), exception):
         parts += (_LENGTH.pack(len(data)), data)
     return b"".join(parts)
 
 
-def _hint(error: BaseException) -> str:
-    if isinstance(error, ModuleNotFoundError):
-        return (
-            f"; install `{error.name}` where the worker's python runs, name it in env={{'pip': [...]}}, "
-            "or ship it with env={'working_dir': '.'}"
-        )
-    return ""
+def _hint(error: ModuleNotFoundError, origins: Mapping[str, str]) -> str:
+    """What to do about a module that is missing, and where the client has it."""
+    name = (error.name or "it").partition(".")[0]
+    origin = origins.get(name)
+    at_client = f"the client has it at {origin}: " if origin else ""
+    return (
+        f"{at_client}install `{name}` where the worker's python runs ({sys.executable}), name it in "
+        "env={'pip': [...]}, or ship it with env={'working_dir': '.'} or client.upload_file"
+    )

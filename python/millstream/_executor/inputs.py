@@ -5,12 +5,20 @@ from __future__ import annotations
 import mmap
 import os
 import pickle
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Protocol
 
 from .. import _serialize
 from . import msgpack
 
 RAW, MSGPACK, ARROW, PICKLE = range(4)
+
+
+class Given(Protocol):
+    """Something that an argument can stand for."""
+
+    def value(self) -> Any:
+        """The value as a Python object that belongs to the caller."""
 
 
 class Input:
@@ -49,7 +57,7 @@ def mapped(fd: int, size: int) -> memoryview:
         os.close(fd)
 
 
-def arguments(params: bytes, inputs: list[Input], index: int) -> tuple[tuple[Any, ...], dict[str, Any]]:
+def arguments(params: bytes, inputs: Sequence[Given], index: int) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """The arguments of a call."""
     if not params:
         if inputs:

@@ -16,7 +16,7 @@ from types import FrameType
 from typing import Any
 
 from .. import _serialize
-from . import errors, streams
+from . import errors, plugins, streams
 from .channel import Channel, Closed, sealed
 from .inputs import Input, arguments, mapped
 from .ops import Op
@@ -87,7 +87,7 @@ class Executor:
         at = _COUNT.size
         view = memoryview(body)
         for _ in range(count):
-            seq, index, _attempt, number, _task, params_len, input_count, _job = _TASK.unpack_from(body, at)
+            seq, index, _attempt, number, task, params_len, input_count, job = _TASK.unpack_from(body, at)
             at += _TASK.size
             heads = at
             at += _INPUT.size * input_count
@@ -105,6 +105,7 @@ class Executor:
             op = self._ops[number]
             if self._answers and not op.is_short():
                 self._flush()
+            self._page.identify(job, task)
             if self._page.start(seq):
                 self._run(seq, op, params, inputs, index)
             else:
@@ -134,7 +135,7 @@ class Executor:
             finally:
                 self._in_user_code = False
         except BaseException as error:
-            content = errors.describe(error, self._page.is_cancelled())
+            content = errors.describe(error, self._page.is_cancelled(), op)
             status, length = FAILED, len(content)
         ended = perf_counter_ns()
         took = ended - began
@@ -213,6 +214,8 @@ def _serve() -> None:
         raise RuntimeError(f"the worker began with frame {kind}")
     inband_limit, log_limit = _START.unpack_from(body)
     page = Page(channel.fds.popleft(), log_limit)
+    # Where the worker reads what the threads do, also of a task that answers nothing.
+    faulthandler.register(signal.SIGUSR2, file=channel.fds.popleft(), all_threads=True)
     executor = Executor(channel, page, inband_limit)
     signal.signal(signal.SIGINT, executor.on_interrupt)
     signal.signal(signal.SIGUSR1, executor.on_user_signal)
@@ -233,7 +236,7 @@ def main() -> None:
     try:
         _serve()
     except Closed:
-        pass
+        plugins.end()
     except BaseException:
         os.write(2, traceback.format_exc().encode())
         code = 70

@@ -7,16 +7,13 @@ import pickle
 from collections.abc import Callable
 from typing import Any
 
-from . import msgpack
+from . import msgpack, packages, plugins
+from .failures import LoadError
 
 # A run below this is so short that the next one is expected to be, too.
 SHORT_NS = 100_000
 # Short runs in a row after which an operation counts as short.
 SHORT_RUNS = 4
-
-
-class LoadError(Exception):
-    """A function that cannot be rebuilt here; the cause is the original exception."""
 
 
 class Op:
@@ -25,6 +22,7 @@ class Op:
     def __init__(self, name: str, params: bytes) -> None:
         self.name = name
         self.serializer = "cloudpickle"
+        self.origins: dict[str, str] = {}
         self._params: bytes | None = params
         self._fn: Callable[..., Any] | None = None
         self._short = 0
@@ -45,6 +43,10 @@ class Op:
         for path, text in (spec.get("sources") or {}).items():
             # So that tracebacks show lines of files which only the client has.
             linecache.cache[path] = (len(text), None, text.splitlines(keepends=True), path)
+        self.origins = spec.get("origins") or {}
+        packages.check(self.name, spec.get("packages") or {})
+        packages.warn(spec.get("loaded") or {})
+        plugins.prepare(spec.get("plugins") or {})
         try:
             if self.serializer == "dill":
                 import dill

@@ -12,7 +12,8 @@ import threading
 HEAD_BYTES = 4096
 
 _WORD = struct.Struct("<Q")
-_STARTED, _FINISHED, _REVOKED, _CANCELLED, _LOGGED = 0, 8, 16, 24, 32
+_TASK = struct.Struct("<16sI")
+_STARTED, _FINISHED, _REVOKED, _CANCELLED, _LOGGED, _IDENTITY = 0, 8, 16, 24, 32, 40
 
 
 class Page:
@@ -23,6 +24,10 @@ class Page:
         self._limit = log_limit
         self._lock = threading.Lock()
         self.logged = 0
+
+    def identify(self, job: bytes, task: int) -> None:
+        """Note which task begins next."""
+        _TASK.pack_into(self._map, _IDENTITY, job, task)
 
     def start(self, seq: int) -> bool:
         """Note that a task begins; false if the worker took it back."""

@@ -1,136 +1,171 @@
-//! Virtual environments that jobs ask for: built once for each host and set of packages, kept within a quota.
+//! Environments that jobs ask for: built once for each host and content, shared by all workers there, kept within a
+//! quota.
 
-use std::fs::{self, File};
+use std::collections::HashMap;
+use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
-use std::time::SystemTime;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
 
 use millstream_protocol::{ErrorKind, TaskError};
-use tracing::{debug, info};
+use tracing::debug;
 
+use super::install::{Build, interpreter_in};
+use super::op::Env;
 use super::settings::PythonSettings;
-
-/// Bytes of an installer's output that an error quotes.
-const QUOTED_BYTES: usize = 4 << 10;
 
 /// What is written into an environment when it is whole; its time is that of the last use.
 const COMPLETE: &str = "millstream-complete";
 
-/// An environment in use. It is not removed while this lives.
+/// How often a lock that another process holds is tried.
+const LOCK_TICK: Duration = Duration::from_millis(50);
+
+/// How long an environment that could not be built is not tried again: the other tasks of its job are told the same.
+const FAILURE_KEPT: Duration = Duration::from_secs(10);
+
+/// The interpreter that a process is started with. What was built for it is not removed while this lives.
 #[derive(Debug)]
 pub(super) struct Environment {
     /// Its interpreter.
     pub(super) interpreter: PathBuf,
-    _used: File,
+    _used: Vec<File>,
 }
 
-impl Environment {
-    /// The environment with these packages, built by `base` if it is not there. May take minutes.
-    pub(super) fn with(
+/// The environments of one pool: finds them, builds them, and remembers for a while which cannot be built.
+#[derive(Debug, Default)]
+pub(super) struct Environments {
+    failed: Mutex<HashMap<PathBuf, (Instant, TaskError)>>,
+}
+
+impl Environments {
+    /// The environment that tasks ask for, built if it is not there. May take minutes; `abandoned` is asked meanwhile
+    /// whether anybody still waits.
+    pub(super) fn ready(
+        &self,
         settings: &PythonSettings,
-        base: &Path,
-        packages: &[String],
-    ) -> Result<Self, TaskError> {
-        let mut hasher = blake3::Hasher::new();
-        hasher.update(base.as_os_str().as_encoded_bytes());
-        packages.iter().for_each(|package| {
-            hasher.update(&[0]).update(package.as_bytes());
-        });
-        let hash = hasher.finalize().to_hex();
-        let folder = settings.env_dir.join(&hash[..32]);
-        let io_error = |error: io::Error| {
-            let message = format!("the environment {} cannot be used: {error}", folder.display());
-            TaskError::new(ErrorKind::Environment, message)
+        env: &Env,
+        abandoned: &dyn Fn() -> bool,
+    ) -> Result<Environment, TaskError> {
+        let mut used = Vec::new();
+        let mut interpreter = match (&env.interpreter, &env.conda) {
+            (Some(python), _) => python.clone(),
+            (None, Some(archive)) if archive.is_file() => {
+                let name = archive_name(archive).map_err(|error| unusable(archive, &error))?;
+                let make = |build: &Build<'_>| build.archive(archive);
+                let (folder, lock) = self.built(settings, &name, abandoned, make)?;
+                used.push(lock);
+                interpreter_in(&folder)
+            }
+            (None, Some(prefix)) => interpreter_in(prefix),
+            (None, None) => settings.interpreter(),
         };
-        fs::create_dir_all(&settings.env_dir).map_err(io_error)?;
-        let used = File::create(folder.with_extension("lock")).map_err(io_error)?;
-        // One process of the host builds, the others wait for it.
-        used.lock().map_err(io_error)?;
-        let complete = folder.join(COMPLETE);
-        if !complete.exists() {
-            let _ = fs::remove_dir_all(&folder);
-            prune(&settings.env_dir, settings.env_quota);
-            build(base, &folder, packages).inspect_err(|_| {
-                let _ = fs::remove_dir_all(&folder);
-            })?;
+        if !env.packages.is_empty() {
+            let name = packages_name(&interpreter, &env.packages);
+            let make = |build: &Build<'_>| build.packages(&interpreter, &env.packages);
+            let (folder, lock) = self.built(settings, &name, abandoned, make)?;
+            used.push(lock);
+            interpreter = interpreter_in(&folder);
         }
-        File::create(complete).map_err(io_error)?;
-        used.unlock().map_err(io_error)?;
-        used.lock_shared().map_err(io_error)?;
-        Ok(Self {
-            interpreter: folder.join("bin/python3"),
+        Ok(Environment {
+            interpreter,
             _used: used,
         })
     }
-}
 
-fn build(base: &Path, folder: &Path, packages: &[String]) -> Result<(), TaskError> {
-    info!(folder = %folder.display(), ?packages, "building a python environment");
-    let python = folder.join("bin/python3");
-    let with_uv = Command::new("uv")
-        .arg("--version")
-        .stdin(Stdio::null())
-        .output()
-        .is_ok_and(|output| output.status.success());
-    let steps = if with_uv {
-        let mut make = Command::new("uv");
-        make.args(["venv", "--python"]).arg(base).arg(folder);
-        let mut install = Command::new("uv");
-        install.args(["pip", "install", "--python"]).arg(&python);
-        [make, install]
-    } else {
-        let mut make = Command::new(base);
-        make.args(["-m", "venv"]).arg(folder);
-        let mut install = Command::new(&python);
-        install.args([
-            "-m",
-            "pip",
-            "install",
-            "--disable-pip-version-check",
-            "--no-input",
-        ]);
-        [make, install]
-    };
-    let [mut make, mut install] = steps;
-    // What every executor needs.
-    install.arg("cloudpickle").args(packages);
-    run(&mut make, packages)?;
-    run(&mut install, packages)
-}
-
-fn run(command: &mut Command, packages: &[String]) -> Result<(), TaskError> {
-    let failed = |reason: String, output: Option<&Output>| {
-        let wanted = packages.join(" ");
-        let message = format!("the environment with `{wanted}` cannot be built: {reason}");
-        TaskError {
-            log_tail: output.map(|output| {
-                let mut text = output.stdout.clone();
-                text.extend_from_slice(&output.stderr);
-                let start = text.len().saturating_sub(QUOTED_BYTES);
-                String::from_utf8_lossy(&text[start..]).into_owned()
-            }),
-            ..TaskError::new(ErrorKind::Environment, message)
+    /// The folder of that name, and the lock that keeps it; made by one process of the host while the others wait.
+    fn built(
+        &self,
+        settings: &PythonSettings,
+        name: &str,
+        abandoned: &dyn Fn() -> bool,
+        make: impl Fn(&Build<'_>) -> Result<(), TaskError>,
+    ) -> Result<(PathBuf, File), TaskError> {
+        let folder = settings.env_dir.join(name);
+        let io_error = |error: io::Error| unusable(&folder, &error);
+        fs::create_dir_all(&settings.env_dir).map_err(io_error)?;
+        let lock = File::create(folder.with_extension("lock")).map_err(io_error)?;
+        let complete = folder.join(COMPLETE);
+        loop {
+            // Shared by all who use it: an exclusive lock would wait until the last of them is gone.
+            wait_for(|| lock.try_lock_shared(), abandoned).map_err(io_error)?;
+            if let Ok(complete) = File::options().write(true).open(&complete) {
+                let _ = complete.set_modified(SystemTime::now());
+                return Ok((folder, lock));
+            }
+            lock.unlock().map_err(io_error)?;
+            wait_for(|| lock.try_lock(), abandoned).map_err(io_error)?;
+            if !complete.exists() {
+                self.check(&folder)?;
+                let _ = fs::remove_dir_all(&folder);
+                let build = Build {
+                    settings,
+                    folder: &folder,
+                    abandoned,
+                };
+                make(&build).inspect_err(|error| {
+                    let _ = fs::remove_dir_all(&folder);
+                    if !abandoned() {
+                        self.remember(&folder, error);
+                    }
+                })?;
+                File::create(&complete).map_err(io_error)?;
+                prune(&settings.env_dir, settings.env_quota);
+            }
+            lock.unlock().map_err(io_error)?;
         }
-    };
-    let program = command.get_program().to_string_lossy().into_owned();
-    let output = command
-        .stdin(Stdio::null())
-        .output()
-        .map_err(|error| failed(format!("{program} cannot be started: {error}"), None))?;
-    if output.status.success() {
-        return Ok(());
     }
-    // Installers say last what went wrong.
-    let text = String::from_utf8_lossy(&output.stderr);
-    let said = text
-        .lines()
-        .rfind(|line| line.to_ascii_lowercase().contains("error"));
-    let said = said.unwrap_or("see its output").trim();
-    Err(failed(
-        format!("{program} ended with {}: {said}", output.status),
-        Some(&output),
-    ))
+
+    fn check(&self, folder: &Path) -> Result<(), TaskError> {
+        let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        failed.retain(|_, (at, _)| at.elapsed() < FAILURE_KEPT);
+        failed.get(folder).map_or(Ok(()), |(_, error)| Err(error.clone()))
+    }
+
+    fn remember(&self, folder: &Path, error: &TaskError) {
+        let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        failed.insert(folder.to_owned(), (Instant::now(), error.clone()));
+    }
+}
+
+fn unusable(path: &Path, error: &io::Error) -> TaskError {
+    let message = format!("the environment {} cannot be used: {error}", path.display());
+    TaskError::new(ErrorKind::Environment, message)
+}
+
+/// A name for an interpreter with packages: the same for the same, on all workers of a host.
+fn packages_name(base: &Path, packages: &[String]) -> String {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(base.as_os_str().as_encoded_bytes());
+    packages.iter().for_each(|package| {
+        hasher.update(&[0]).update(package.as_bytes());
+    });
+    hasher.finalize().to_hex()[..32].to_owned()
+}
+
+/// A name for what is in an archive; one that is written anew gets another.
+fn archive_name(archive: &Path) -> io::Result<String> {
+    let metadata = archive.metadata()?;
+    let written = metadata.modified()?.duration_since(SystemTime::UNIX_EPOCH);
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(archive.as_os_str().as_encoded_bytes());
+    hasher.update(&metadata.len().to_le_bytes());
+    hasher.update(&written.unwrap_or_default().as_nanos().to_le_bytes());
+    Ok(hasher.finalize().to_hex()[..32].to_owned())
+}
+
+/// Waits for a lock, unless nobody waits for what it guards.
+fn wait_for(attempt: impl Fn() -> Result<(), TryLockError>, abandoned: &dyn Fn() -> bool) -> io::Result<()> {
+    loop {
+        match attempt() {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::Error(error)) => return Err(error),
+            Err(TryLockError::WouldBlock) if abandoned() => {
+                return Err(io::Error::other("nobody waits for it any more"));
+            }
+            Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_TICK),
+        }
+    }
 }
 
 /// Removes environments that nobody uses, the one used longest ago first, until the rest fits.
@@ -187,7 +222,7 @@ mod tests {
             fs::create_dir_all(folder.join("lib")).unwrap();
             fs::write(folder.join("lib/code"), [0; 1000]).unwrap();
             let complete = File::create(folder.join(COMPLETE)).unwrap();
-            let used = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(age);
+            let used = SystemTime::UNIX_EPOCH + Duration::from_secs(age);
             complete.set_modified(used).unwrap();
             folder
         };

@@ -14,6 +14,7 @@ use super::failure;
 use super::frame::Given;
 use super::pool::{PythonWork, Waiting};
 use super::process::Process;
+use super::secret::Secrets;
 use super::value::SealedValue;
 use crate::log::LogCapture;
 use crate::task::{Input, TaskContext, TaskFailure, TaskOutput};
@@ -26,13 +27,18 @@ pub(super) struct Flight<W> {
     pub(super) task: TaskContext,
     /// Copies into sealed memory, which tasks that are under way together share.
     pub(super) _inputs: Vec<Given>,
+    /// What must not leave the worker.
+    pub(super) secrets: Arc<Secrets>,
     pub(super) sent: Instant,
 }
 
 impl<W: PythonWork> Flight<W> {
     /// Says how it ended, with what it printed.
     pub(super) fn finish(self, result: Result<TaskOutput, TaskError>, took: Duration) {
-        let log = self.task.log.finish();
+        let mut log = self.task.log.finish();
+        if let Some(log) = &mut log {
+            self.secrets.hide_in_log(log);
+        }
         let result = match result {
             Ok(mut output) => {
                 output.log = log;
@@ -43,6 +49,7 @@ impl<W: PythonWork> Flight<W> {
                 if error.log_tail.is_none() {
                     error.log_tail = self.task.log.quote();
                 }
+                self.secrets.hide_in_error(&mut error);
                 let error = Box::new(error);
                 Err(TaskFailure { error, log })
             }

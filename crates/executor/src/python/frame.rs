@@ -24,7 +24,7 @@ const MAX_BATCH: usize = 1 << 20;
 /// Kinds of frames to a process.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum ToPython {
-    /// Limits; the page comes with it.
+    /// Limits; the page and the file for stacks come with it.
     Start = 1,
     /// An operation: its number, name and parameters.
     Op = 2,

@@ -27,10 +27,14 @@ const THREAD_VARIABLES: [&str; 7] = [
 /// What a process must be started with. Tasks that need the same share processes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub(super) struct Env {
-    /// Variables on top of the inherited ones.
+    /// Variables on top of the inherited ones; `secret://name` stands for a secret.
     pub(super) vars: BTreeMap<String, String>,
+    /// Secrets that are variables of their own names.
+    pub(super) secrets: Vec<String>,
     /// The interpreter, if not the worker's own.
     pub(super) interpreter: Option<PathBuf>,
+    /// A prefix on the worker, or an archive of one.
+    pub(super) conda: Option<PathBuf>,
     /// Packages that an environment of its own is built with.
     pub(super) packages: Vec<String>,
     /// A zip file of the user's files.
@@ -62,16 +66,8 @@ struct EnvSpec {
     env_vars: BTreeMap<String, String>,
     python: Option<PathBuf>,
     pip: Vec<String>,
-    requirements: Option<Vec<String>>,
     conda: Option<PathBuf>,
-    secrets: Option<Vec<String>>,
-}
-
-impl EnvSpec {
-    /// The interpreter of a conda prefix on the worker.
-    fn conda_interpreter(&self) -> Option<PathBuf> {
-        Some(self.conda.as_ref()?.join("bin/python"))
-    }
+    secrets: Vec<String>,
 }
 
 impl PythonOp {
@@ -82,22 +78,10 @@ impl PythonOp {
                 format!("the python operation `{}` is malformed: {error}", spec.name),
             )
         })?;
-        let env = params.env.unwrap_or_default();
-        let unknown = [
-            ("requirements", env.requirements.is_some()),
-            ("secrets", env.secrets.is_some()),
-        ];
-        if let Some((key, _)) = unknown.iter().find(|(_, is_set)| *is_set) {
-            let message = format!(
-                "`{}` asks for an environment with `{key}`, which this worker cannot make",
-                spec.name
-            );
-            return Err(TaskError::new(ErrorKind::Environment, message));
-        }
         Ok(Self {
             spec: Arc::clone(spec),
             python: params.py,
-            env,
+            env: params.env.unwrap_or_default(),
             modules: params.modules,
         })
     }
@@ -113,7 +97,9 @@ impl PythonOp {
         vars.extend(self.env.env_vars.clone());
         Env {
             vars,
-            interpreter: self.env.python.clone().or_else(|| self.env.conda_interpreter()),
+            secrets: self.env.secrets.clone(),
+            interpreter: self.env.python.clone(),
+            conda: self.env.conda.clone(),
             packages: self.env.pip.clone(),
             files: self.modules.clone(),
         }

@@ -1,7 +1,8 @@
 //! Memory shared with one process: which task it runs, and what that task has printed.
 //!
 //! ```text
-//!  0 started u64 │ 8 finished u64 │ 16 revoked u64 (from << 32 | to) │ 24 cancelled u64 │ 32 printed u64 │ …
+//!  0 started u64 │ 8 finished u64 │ 16 revoked u64 (from << 32 | to) │ 24 cancelled u64 │ 32 printed u64
+//!  40 job u128 │ 56 task u32 │ …
 //!  4096 head of the output, `limit` bytes │ its tail, a ring of `limit` bytes
 //! ```
 //! Tasks are named by their number in the process's life. Everything is read by system calls, never mapped here: what
@@ -12,6 +13,8 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::FileExt;
 
+use millstream_types::{JobId, TaskIdx};
+
 use crate::log::LogCapture;
 
 use super::sys;
@@ -21,6 +24,7 @@ const STARTED: u64 = 0;
 const REVOKED: u64 = 16;
 const CANCELLED: u64 = 24;
 const PRINTED: u64 = 32;
+const TASK: u64 = 40;
 
 /// Where a process is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -63,6 +67,24 @@ impl Page {
             started: number(0),
             finished: number(8),
         }
+    }
+
+    /// The job and the number of the task that runs.
+    pub(super) fn running_task(&self) -> Option<(JobId, TaskIdx)> {
+        self.progress().running()?;
+        let (mut job, mut task) = ([0; 16], [0; 4]);
+        self.memory.read_exact_at(&mut job, TASK).ok()?;
+        self.memory.read_exact_at(&mut task, TASK + 16).ok()?;
+        let job = JobId::from_u128(u128::from_be_bytes(job));
+        Some((job, TaskIdx(u32::from_le_bytes(task))))
+    }
+
+    /// The same page, for another thread to read.
+    pub(super) fn try_clone(&self) -> io::Result<Self> {
+        Ok(Self {
+            memory: self.memory.try_clone()?,
+            limit: self.limit,
+        })
     }
 
     /// Asks the process not to begin tasks from `from` to before `to`.

@@ -10,12 +10,14 @@ use std::time::Duration;
 use millstream_protocol::graph::{OpSpec, Rerun, TaskOptions};
 use tokio_util::sync::CancellationToken;
 
+use super::environment::Environments;
 use super::failure;
 use super::flight::Copies;
 use super::memory::Shares;
 use super::op::{Env, Needs, Ops};
 use super::settings::PythonSettings;
 use super::slot::Slot;
+use super::stack::PythonStacks;
 use crate::task::{TaskContext, TaskFailure, TaskResult};
 
 /// A Python task on its way through a slot. It may be taken to one slot, back, and to another before it begins.
@@ -64,6 +66,8 @@ pub(super) struct Shared<W> {
     wakers: Wakers,
     ops: Ops,
     pub(super) copies: Copies,
+    pub(super) environments: Environments,
+    pub(super) stacks: PythonStacks,
 }
 
 /// The sockets that wake slots.
@@ -129,6 +133,8 @@ impl<W: PythonWork> PythonPool<W> {
             wakers: wakers.into(),
             ops: Ops::default(),
             copies: Copies::default(),
+            environments: Environments::default(),
+            stacks: PythonStacks::new(slots),
         });
         let mut pool = Self {
             shared,
@@ -194,6 +200,11 @@ impl<W: PythonWork> PythonPool<W> {
             }
         }
         recalled
+    }
+
+    /// What the tasks execute, to be asked at any time.
+    pub fn stacks(&self) -> PythonStacks {
+        self.shared.stacks.clone()
     }
 
     /// What the processes hold, to be asked at any time.

@@ -1,10 +1,13 @@
 //! One Python process: its start, its socket, its output, its end.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::ffi::OsString;
 use std::io::{self, PipeReader, Read};
+use std::net::Shutdown;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -22,7 +25,9 @@ use super::memory;
 use super::op::{Env, PythonOp};
 use super::page::Page;
 use super::runtime;
+use super::secret::{self, Secrets};
 use super::settings::{GatewayAccess, PythonSettings};
+use super::stack::Probe;
 use super::sys::{self, MAX_FDS, Wait};
 
 /// One read of the socket or of the pipe.
@@ -30,6 +35,9 @@ const READ_BYTES: usize = 64 << 10;
 
 /// Operations that one process keeps.
 const MAX_OPS: usize = 1024;
+
+/// How long an idle process that is needed no more may take to end by itself.
+const END_GRACE: Duration = Duration::from_secs(1);
 
 /// How often a starting process is looked at.
 const START_TICK: Duration = Duration::from_millis(50);
@@ -44,6 +52,8 @@ pub(super) struct Process {
     pub(super) page: Page,
     pub(super) greeting: Greeting,
     pub(super) env: Arc<Env>,
+    pub(super) secrets: Arc<Secrets>,
+    pub(super) probe: Arc<Probe>,
     ops: HashMap<usize, (Arc<PythonOp>, u32)>,
     ops_by_content: HashMap<(String, Bytes), u32>,
     next_op: u32,
@@ -54,7 +64,7 @@ pub(super) struct Process {
     fds: VecDeque<OwnedFd>,
     oom_kills: u64,
     /// Kept from being removed.
-    _environment: Option<Environment>,
+    _environment: Environment,
     _folder: TempDir,
 }
 
@@ -66,54 +76,34 @@ pub(super) struct Ready {
 }
 
 impl Process {
-    /// Starts an interpreter and waits until it is ready. `abandoned` is asked now and then whether to give up.
+    /// Starts the interpreter of an environment and waits until it is ready. `abandoned` is asked now and then whether
+    /// to give up.
     pub(super) fn start(
         settings: &PythonSettings,
         env: &Arc<Env>,
-        abandoned: impl Fn() -> bool,
+        environment: Environment,
+        abandoned: &dyn Fn() -> bool,
     ) -> Result<Self, TaskError> {
-        let base = env.interpreter.clone().unwrap_or_else(|| settings.interpreter());
-        let environment = (!env.packages.is_empty())
-            .then(|| Environment::with(settings, &base, &env.packages))
-            .transpose()?;
-        let interpreter = environment
-            .as_ref()
-            .map_or(base, |built| built.interpreter.clone());
-        let shown = interpreter.display().to_string();
-        let log = LogCapture::default();
-        let failed = |what: String, log: &LogCapture| {
-            let mut error = TaskError::new(ErrorKind::Environment, format!("the interpreter {shown} {what}"));
-            error.log_tail = log.quote();
-            error
-        };
-        let started = Self::spawn(settings, env, &interpreter);
-        let mut process = started.map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => failed(
-                "was not found: install python3, or set python.interpreter on the worker".to_owned(),
-                &log,
-            ),
-            _ => failed(format!("cannot be started: {error}"), &log),
+        let shown = environment.interpreter.display().to_string();
+        let (vars, secrets) = secret::resolve(settings, env)?;
+        let started = Self::spawn(settings, env, environment, &vars);
+        let mut process = started.map_err(|error| {
+            let what = match error.kind() {
+                io::ErrorKind::NotFound if env.interpreter.is_some() || env.conda.is_some() => {
+                    "was not found: `python` and `conda` in env= name paths on the workers".to_owned()
+                }
+                io::ErrorKind::NotFound => {
+                    "was not found: install python3, or set python.interpreter on the worker".to_owned()
+                }
+                _ => format!("cannot be started: {error}"),
+            };
+            unstarted(&shown, &what, None)
         })?;
-        process._environment = environment;
-        let deadline = Instant::now() + settings.start_timeout;
-        loop {
-            match process.greet(&log) {
-                Ok(true) => break,
-                Ok(false) if Instant::now() > deadline => {
-                    return Err(failed(
-                        format!("was not ready within {:?}", settings.start_timeout),
-                        &log,
-                    ));
-                }
-                Ok(false) if abandoned() => return Err(failed("was not waited for".to_owned(), &log)),
-                Ok(false) => {}
-                Err(error) => {
-                    let status = process.end(&log);
-                    let how = status.map_or_else(|| error.to_string(), memory::describe);
-                    return Err(failed(format!("ended at its start with {how}"), &log));
-                }
-            }
-        }
+        process.secrets = Arc::new(secrets);
+        let log = LogCapture::default();
+        process
+            .until_ready(settings.start_timeout, &log, abandoned)
+            .map_err(|what| unstarted(&shown, &what, log.quote()))?;
         if let Some(reason) = process.greeting.cloudpickle.strip_prefix('!') {
             let shown = &process.greeting.executable;
             let message = format!(
@@ -124,7 +114,37 @@ impl Process {
         Ok(process)
     }
 
-    fn spawn(settings: &PythonSettings, env: &Arc<Env>, interpreter: &std::path::Path) -> io::Result<Self> {
+    /// Waits for the greeting; says what happened instead, if it does not come.
+    fn until_ready(
+        &mut self,
+        patience: Duration,
+        log: &LogCapture,
+        abandoned: &dyn Fn() -> bool,
+    ) -> Result<(), String> {
+        let deadline = Instant::now() + patience;
+        loop {
+            match self.greet(log) {
+                Ok(true) => return Ok(()),
+                Ok(false) if Instant::now() > deadline => {
+                    return Err(format!("was not ready within {patience:?}"));
+                }
+                Ok(false) if abandoned() => return Err("was not waited for".to_owned()),
+                Ok(false) => {}
+                Err(error) => {
+                    let status = self.end(log);
+                    let how = status.map_or_else(|| error.to_string(), memory::describe);
+                    return Err(format!("ended at its start with {how}"));
+                }
+            }
+        }
+    }
+
+    fn spawn(
+        settings: &PythonSettings,
+        env: &Arc<Env>,
+        environment: Environment,
+        vars: &BTreeMap<String, String>,
+    ) -> io::Result<Self> {
         let runtime = runtime::install(&settings.dir)?;
         let folder = tempfile::Builder::new()
             .prefix("executor-")
@@ -141,16 +161,20 @@ impl Process {
             .inherit_env
             .iter()
             .filter_map(|name| Some((name, std::env::var_os(name)?)));
-        let child = Command::new(interpreter)
+        let path = (settings.interpreter() != environment.interpreter)
+            .then(|| path_with(&environment.interpreter))
+            .flatten();
+        let child = Command::new(&environment.interpreter)
             // Not the working folder: a file there could hide a module.
             .args(["-P", "-c", runtime::START])
             .args(files)
             .arg(runtime)
             .env_clear()
             .envs(inherited)
+            .envs(path.map(|path| ("PATH", path)))
             .envs(&settings.env)
             .envs(settings.gateway.iter().flat_map(GatewayAccess::variables))
-            .envs(&env.vars)
+            .envs(vars)
             .current_dir(folder.path())
             // A socket as standard input needs no descriptor to be inherited, which other programs might inherit too.
             .stdin(Stdio::from(OwnedFd::from(theirs)))
@@ -159,6 +183,7 @@ impl Process {
             .process_group(0)
             .spawn()?;
         let handle = sys::process_handle(child.id())?;
+        let probe = Arc::new(Probe::new(&page, &handle)?);
         let start = frame::start(settings.inband_limit, settings.log_limit);
         let process = Self {
             group: Group::new(child.id()),
@@ -179,10 +204,16 @@ impl Process {
             unread: Vec::new(),
             fds: VecDeque::new(),
             oom_kills: memory::oom_kills(),
-            _environment: None,
+            secrets: Arc::default(),
+            probe,
+            _environment: environment,
             _folder: folder,
         };
-        match sys::send(&process.socket, &start, &[process.page.as_fd()]) {
+        match sys::send(
+            &process.socket,
+            &start,
+            &[process.page.as_fd(), process.probe.theirs()],
+        ) {
             // It has ended already, and is asked why when it is waited for.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(process),
             sent => sent.map(|_| process),
@@ -400,8 +431,31 @@ impl Process {
     }
 }
 
+fn unstarted(interpreter: &str, what: &str, log_tail: Option<String>) -> TaskError {
+    TaskError {
+        log_tail,
+        ..TaskError::new(
+            ErrorKind::Environment,
+            format!("the interpreter {interpreter} {what}"),
+        )
+    }
+}
+
+/// The path for programs, those beside the interpreter of an environment first.
+fn path_with(interpreter: &Path) -> Option<OsString> {
+    let own = interpreter.parent().filter(|folder| folder.is_absolute())?;
+    let inherited = std::env::var_os("PATH").unwrap_or_default();
+    let all = std::iter::once(own.to_owned()).chain(std::env::split_paths(&inherited));
+    std::env::join_paths(all).ok()
+}
+
 impl Drop for Process {
     fn drop(&mut self) {
+        if self.page.progress().running().is_none() {
+            // Asked first, so that plugins can close what they have opened.
+            let _ = self.socket.shutdown(Shutdown::Both);
+            let _ = sys::poll(&mut [Wait::readable(&self.handle)], Some(END_GRACE));
+        }
         self.group.kill();
         // Reaped here; a second wait gives the first one's answer.
         let _ = self.child.wait();

@@ -41,6 +41,10 @@ const FILES: &[(&str, &str)] = &[
         include_str!("../../../../python/millstream/_executor/errors.py"),
     ),
     (
+        "_executor/failures.py",
+        include_str!("../../../../python/millstream/_executor/failures.py"),
+    ),
+    (
         "_executor/inputs.py",
         include_str!("../../../../python/millstream/_executor/inputs.py"),
     ),
@@ -57,8 +61,16 @@ const FILES: &[(&str, &str)] = &[
         include_str!("../../../../python/millstream/_executor/ops.py"),
     ),
     (
+        "_executor/packages.py",
+        include_str!("../../../../python/millstream/_executor/packages.py"),
+    ),
+    (
         "_executor/page.py",
         include_str!("../../../../python/millstream/_executor/page.py"),
+    ),
+    (
+        "_executor/plugins.py",
+        include_str!("../../../../python/millstream/_executor/plugins.py"),
     ),
     (
         "_executor/streams.py",

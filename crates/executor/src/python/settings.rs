@@ -54,6 +54,8 @@ pub struct PythonSettings {
     pub env_dir: PathBuf,
     /// Most bytes of environments that are kept while nobody uses them.
     pub env_quota: u64,
+    /// The folder with a file for each secret that tasks may ask for by name.
+    pub secrets_dir: Option<PathBuf>,
     /// Memory that all executors together may hold of their own. Beyond it the largest is killed.
     pub memory_limit: u64,
     /// Memory above which an idle executor is replaced.
@@ -81,6 +83,7 @@ impl Default for PythonSettings {
             dir: env::temp_dir().join("millstream"),
             env_dir: env::temp_dir().join("millstream").join("envs"),
             env_quota: 10 << 30,
+            secrets_dir: None,
             memory_limit: u64::MAX,
             recycle_above: u64::MAX,
             // Long enough for `finally` blocks, short enough for the second within which Ctrl-C ends a job.

@@ -116,9 +116,17 @@ impl<W: PythonWork> Slot<W> {
     fn send(&mut self, taken: Vec<Waiting<W>>) {
         let Some(first) = taken.first() else { return };
         let env = Arc::clone(&first.needs.env);
-        if let Err(error) = self.bring(&env) {
+        let is_cancelled = |waiting: &Waiting<W>| waiting.work.cancel().is_cancelled();
+        let shared = Arc::clone(&self.shared);
+        let abandoned = || shared.is_closed() || taken.iter().all(is_cancelled);
+        if let Err(error) = self.bring(&env, &abandoned) {
             for waiting in taken {
-                waiting.work.finish(Err(error.clone().into()), Duration::ZERO);
+                let error = if is_cancelled(&waiting) {
+                    failure::cancelled()
+                } else {
+                    error.clone()
+                };
+                waiting.work.finish(Err(error.into()), Duration::ZERO);
             }
             return;
         }
@@ -145,6 +153,7 @@ impl<W: PythonWork> Slot<W> {
                 waiting,
                 task,
                 _inputs: inputs,
+                secrets: Arc::clone(&process.secrets),
                 sent: Instant::now(),
             });
             if batch.is_full() {
@@ -160,8 +169,9 @@ impl<W: PythonWork> Slot<W> {
         }
     }
 
-    /// Makes the process of an environment the current one, and starts it if there is none.
-    fn bring(&mut self, env: &Arc<Env>) -> Result<(), TaskError> {
+    /// Makes the process of an environment the current one, and starts it if there is none. `abandoned` is asked
+    /// meanwhile whether anybody still waits for it.
+    fn bring(&mut self, env: &Arc<Env>, abandoned: &dyn Fn() -> bool) -> Result<(), TaskError> {
         if self.process.as_ref().is_some_and(|process| process.env == *env) {
             return Ok(());
         }
@@ -173,7 +183,8 @@ impl<W: PythonWork> Slot<W> {
         }
         if self.process.is_none() {
             let shared = &self.shared;
-            let process = Process::start(&shared.settings, env, || shared.is_closed())?;
+            let environment = shared.environments.ready(&shared.settings, env, abandoned)?;
+            let process = Process::start(&shared.settings, env, environment, abandoned)?;
             debug!(
                 slot = self.number,
                 python = process.greeting.version,
@@ -181,6 +192,8 @@ impl<W: PythonWork> Slot<W> {
             );
             self.process = Some(process);
         }
+        let probe = self.process.as_ref().map(|process| Arc::clone(&process.probe));
+        self.shared.stacks.set(self.number, probe);
         Ok(())
     }
 
@@ -409,7 +422,8 @@ impl<W: PythonWork> Slot<W> {
             let env = Arc::clone(&process.env);
             drop(process);
             // The next task that needs it says why it cannot be started.
-            let _ = self.bring(&env);
+            let shared = Arc::clone(&self.shared);
+            let _ = self.bring(&env, &|| shared.is_closed());
         }
     }
 
@@ -425,6 +439,7 @@ impl<W: PythonWork> Slot<W> {
         let Some(mut process) = self.process.take() else {
             return;
         };
+        self.shared.stacks.set(self.number, None);
         let (killed, stopping) = (self.killed.take(), self.stopping.take());
         let oom_kill = process.saw_oom_kill();
         let progress = process.page.progress();

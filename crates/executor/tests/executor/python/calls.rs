@@ -74,10 +74,13 @@ fn threads_follow_cpu_and_variables_come_from_the_environment() {
     let source = "import os\ndef f():\n    return ' '.join(os.environ.get(n, '-') for n in ('OMP_NUM_THREADS', 'MINE', 'CARGO_MANIFEST_DIR'))";
     let run = |vars: &[(&'static str, &'static str)], cpu| {
         let env = Env {
-            env_vars: vars.iter().copied().collect(),
+            env_vars: vars
+                .iter()
+                .map(|(name, value)| (*name, (*value).to_owned()))
+                .collect(),
             ..Env::default()
         };
-        let mut task = call(op_in(source, None, Some(env), None));
+        let mut task = call(op_in(source, env));
         task.options = Arc::new(TaskOptions {
             resources: ResourceSet::new().with("cpu", Amount::whole(cpu)),
             ..TaskOptions::default()
@@ -102,7 +105,11 @@ fn files_that_travel_with_the_operation_are_its_working_folder() {
     let pool = Pool::new(1);
     let source = "def f():\n    import helpers\n    return helpers.name()";
     assert_eq!(
-        text(&pool.run(call(op_in(source, None, None, Some(zip)))).unwrap()),
+        text(
+            &pool
+                .run(call(op_with(source, |params| params.modules = Some(zip))))
+                .unwrap()
+        ),
         "shipped"
     );
     // Not seen by tasks that did not bring them, whose process is another.
@@ -120,7 +127,9 @@ fn another_minor_version_is_refused_with_both_named() {
         return;
     }
     let pool = Pool::new(1);
-    let error = pool.fail(call(op_of("f = repr", Some("3.1"))));
+    let error = pool.fail(call(op_with("f = repr", |params| {
+        params.py = Some("3.1".to_owned())
+    })));
     assert_eq!(error.kind, ErrorKind::Environment);
     let own = String::from_utf8(
         python_output("import platform; print(platform.python_version(), end='')", b"").to_vec(),
@@ -132,10 +141,10 @@ fn another_minor_version_is_refused_with_both_named() {
         error.message
     );
     let minor = own.rsplit_once('.').unwrap().0;
-    assert!(
-        pool.run(call(op_of("def f(): return 'same'", Some(minor))))
-            .is_ok()
-    );
+    let same = op_with("def f(): return 'same'", |params| {
+        params.py = Some(minor.to_owned())
+    });
+    assert_eq!(text(&pool.run(call(same)).unwrap()), "same");
 }
 
 #[test]
@@ -190,52 +199,101 @@ fn an_interpreter_that_ends_at_its_start_is_quoted() {
     assert_eq!(error.log_tail.as_deref(), Some("no such library\n"));
 }
 
-#[test]
-fn packages_that_a_job_names_are_installed_once_for_it_alone() {
-    if !has_python() {
-        return;
-    }
-    let pool = Pool::new(2);
-    let source = "import os, sys\ndef f():\n    import xxhash\n    return xxhash.VERSION + ' ' + sys.prefix";
-    let pinned = |version| Env {
-        pip: vec![version],
-        ..Env::default()
-    };
-    let run = |version| {
-        text(
-            &pool
-                .run(call(op_in(source, None, Some(pinned(version)), None)))
-                .unwrap(),
-        )
-    };
-    let first = run("xxhash==3.5.0");
-    assert!(first.starts_with("3.5.0 "), "{first}");
-    assert_eq!(run("xxhash==3.5.0"), first);
-    assert_eq!(
-        pool.fail(call(op(source))).message,
-        "ModuleNotFoundError: No module named 'xxhash'"
-    );
+/// The name of the test interpreter's numpy, with another major version.
+fn other_numpy() -> (String, String) {
+    let version = python_output("import numpy; print(numpy.__version__, end='')", b"");
+    let version = String::from_utf8(version.to_vec()).unwrap();
+    let major: u32 = version.split('.').next().unwrap().parse().unwrap();
+    (version, format!("{}.0.1", major - 1))
 }
 
 #[test]
-fn an_environment_that_cannot_be_built_is_told_with_the_installers_words() {
+fn a_package_of_another_major_version_is_refused_if_the_function_imports_it() {
     if !has_python() {
         return;
     }
     let pool = Pool::new(1);
-    let env = Env {
-        pip: vec!["xxhash==0.0.0.0.1"],
-        ..Env::default()
+    let (here, other) = other_numpy();
+    let source = "def f():\n    import numpy\n    return 'ran'";
+    let with = |version: &str| {
+        call(op_with(source, |params| {
+            params.packages.insert("numpy", ("numpy", version.to_owned()));
+        }))
     };
-    let error = pool.fail(call(op_in("f = repr", None, Some(env), None)));
+    let error = pool.fail(with(&other));
     assert_eq!(error.kind, ErrorKind::Environment);
-    assert!(
-        error.message.contains("`xxhash==0.0.0.0.1` cannot be built"),
-        "{}",
-        error.message
+    for part in [&here, &other, &format!("env={{'pip': ['numpy=={other}']}}")] {
+        assert!(error.message.contains(part), "{part}: {}", error.message);
+    }
+    assert_eq!(text(&pool.run(with(&here)).unwrap()), "ran");
+}
+
+#[test]
+fn a_module_that_is_missing_is_told_with_the_clients_path_and_the_remedy() {
+    if !has_python() {
+        return;
+    }
+    let pool = Pool::new(1);
+    let error = pool.fail(call(op_with("def f():\n    import helpers.deep", |params| {
+        params.origins.insert("helpers", "/home/me/helpers/__init__.py");
+    })));
+    assert_eq!(error.kind, ErrorKind::User);
+    for part in [
+        "No module named 'helpers'",
+        "/home/me/helpers",
+        "working_dir",
+        "upload_file",
+    ] {
+        assert!(error.message.contains(part), "{part}: {}", error.message);
+    }
+}
+
+#[test]
+fn plugins_are_set_up_once_in_each_process_before_its_first_task() {
+    if !has_python() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let log = dir.path().join("log");
+    let plugin = format!(
+        "import os\nclass Model:\n    def note(self, word):\n        with open('{}', 'a') as file: file.write(f'{{word}} {{os.getpid()}}\\n')\n\
+         \x20   def setup(self): self.note('up')\n    def teardown(self): self.note('down')\nf = Model()",
+        log.display()
     );
-    assert!(error.log_tail.unwrap().contains("xxhash==0.0.0.0.1"));
-    assert_eq!(pool.text_of("def f(): return 'alive'"), "alive");
+    let plugin = pickled(&plugin);
+    let source = "import os, sys\n\
+        def f():\n    model = sys.modules['millstream_runtime._executor.plugins'].value_of('model')\n    model.note('run')\n    return str(os.getpid())";
+    let task = || {
+        call(op_with(source, |params| {
+            params.plugins.insert("model", plugin.clone());
+        }))
+    };
+    let pool = Pool::new(1);
+    let first = text(&pool.run(task()).unwrap());
+    assert_eq!(text(&pool.run(task()).unwrap()), first);
+    pool.fail(call(op("import os\ndef f(): os._exit(1)")));
+    let second = text(&pool.run(task()).unwrap());
+    drop(pool);
+    assert_eq!(
+        std::fs::read_to_string(log).unwrap(),
+        format!("up {first}\nrun {first}\nrun {first}\nup {second}\nrun {second}\ndown {second}\n")
+    );
+}
+
+#[test]
+fn a_plugin_that_fails_is_told_with_its_name() {
+    if !has_python() {
+        return;
+    }
+    let plugin = pickled("def f(): raise OSError('no such model')");
+    let error = Pool::new(1).fail(call(op_with("f = dict", |params| {
+        params.plugins.insert("model", plugin);
+    })));
+    assert_eq!(error.kind, ErrorKind::Environment);
+    assert_eq!(
+        error.message,
+        "the plugin `model` cannot be set up: OSError: no such model"
+    );
 }
 
 #[test]

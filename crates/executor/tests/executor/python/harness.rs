@@ -67,20 +67,30 @@ pub(super) fn has_python() -> bool {
     found
 }
 
-#[derive(Serialize)]
-struct Params {
+/// An operation's parameters, as a client sends them.
+#[derive(Serialize, Default)]
+pub(super) struct Params {
     r#fn: Bytes,
     ser: &'static str,
-    py: Option<String>,
-    env: Option<Env>,
-    modules: Option<Bytes>,
+    pub(super) py: Option<String>,
+    pub(super) env: Env,
+    pub(super) modules: Option<Bytes>,
+    /// By module that the function imports: the package and the client's version.
+    pub(super) packages: BTreeMap<&'static str, (&'static str, String)>,
+    /// Where the client has a module.
+    pub(super) origins: BTreeMap<&'static str, &'static str>,
+    /// Pickled plugins.
+    pub(super) plugins: BTreeMap<&'static str, Bytes>,
 }
 
 /// What a job asks of its environment.
-#[derive(Serialize, Default)]
+#[derive(Serialize, Default, Clone)]
 pub(super) struct Env {
-    pub(super) env_vars: BTreeMap<&'static str, &'static str>,
-    pub(super) pip: Vec<&'static str>,
+    pub(super) env_vars: BTreeMap<&'static str, String>,
+    pub(super) pip: Vec<String>,
+    pub(super) python: Option<PathBuf>,
+    pub(super) conda: Option<PathBuf>,
+    pub(super) secrets: Vec<&'static str>,
 }
 
 /// What Python writes to its standard output.
@@ -101,20 +111,29 @@ const PICKLE: &str = "import sys, cloudpickle; scope = {'__name__': '__main__'};
     exec(compile(sys.stdin.read(), 'users_file.py', 'exec'), scope); \
     sys.stdout.buffer.write(cloudpickle.dumps(scope['f']))";
 
-/// An operation that calls the `f` that the source defines, made by Python `version`.
-pub(super) fn op_of(source: &str, version: Option<&str>) -> OpSpec {
-    op_in(source, version, None, None)
+/// What the `f` that the source defines is when it is pickled.
+pub(super) fn pickled(source: &str) -> Bytes {
+    python_output(PICKLE, source.as_bytes())
 }
 
-/// As [`op_of`], with an environment and files.
-pub(super) fn op_in(source: &str, version: Option<&str>, env: Option<Env>, modules: Option<Bytes>) -> OpSpec {
-    let params = Params {
-        r#fn: python_output(PICKLE, source.as_bytes()),
+/// An operation that calls the `f` that the source defines.
+pub(super) fn op(source: &str) -> OpSpec {
+    op_with(source, |_| {})
+}
+
+/// As [`op`], in an environment.
+pub(super) fn op_in(source: &str, env: Env) -> OpSpec {
+    op_with(source, |params| params.env = env)
+}
+
+/// As [`op`], with other parameters.
+pub(super) fn op_with(source: &str, change: impl FnOnce(&mut Params)) -> OpSpec {
+    let mut params = Params {
+        r#fn: pickled(source),
         ser: "cloudpickle",
-        py: version.map(str::to_owned),
-        env,
-        modules,
+        ..Params::default()
     };
+    change(&mut params);
     OpSpec {
         kind: OpKind::Python,
         name: "users:f".to_owned(),
@@ -122,10 +141,6 @@ pub(super) fn op_in(source: &str, version: Option<&str>, env: Option<Env>, modul
         code: None,
         determinate: false,
     }
-}
-
-pub(super) fn op(source: &str) -> OpSpec {
-    op_of(source, None)
 }
 
 /// Arguments as a client pickles them, from Python source such as `((1,), {})`.

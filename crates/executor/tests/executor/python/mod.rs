@@ -1,9 +1,11 @@
 //! Python functions in real interpreters: called, interrupted, crashed, starved, and gone without harm.
 
 mod calls;
+mod environments;
 mod failures;
 mod harness;
 mod logs;
 mod pace;
 mod relief;
+mod stacks;
 mod values;
