@@ -91,6 +91,7 @@ impl WorkerService {
         let python = python::settings(&self.settings, &self.python, limit, slots);
         let (runner, mut results, mut ends) = Runner::start(env, slots, python)?;
         let executors = runner.python_memory();
+        server.serve_stacks(python::stack_source(runner.python_stacks()));
         let fetcher = Fetcher::new(FetchOptions::new(self.secret.clone()))?;
         let (outgoing, frames) = mpsc::unbounded_channel();
         let (exit, mut exited) = mpsc::channel(1);

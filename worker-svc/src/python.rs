@@ -1,6 +1,8 @@
 //! What the worker's settings mean for its Python processes.
 
 use millstream_config::{PythonSettings, WorkerSettings};
+use millstream_executor::PythonStacks;
+use millstream_transfer::{StackSource, TaskStack};
 use millstream_types::ByteSize;
 use tracing::debug;
 
@@ -20,12 +22,25 @@ pub(crate) fn settings(
         dir: worker.scratch_dir.clone(),
         env_dir: python.env_dir.clone(),
         env_quota: python.env_quota.as_u64(),
+        secrets_dir: python.secrets_dir.clone(),
         memory_limit: limit.fraction(worker.terminate.get()).as_u64(),
         gateway: gateway_access(python),
         recycle_above: python.recycle_above.unwrap_or(share).as_u64(),
         log_limit: worker.log_limit.as_u64(),
         ..millstream_executor::PythonSettings::default()
     }
+}
+
+/// What Python tasks execute, as the data plane tells it.
+pub(crate) fn stack_source(stacks: PythonStacks) -> StackSource {
+    Box::new(move || {
+        let told = stacks.all().into_iter().map(|stack| TaskStack {
+            job: stack.job,
+            task: stack.task,
+            text: stack.text,
+        });
+        told.collect()
+    })
 }
 
 /// How tasks reach the gateway, if the settings tell both its address and its token.

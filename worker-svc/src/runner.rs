@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use millstream_executor::{
-    ExecutorSet, Input, LogCapture, PythonMemory, PythonPool, PythonSettings, PythonWork, SlotPool,
-    SlotResults, SlotWork, TaskContext, TaskFailure, TaskResult,
+    ExecutorSet, Input, LogCapture, PythonMemory, PythonPool, PythonSettings, PythonStacks, PythonWork,
+    SlotPool, SlotResults, SlotWork, TaskContext, TaskFailure, TaskResult,
 };
 use millstream_protocol::ErrorKind;
 use millstream_protocol::graph::{OpKind, OpSpec, TaskOptions};
@@ -93,6 +93,11 @@ impl Runner {
     /// What the Python processes hold.
     pub(crate) fn python_memory(&self) -> PythonMemory {
         self.python.memory()
+    }
+
+    /// What the Python tasks execute.
+    pub(crate) fn python_stacks(&self) -> PythonStacks {
+        self.python.stacks()
     }
 
     /// Takes a task. Functions wait for [`Runner::flush`].

@@ -12,7 +12,8 @@ mod span;
 mod sql;
 
 pub use answer::{
-    JobView, JobsPage, Links, LogView, ResultView, StoryLine, TaskView, TasksPage, WorkerView, WorkersPage,
+    JobView, JobsPage, Links, LogView, ResultView, StackView, StacksPage, StoryLine, TaskView, TasksPage,
+    WorkerView, WorkersPage,
 };
 pub use job::{Arg, EnvRequest, GraphRequest, JobRequest, RequestOptions, TaskRef, TaskRequest};
 pub use outputs::OutputsView;

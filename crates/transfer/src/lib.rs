@@ -1,4 +1,4 @@
-//! The data plane: objects from worker to worker and to gateways, over HTTP/1.1.
+//! The data plane: objects from worker to worker and to gateways, over HTTP/1.1; and for gateways, what tasks execute.
 //!
 //! Responsible for moving stored objects whole or not at all: length, checksum and generation are verified by the
 //! reader, and a body that breaks off is never taken for a short one. It owns connections and nothing else: what is
@@ -13,5 +13,5 @@ mod wire;
 pub use error::{FetchError, ServeError};
 pub use fetch::{FetchOptions, Fetched, Fetcher, ObjectStream};
 pub use local::Registration;
-pub use server::{DataServer, DataServerOptions};
-pub use wire::ObjectRequest;
+pub use server::{DataServer, DataServerOptions, StackSource};
+pub use wire::{ObjectRequest, TaskStack};

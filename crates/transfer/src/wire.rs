@@ -9,9 +9,11 @@
 //! ```text
 //!  length of head u32 │ head: MessagePack AnswerHead │ per part: bytes, crc32 u32     (little-endian)
 //! ```
+//!
+//! What tasks do: `GET /stacks` answers with a MessagePack list of [`TaskStack`].
 
 use millstream_store::{Format, Missing};
-use millstream_types::{Attempt, ObjectId, Term};
+use millstream_types::{Attempt, JobId, ObjectId, TaskIdx, Term};
 use serde::{Deserialize, Serialize};
 
 /// Parts of a served object: `length:rows:crc32` of each, separated by commas; rows are `-` where not counted.
@@ -52,6 +54,17 @@ impl ObjectRequest {
         let query = part.map(|part| format!("?part={part}")).unwrap_or_default();
         format!("/objects/{object}/{attempt}{query}")
     }
+}
+
+/// What a task that runs on a worker executes at this moment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskStack {
+    /// Its job.
+    pub job: JobId,
+    /// The task.
+    pub task: TaskIdx,
+    /// The frames of its threads, innermost first.
+    pub text: String,
 }
 
 /// Reads an attempt as [`Attempt`] prints itself.

@@ -25,6 +25,8 @@ pub(super) fn paths(worker: &str) -> Value {
             json_answer("200", "The workers, by name.", Some("WorkersPage")))},
         "/v1/workers/{worker}": {"get": operation("showWorker", "One worker.", json!([worker_param(worker)]),
             json_answer("200", "The worker.", Some("Worker")))},
+        "/v1/stacks": {"get": operation("listStacks", "What running Python tasks execute at this moment.", json!([]),
+            json_answer("200", "The frames of each task.", Some("StacksPage")))},
         "/v1/workers/{worker}/drain": {"post": operation("drainWorker",
             "Lets a worker finish what it runs, hand over its results and leave.", json!([worker_param(worker)]),
             json_answer("202", "The worker, draining.", Some("Worker")))},

@@ -166,6 +166,19 @@ fn answers() -> [(&'static str, Value); 7] {
             ),
         ),
         (
+            "StacksPage",
+            object(
+                &["stacks", "unreachable"],
+                json!({
+                    "stacks": {"type": "array", "items": {"type": "object", "properties": {
+                        "worker": {"type": "string"}, "job": {"type": "string", "format": "uuid"},
+                        "task": {"type": "integer"}, "key": {"type": "string"}, "text": {"type": "string"}
+                    }}},
+                    "unreachable": {"type": "array", "items": {"type": "string"}}
+                }),
+            ),
+        ),
+        (
             "WorkersPage",
             object(&["workers"], json!({"workers": list_of("Worker")})),
         ),

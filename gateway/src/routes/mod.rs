@@ -9,6 +9,7 @@ pub(crate) mod results;
 pub(crate) mod sessions;
 pub(crate) mod shared;
 pub(crate) mod sql;
+pub(crate) mod stacks;
 pub(crate) mod tasks;
 pub(crate) mod workers;
 
@@ -50,6 +51,7 @@ pub(crate) fn configure(config: &mut web::ServiceConfig) {
         .configure(configure_shared)
         .service(resource("/v1/workers").route(web::get().to(workers::list)))
         .service(resource("/v1/workers/{worker}").route(web::get().to(workers::show)))
+        .service(resource("/v1/stacks").route(web::get().to(stacks::list)))
         .service(resource("/v1/workers/{worker}/drain").route(web::post().to(workers::drain)))
         .default_service(web::to(unknown));
 }

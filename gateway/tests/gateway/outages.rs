@@ -38,6 +38,15 @@ async fn what_only_a_leader_knows_is_unavailable_without_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn workers_that_do_not_tell_what_they_execute_are_named() {
+    // Its worker listens nowhere.
+    let gateway = TestGateway::start().await;
+    let page = body(gateway.get("/v1/stacks").await).await;
+    assert_eq!(page, json!({"stacks": [], "unreachable": ["worker-0"]}));
+    gateway.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_request_is_asked_again_of_the_next_leader() {
     let mut gateway =
         TestGateway::start_with(|settings| settings.leader_timeout = Duration::from_secs(20)).await;

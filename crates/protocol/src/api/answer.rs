@@ -246,6 +246,30 @@ pub struct TasksPage {
     pub next: Option<u32>,
 }
 
+/// What the Python tasks of the cluster execute at this moment.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StacksPage {
+    /// One for each task that runs.
+    pub stacks: Vec<StackView>,
+    /// Names of the workers that did not answer.
+    pub unreachable: Vec<String>,
+}
+
+/// What one task executes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StackView {
+    /// The name of its worker.
+    pub worker: String,
+    /// Its job.
+    pub job: JobId,
+    /// Its number.
+    pub task: u32,
+    /// Its key.
+    pub key: String,
+    /// The frames of its threads, innermost first.
+    pub text: String,
+}
+
 /// All workers, by name.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct WorkersPage {

@@ -14,7 +14,7 @@ use reqwest::{Client, Response, StatusCode};
 
 use crate::error::FetchError;
 use crate::local;
-use crate::wire::{MAX_BATCH, ObjectRequest};
+use crate::wire::{MAX_BATCH, ObjectRequest, TaskStack};
 
 pub use stream::ObjectStream;
 
@@ -151,6 +151,15 @@ impl Fetcher {
         let url = format!("http://{address}{}", request.path());
         let response = self.send(address, self.client.get(url)).await?;
         ObjectStream::remote(address, response, Arc::clone(&self.fetched))
+    }
+
+    /// Asks the worker at `address` what its tasks execute.
+    pub async fn stacks(&self, address: &str) -> Result<Vec<TaskStack>, FetchError> {
+        let url = format!("http://{address}/stacks");
+        let response = self.send(address, self.client.get(url)).await?;
+        let body = response.bytes().await;
+        let body = body.map_err(|error| broken(address, describe(&error)))?;
+        rmp_serde::from_slice(&body).map_err(|error| damaged(address, error.to_string()))
     }
 
     async fn send(&self, address: &str, request: reqwest::RequestBuilder) -> Result<Response, FetchError> {

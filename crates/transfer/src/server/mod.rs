@@ -3,8 +3,8 @@
 mod routes;
 
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread;
 
 use actix_web::dev::{Server, ServerHandle};
@@ -16,6 +16,7 @@ use tracing::error;
 
 use crate::error::ServeError;
 use crate::local::Registration;
+use crate::wire::TaskStack;
 
 use routes::Service;
 
@@ -28,6 +29,9 @@ const KEEP_ALIVE_SECONDS: u64 = 75;
 
 /// Seconds that answers under way get when the server stops.
 const STOP_SECONDS: u64 = 3;
+
+/// Tells what the tasks of this worker execute. May wait for them a little.
+pub type StackSource = Box<dyn Fn() -> Vec<TaskStack> + Send + Sync>;
 
 /// How objects are served.
 #[derive(Clone)]
@@ -46,6 +50,7 @@ pub struct DataServerOptions {
 pub struct DataServer {
     address: String,
     served: Arc<AtomicU64>,
+    stacks: Arc<OnceLock<StackSource>>,
     handle: ServerHandle,
     stopped: Option<oneshot::Receiver<()>>,
     _registration: Registration,
@@ -55,10 +60,12 @@ impl DataServer {
     /// Listens, and serves the objects of `store` until stopped.
     pub fn start(store: Store, options: DataServerOptions) -> Result<Self, ServeError> {
         let served = Arc::new(AtomicU64::new(0));
+        let stacks = Arc::new(OnceLock::new());
         let service = web::Data::new(Service {
             store: store.clone(),
             secret: options.secret.clone(),
             served: Arc::clone(&served),
+            stacks: Arc::clone(&stacks),
         });
         let (server, port) = listen(service, &options).map_err(|source| ServeError::Bind {
             host: options.host.clone(),
@@ -83,6 +90,7 @@ impl DataServer {
             _registration: Registration::new(&address, store),
             address,
             served,
+            stacks,
             handle,
             stopped: Some(stopped),
         })
@@ -91,6 +99,11 @@ impl DataServer {
     /// Host and port that peers use.
     pub fn address(&self) -> &str {
         &self.address
+    }
+
+    /// Serves what tasks execute, too; until then there are none. The first source stays.
+    pub fn serve_stacks(&self, source: StackSource) {
+        let _ = self.stacks.set(source);
     }
 
     /// Bytes of objects served to other processes since the start.

@@ -1,7 +1,7 @@
 //! What is served, and to whom.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use actix_web::http::{StatusCode, header};
 use actix_web::web::{self, Bytes};
@@ -13,6 +13,7 @@ use millstream_types::{JobId, ObjectId, TaskIdx};
 use serde::Deserialize;
 use tokio::task;
 
+use super::StackSource;
 use crate::wire::{
     AnswerHead, BATCH_TYPE, CHUNK_BYTES, CheckedPart, MAX_BATCH, ObjectRequest, PARTS_HEADER, PartHead,
     parse_attempt, print_parts,
@@ -21,11 +22,14 @@ use crate::wire::{
 /// A list of [`MAX_BATCH`] requests is smaller than this.
 const MAX_REQUEST_BYTES: usize = 2 << 20;
 
+const MSGPACK_TYPE: &str = "application/vnd.msgpack";
+
 /// What requests are served from.
 pub(super) struct Service {
     pub(super) store: Store,
     pub(super) secret: String,
     pub(super) served: Arc<AtomicU64>,
+    pub(super) stacks: Arc<OnceLock<StackSource>>,
 }
 
 pub(super) fn configure(config: &mut web::ServiceConfig) {
@@ -33,6 +37,7 @@ pub(super) fn configure(config: &mut web::ServiceConfig) {
         .app_data(web::PayloadConfig::new(MAX_REQUEST_BYTES))
         .route("/objects/{job}/{task}/{attempt}", web::get().to(get_one))
         .route("/objects", web::post().to(get_many))
+        .route("/stacks", web::get().to(get_stacks))
         .default_service(web::to(async || {
             problem(StatusCode::NOT_FOUND, "not_found", "no such resource")
         }));
@@ -131,6 +136,22 @@ async fn get_many(request: HttpRequest, body: Bytes, service: web::Data<Service>
     HttpResponse::Ok()
         .content_type(BATCH_TYPE)
         .streaming(frames(service, requests))
+}
+
+async fn get_stacks(request: HttpRequest, service: web::Data<Service>) -> HttpResponse {
+    if !is_authorized(&request, &service.secret) {
+        return unauthorized();
+    }
+    // Off this thread: tasks are waited for.
+    let stacks = Arc::clone(&service.stacks);
+    let asked = task::spawn_blocking(move || stacks.get().map_or_else(Vec::new, |ask| ask())).await;
+    match asked
+        .map_err(|error| error.to_string())
+        .and_then(|stacks| rmp_serde::to_vec_named(&stacks).map_err(|error| error.to_string()))
+    {
+        Ok(body) => HttpResponse::Ok().content_type(MSGPACK_TYPE).body(body),
+        Err(error) => problem(StatusCode::INTERNAL_SERVER_ERROR, "internal", &error),
+    }
 }
 
 /// One frame for each request. An error ends the body without its terminator, which no reader takes for an end.

@@ -2,7 +2,8 @@
 
 use futures::TryStreamExt;
 use millstream_store::Format;
-use millstream_transfer::{FetchError, FetchOptions, Fetcher, ObjectRequest};
+use millstream_transfer::{FetchError, FetchOptions, Fetcher, ObjectRequest, TaskStack};
+use millstream_types::{JobId, TaskIdx};
 
 use crate::harness::*;
 
@@ -69,4 +70,21 @@ async fn an_object_is_read_as_a_stream_from_near_and_far() {
         let gone = read(&fetcher, server.address(), request(7, None)).await;
         assert!(matches!(gone, Err(FetchError::Gone { .. })), "{gone:?}");
     }
+}
+
+#[tokio::test]
+async fn what_tasks_execute_is_told_to_those_who_know_the_secret() {
+    let (_store, server) = served();
+    assert_eq!(fetcher().stacks(server.address()).await.unwrap(), []);
+    let stack = TaskStack {
+        job: JobId::from_u128(7),
+        task: TaskIdx(3),
+        text: "File \"users_file.py\", line 4 in f".to_owned(),
+    };
+    let told = stack.clone();
+    server.serve_stacks(Box::new(move || vec![told.clone()]));
+    assert_eq!(fetcher().stacks(server.address()).await.unwrap(), [stack]);
+    let foreign = Fetcher::new(FetchOptions::new("another")).unwrap();
+    let refused = foreign.stacks(server.address()).await.unwrap_err();
+    assert!(matches!(refused, FetchError::Refused { .. }), "{refused}");
 }
