@@ -51,6 +51,8 @@ if TYPE_CHECKING:
     from millstream._options import Backoff as Backoff
     from millstream._options import TaskOptions as TaskOptions
     from millstream._options import annotate as annotate
+    from millstream._plugins import Plugin as Plugin
+    from millstream._plugins import get_plugin as get_plugin
     from millstream._progress import progress_bar as progress_bar
     from millstream._visualize import visualize as visualize
     from millstream._waiting import as_completed as as_completed
@@ -77,6 +79,7 @@ _HOMES = {
     "MillstreamError": "_errors",
     "MultiLock": "_locks",
     "NativeFunction": "_functions",
+    "Plugin": "_plugins",
     "Queue": "_exchange",
     "RemoteTraceback": "_errors",
     "ResultLostError": "_errors",
@@ -93,6 +96,7 @@ _HOMES = {
     "delayed": "_delayed",
     "fire_and_forget": "_waiting",
     "get_client": "_client",
+    "get_plugin": "_plugins",
     "native": "_functions",
     "optimize": "_compute",
     "persist": "_compute",

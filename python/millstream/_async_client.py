@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -167,6 +168,34 @@ class AsyncClient(AsyncSharing):
     async def who_has(self, futures: Any) -> dict[str, list[str]]:
         """Return which workers hold each future's result; see :meth:`Client.who_has`."""
         return await asyncio.to_thread(self.client.who_has, futures)
+
+    async def call_stack(self, futures: Any = None) -> dict[str, str]:
+        """Return what running tasks execute; see :meth:`Client.call_stack`."""
+        return await asyncio.to_thread(self.client.call_stack, futures)
+
+    async def run(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """Call a function once on each worker; see :meth:`Client.run`."""
+        return await asyncio.to_thread(self.client.run, function, *args, **kwargs)
+
+    async def register_plugin(self, plugin: Any, name: str | None = None) -> str:
+        """Set something up in each process before its first task; see :meth:`Client.register_plugin`."""
+        return await asyncio.to_thread(self.client.register_plugin, plugin, name)
+
+    async def unregister_plugin(self, name: str) -> None:
+        """Do not set a plugin up any more; see :meth:`Client.unregister_plugin`."""
+        await asyncio.to_thread(self.client.unregister_plugin, name)
+
+    async def upload_file(self, path: str | Path) -> None:
+        """Give a file to all tasks from now on; see :meth:`Client.upload_file`."""
+        await asyncio.to_thread(self.client.upload_file, path)
+
+    async def restart(self) -> None:
+        """Cancel all tasks, and run what follows in new processes; see :meth:`Client.restart`."""
+        await asyncio.to_thread(self.client.restart)
+
+    async def get_versions(self, check: bool = False) -> dict[str, Any]:
+        """Return the versions of this side and of the workers; see :meth:`Client.get_versions`."""
+        return await asyncio.to_thread(self.client.get_versions, check)
 
     async def close(self) -> None:
         """Cancel what goes on and was not detached, and close the connection."""

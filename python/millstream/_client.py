@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from millstream import _aio, _remote
 from millstream._access import GATEWAY_VARIABLE, Access, find_access
+from millstream._cluster_calls import ClusterCalls, futures_in
 from millstream._collections import take_apart
 from millstream._compute import submit_collections
 from millstream._errors import ConnectionFailedError
@@ -33,7 +34,7 @@ _current: list[Client] = []
 _current_lock = threading.Lock()
 
 
-class Client(Sharing):
+class Client(ClusterCalls, Sharing):
     """A connection to a cluster.
 
     Parameters
@@ -328,11 +329,11 @@ class Client(Sharing):
 
     def cancel(self, futures: Any, *, force: bool = False) -> None:
         """Cancel tasks; those of a job whose wanted tasks are all cancelled are stopped on the workers."""
-        self.session.cancel(_futures_in(futures))
+        self.session.cancel(futures_in(futures))
 
     def retry(self, futures: Any) -> None:
         """Run tasks that failed again; their futures then stand for the new runs."""
-        self.session.retry(_futures_in(futures))
+        self.session.retry(futures_in(futures))
 
     def detach(self, futures: Any) -> str:
         """Let a job outlive this client; return its id, for :meth:`attach`.
@@ -343,7 +344,7 @@ class Client(Sharing):
         >>> client.attach(job_id).gather()
         [1, 2]
         """
-        found = _futures_in(futures)
+        found = futures_in(futures)
         if not found:
             raise ValueError("there is no future to detach")
         ids = self.session.keep(found)
@@ -382,94 +383,6 @@ class Client(Sharing):
         from millstream._executor_pool import Executor
 
         return Executor(self, options)
-
-    # ---- the cluster
-
-    @property
-    def url(self) -> str:
-        """The address of the gateway."""
-        return self.session.access.url
-
-    @property
-    def dashboard_link(self) -> str:
-        """Where to watch the cluster."""
-        return self.url
-
-    def workers(self) -> list[dict[str, Any]]:
-        """Return all workers: name, host, slots, memory, load."""
-        page = _aio.wait(self.session.transport.call("GET", "/v1/workers"))
-        workers: list[dict[str, Any]] = page["workers"]
-        return workers
-
-    def scheduler_info(self) -> dict[str, Any]:
-        """Return the cluster's address and its workers by name."""
-        return {"address": self.url, "workers": {worker["name"]: worker for worker in self.workers()}}
-
-    def ncores(self) -> dict[str, int]:
-        """Return how many tasks each worker runs at once."""
-        return {worker["name"]: worker["slots"] for worker in self.workers()}
-
-    nthreads = ncores
-
-    def wait_for_workers(self, n_workers: int = 1, timeout: float | None = None) -> None:
-        """Wait until the cluster has this many workers."""
-        import time
-
-        deadline = None if timeout is None else time.monotonic() + timeout
-        while len(self.workers()) < n_workers:
-            if deadline is not None and time.monotonic() > deadline:
-                raise TimeoutError(f"fewer than {n_workers} workers after {timeout} s")
-            time.sleep(0.1)
-
-    def retire_workers(self, workers: Iterable[str]) -> None:
-        """Let workers finish what they run, hand over their results and leave."""
-        for worker in workers:
-            _aio.wait(self.session.transport.call("POST", f"/v1/workers/{worker}/drain"))
-
-    def who_has(self, futures: Any) -> dict[str, list[str]]:
-        """Return which workers hold each future's result."""
-        return {future.key: self._task(future).get("workers", []) for future in _futures_in(futures)}
-
-    def has_what(self) -> dict[str, int]:
-        """Return how many results each worker holds."""
-        return {worker["name"]: worker["objects"] for worker in self.workers()}
-
-    def story(self, future: Future[Any]) -> list[dict[str, Any]]:
-        """Return what happened to a task, oldest first."""
-        story: list[dict[str, Any]] = self._task(future).get("story", [])
-        return story
-
-    def logs(self, future: Future[Any]) -> str:
-        """Return what a task printed, newest attempt last."""
-        logs = self._task(future).get("logs", [])
-        return "".join(log["head"] + log["tail"] for log in logs)
-
-    def explain(self, future: Future[Any]) -> list[str]:
-        """Return why a task is where it is."""
-        explain: list[str] = self._task(future).get("explain", [])
-        return explain
-
-    def _task(self, future: Future[Any]) -> dict[str, Any]:
-        from urllib.parse import quote
-
-        self.session.flush()
-        path = f"/v1/jobs/{future.job_id}/tasks/{quote(future.key, safe='')}"
-        task: dict[str, Any] = _aio.wait(self.session.transport.call("GET", path))
-        return task
-
-    def get_versions(self) -> dict[str, Any]:
-        """Return the versions of this side and of the workers."""
-        import platform
-        from importlib.metadata import PackageNotFoundError, version
-
-        packages = {}
-        for package in ("millstream", "cloudpickle", "msgpack", "numpy", "pandas", "pyarrow"):
-            try:
-                packages[package] = version(package)
-            except PackageNotFoundError:
-                continue
-        client = {"python": platform.python_version(), "packages": packages}
-        return {"client": client, "workers": {worker["name"]: worker["version"] for worker in self.workers()}}
 
     def close(self) -> None:
         """Cancel what goes on and was not detached, and close the connection."""
@@ -531,14 +444,3 @@ def _resolve(address: str | LocalCluster | None, token: str | None) -> tuple[Loc
         return None, find_access(address, token)
     cluster = shared_cluster()
     return cluster, cluster.access
-
-
-def _futures_in(value: Any) -> list[Future[Any]]:
-    found, _ = take_apart(value)
-    futures: list[Future[Any]] = []
-    for each in found:
-        if isinstance(each, Future):
-            futures.append(each)
-        elif hasattr(each, "__millstream_outputs__"):
-            futures += [output for output in each.__millstream_outputs__() if isinstance(output, Future)]
-    return futures

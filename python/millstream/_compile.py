@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import pickle
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import cloudpickle
 
-from millstream import _remote
-from millstream._environment import Environment
+from millstream import _plugins, _remote
+from millstream._companions import Luggage, companions_of
+from millstream._environment import MAX_EMBEDDED_BYTES, Environment
 from millstream._functions import (
     MAX_FUNCTION_BYTES,
     NativeFunction,
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from millstream._future import Future
 
 carry(_remote)
+carry(_plugins)
 
 # Parameters of a task are one message of at most 900 KiB, beside everything else in it.
 MAX_PARAMS = 700 << 10
@@ -93,10 +96,16 @@ class Functions:
     """Makes operations; each function is pickled once per submission."""
 
     serializer: str = "cloudpickle"
+    luggage: Luggage = field(default_factory=Luggage)
+    # The environment of functions that are given none.
+    env: Any = None
     _known: dict[tuple[Any, ...], OpSpec] = field(default_factory=dict)
+    # Zipped files that are too large for an operation, by its id.
+    _files: dict[int, bytes] = field(default_factory=dict)
 
     def op(self, function: Callable[..., Any] | NativeFunction, *, pure: bool, env: Any = None) -> OpSpec:
         """Return the operation that calls `function`."""
+        env = self.env if env is None else env
         identity = (id(function), pure, id(env))
         known = self._known.get(identity)
         if known is None:
@@ -109,14 +118,31 @@ class Functions:
         if not callable(function):
             raise TypeError(f"a function is expected, got {type(function).__name__}: {function!r:.100}")
         pickled = pickle_function(function, self.serializer)
-        return python_op(
+        companions = companions_of(function, pickled, env, self.luggage)
+        files = companions["modules"]
+        is_large = files is not None and len(files) > MAX_EMBEDDED_BYTES
+        if is_large:
+            digest = hashlib.sha256(files).hexdigest()
+            pickled = pickle_function(_remote.WithFiles(pickled, digest))
+            variables = (companions["env"] or {}).get("env_vars", {})
+            # Tasks with other files need another process.
+            env_vars = variables | {"MILLSTREAM_FILES": digest}
+            companions |= {"modules": None, "env": (companions["env"] or {}) | {"env_vars": env_vars}}
+        spec = python_op(
             pickled,
             full_name_of(function),
             pure=pure,
-            serializer=self.serializer,
-            env=env,
+            serializer="cloudpickle" if is_large else self.serializer,
+            companions=companions,
             sources=sources_of(function),
         )
+        if is_large:
+            self._files[id(spec)] = files
+        return spec
+
+    def files_of(self, op: OpSpec) -> bytes | None:
+        """Return the zipped files that calls of an operation take as their first argument, if there are any."""
+        return self._files.get(id(op))
 
 
 def make_group(
@@ -133,10 +159,13 @@ def make_group(
     op = functions.op(function, pure=pure, env=options.env)
     if op.weight > MAX_FUNCTION_BYTES and op.kind == "python":
         # Shipped as a value: the function is the same large object in all calls, and travels once.
-        shipped = literals.of(function)
+        shipped: Any = literals.of(function)
         calls = [((shipped, *args), kwargs) for args, kwargs in calls]
         function = _remote.call
         op = functions.op(function, pure=pure, env=options.env)
+    files = functions.files_of(op)
+    if files is not None:
+        calls = [((literals.of(files), *args), kwargs) for args, kwargs in calls]
     params = pack_plain(calls) if op.kind == "python" else None
     if params is not None:
         return Group(op, options, params, None, keys)
@@ -160,7 +189,7 @@ class JobBuilder:
     def __init__(self, groups: Sequence[Group], carried: Mapping[Future[Any], Carried]) -> None:
         self._groups = groups
         self._carried = carried
-        self._functions = Functions()
+        self._helper_ops: dict[tuple[Any, ...], int] = {}
         self._helpers: dict[int, int] = {}
         self._graph = GraphEncoder()
         self._plain = self._graph.options(PLAIN)
@@ -181,21 +210,21 @@ class JobBuilder:
         for references in group.references or ():
             for target in references:
                 if not isinstance(target, int) and id(target) not in self._helpers:
-                    self._helpers[id(target)] = self._help_with(target)
+                    self._helpers[id(target)] = self._help_with(target, group.op)
         if max(map(len, group.params), default=0) > MAX_PARAMS:
             for number, params in enumerate(group.params):
                 if len(params) > MAX_PARAMS:
                     self._split[id(group), number] = self._chunks(params)
 
-    def _help_with(self, target: Literal | Future[Any]) -> int:
+    def _help_with(self, target: Literal | Future[Any], reader: OpSpec) -> int:
         if isinstance(target, Literal):
-            return self._helper(_remote.load_joined, cloudpickle.dumps(target.value, 5))
+            return self._helper(_remote.load_joined, reader, cloudpickle.dumps(target.value, 5))
         carried = self._carried[target]
         if carried.error is not None:
-            return self._helper(_remote.raise_again, cloudpickle.dumps(carried.error, 5))
+            return self._helper(_remote.raise_again, reader, cloudpickle.dumps(carried.error, 5))
         if carried.source is not None:
             return self._import(*carried.source)
-        return self._helper(_remote.load_result, carried.raw, carried.kind)
+        return self._helper(_remote.load_result, reader, carried.raw, carried.kind)
 
     def _import(self, job_id: str, task: int) -> int:
         import msgpack
@@ -204,15 +233,16 @@ class JobBuilder:
         op = self._graph.op(OpSpec("import", "object", determinate=True))
         return self._graph.task(op, self._plain, msgpack.packb(named), ())
 
-    def _helper(self, function: Callable[..., Any], content: bytes, *args: Any) -> int:
+    def _helper(self, function: Callable[..., Any], reader: OpSpec, content: bytes, *args: Any) -> int:
+        """A task that unpickles what its reader reads, where the reader's modules and packages are."""
         if len(content) <= CHUNK:
             params = pickle.dumps(((*args, content), {}), 5)
-            return self._task(function, params, [])
+            return self._task(function, params, [], reader)
         chunks = self._chunks(content)
         if not args:
-            return self._task(function, b"", chunks)
+            return self._task(function, b"", chunks, reader)
         names = [self._task(_remote.identity, pickle.dumps(((value,), {}), 5), []) for value in args]
-        return self._task(function, b"", [*names, *chunks])
+        return self._task(function, b"", [*names, *chunks], reader)
 
     def _chunks(self, content: bytes) -> list[int]:
         view = memoryview(content)
@@ -221,8 +251,15 @@ class JobBuilder:
             for at in range(0, len(content), CHUNK)
         ]
 
-    def _task(self, function: Callable[..., Any], params: bytes, deps: Sequence[int]) -> int:
-        op = self._graph.op(self._functions.op(function, pure=True))
+    def _task(
+        self, function: Callable[..., Any], params: bytes, deps: Sequence[int], reader: OpSpec | None = None
+    ) -> int:
+        identity = (function, id(reader))
+        op = self._helper_ops.get(identity)
+        if op is None:
+            surroundings = surroundings_of(reader) if reader is not None and reader.kind == "python" else {}
+            spec = python_op(pickle_function(function), full_name_of(function), pure=True, companions=surroundings)
+            op = self._helper_ops[identity] = self._graph.op(spec)
         return self._graph.task(op, self._plain, params, map(Dep, deps))
 
     def _add(self, group: Group) -> None:
@@ -255,22 +292,33 @@ class JobBuilder:
         return self.offset + target if isinstance(target, int) else self._helpers[id(target)]
 
 
+# What decides which process runs a task.
+_SURROUNDINGS = ("env", "modules", "plugins")
+
+
+def surroundings_of(op: OpSpec) -> dict[str, Any]:
+    """Return the parameters of a python operation that its process depends on."""
+    import msgpack
+
+    params = msgpack.unpackb(op.params)
+    return {name: params[name] for name in _SURROUNDINGS if params.get(name)}
+
+
 def chain_op(ops: Sequence[OpSpec]) -> OpSpec:
     """Return the operation that calls the functions of several python operations one after the other."""
     import msgpack
 
     params = [msgpack.unpackb(op.params) for op in ops]
     chain = _remote.Chain([each["fn"] for each in params], [op.name for op in ops])
-    pickled = bytes(cloudpickle.dumps(chain, 5))
-    spec = python_op(
-        pickled,
+    companions = {name: params[0].get(name) for name in _SURROUNDINGS}
+    for name in ("packages", "loaded", "origins", "sources"):
+        companions[name] = {key: value for each in params for key, value in (each.get(name) or {}).items()} or None
+    return python_op(
+        bytes(cloudpickle.dumps(chain, 5)),
         " | ".join(op.name.rpartition(":")[2] for op in ops),
         pure=all(op.determinate for op in ops),
+        companions=companions,
     )
-    sources = {path: text for each in params for path, text in (each["sources"] or {}).items()}
-    merged = msgpack.unpackb(spec.params) | {name: params[0][name] for name in ("env", "modules")}
-    merged["sources"] = sources or None
-    return replace(spec, params=msgpack.packb(merged))
 
 
 def chain_params(inputs: Sequence[int], steps: Sequence[bytes | Sequence[int]]) -> bytes:

@@ -113,9 +113,10 @@ def submit_collections(
     if tasks:
         session = client.session
         with session.building():
-            groups = build_groups(tasks, serializer=session.serializer, fuse=fuse)
+            defaults = client.default_options.merged(options)
+            groups = build_groups(tasks, functions=session.functions(defaults.env), fuse=fuse)
             for group in groups:
-                group.options = client.default_options.merged(options).under(group.options)
+                group.options = defaults.under(group.options)
             futures = session.call_groups(groups)
         # Groups of wanted tasks come in another order than asked for; keys of one submission are unique.
         by_key = {future.key: future for future in futures}

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import io
+import re
 import sys
 import sysconfig
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from millstream._siblings import with_imported
 
-# Modules travel inside the operation, which is one message.
-MAX_MODULE_BYTES = 512 << 10
+# Zipped files of a function up to this size travel inside its operation, which is one message; larger ones as an input.
+MAX_EMBEDDED_BYTES = 512 << 10
+MAX_FILE_BYTES = 10 << 20
 
 
 @dataclass(frozen=True)
@@ -28,17 +31,21 @@ class Environment:
     pip : sequence of str
         Requirements, as pip takes them.
     requirements : path, optional
-        A file of requirements; read here, added to `pip`.
+        A file of requirements, with those it names by ``-r``; read here, added to `pip`.
     python : str, optional
         Path of the interpreter on the workers.
     conda : str, optional
-        Prefix, or packed archive, of a conda environment on the workers.
+        Prefix of a conda environment on the workers, or an archive of one (``conda-pack``).
     working_dir : path, optional
         Folder whose files the tasks find in their working folder.
     env_vars : mapping
-        Environment variables.
+        Environment variables. The value ``"secret://name"`` stands for a secret that only the workers know.
     secrets : sequence of str
-        Names of secrets of the cluster that are set as variables.
+        Names of secrets of the workers that are set as variables of the same names.
+
+    Notes
+    -----
+    Packages are installed once on each host, on top of those of the workers' interpreter, by ``uv`` where there is one.
 
     Examples
     --------
@@ -68,8 +75,7 @@ class Environment:
         """The environment in lists and texts only, files of this machine read."""
         pip = list(self.pip)
         if self.requirements is not None:
-            lines = Path(self.requirements).read_text().splitlines()
-            pip += [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
+            pip += _requirements(Path(self.requirements))
         resolved = {
             "pip": pip,
             "python": self.python,
@@ -79,51 +85,97 @@ class Environment:
         }
         return {name: value for name, value in resolved.items() if value}
 
-    def files(self) -> bytes | None:
-        """The files of the working folder, zipped."""
+    def files(self) -> dict[str, Path]:
+        """The files of the working folder, by path in it."""
         if self.working_dir is None:
-            return None
+            return {}
         folder = Path(self.working_dir).expanduser().resolve()
+        if not folder.is_dir():
+            raise NotADirectoryError(f"env: working_dir {folder} is no folder")
         paths = [path for path in sorted(folder.rglob("*")) if path.is_file() and not _is_noise(path)]
-        return _zipped([(str(path.relative_to(folder)), path) for path in paths], f"working_dir {folder}")
+        return {str(path.relative_to(folder)): path for path in paths}
+
+
+def _requirements(path: Path) -> list[str]:
+    """The lines of a file of requirements, and of those that it names."""
+    lines: list[str] = []
+    for line in path.expanduser().read_text().replace("\\\n", " ").splitlines():
+        line = re.sub(r"(^|\s)#.*$", "", line).strip()
+        option, _, rest = line.partition(" ")
+        if option in ("-r", "--requirement"):
+            lines += _requirements(path.parent / rest.strip())
+        elif option in ("-c", "--constraint", "-e", "--editable") or line.startswith((".", "/")):
+            raise ValueError(f"{path}: `{line}` names a file, which workers do not have; ship it with working_dir")
+        elif line:
+            lines.append(line)
+    return lines
 
 
 def _is_noise(path: Path) -> bool:
     return any(part in ("__pycache__", ".git", ".venv", "node_modules") for part in path.parts)
 
 
-def _zipped(files: Sequence[tuple[str, Path]], what: str) -> bytes:
+def zipped(files: Mapping[str, Path | bytes], what: str) -> bytes:
+    """Zip files; the same ones are the same bytes.
+
+    Raises
+    ------
+    ValueError
+        If they are too many bytes to travel.
+    """
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, path in files:
-            # A fixed date: the same files are the same bytes.
-            archive.writestr(zipfile.ZipInfo(name), path.read_bytes(), zipfile.ZIP_DEFLATED)
-    if len(content.getvalue()) > MAX_MODULE_BYTES:
+        for name, source in sorted(files.items()):
+            data = source if isinstance(source, bytes) else source.read_bytes()
+            # With a fixed date.
+            archive.writestr(zipfile.ZipInfo(name), data, zipfile.ZIP_DEFLATED)
+    size = len(content.getvalue())
+    if size > MAX_FILE_BYTES:
         raise ValueError(
-            f"{what} has {len(content.getvalue())} bytes zipped, the limit is {MAX_MODULE_BYTES}: "
+            f"{what} has {size} bytes zipped, the limit is {MAX_FILE_BYTES}: "
             "install it on the workers with env={'pip': [...]}, or pass large data as arguments"
         )
     return content.getvalue()
 
 
-def modules_for(pickled: bytes) -> bytes | None:
-    """Zip the modules beside the script that a pickled function names, if it names any."""
-    named = {name for name, module in list(sys.modules.items()) if name.encode() in pickled and is_own_module(module)}
-    if not named:
-        return None
+def modules_in(pickled: bytes, also: Iterable[str] = ()) -> dict[str, Path]:
+    """Return the files of the user's modules that a pickled function names, of `also`, and of what they import."""
+    named = {name for name, encoded in _own_modules() if encoded in pickled}
     files: dict[str, Path] = {}
-    for name in with_imported(named, is_own_module):
-        module = sys.modules[name]
-        package = sys.modules.get(name.partition(".")[0], module)
-        files |= _files_of(package)
-    return _zipped(sorted(files.items()), "the code of " + ", ".join(sorted(named)))
+    for name in with_imported(named | set(also), is_own_module):
+        package = sys.modules.get(name.partition(".")[0], sys.modules[name])
+        if (path := place_of(package)) is not None:
+            files |= files_at(path)
+    return files
 
 
-def _files_of(module: ModuleType) -> dict[str, Path]:
-    path = Path(str(module.__file__))
-    if path.name != "__init__.py":
+_own: tuple[tuple[int, str], list[tuple[str, bytes]]] = ((0, ""), [])
+
+
+def _own_modules() -> list[tuple[str, bytes]]:
+    """The names of the user's modules that are loaded."""
+    global _own
+    # Looking at a thousand modules costs more than all else of a call; what was imported since is the last of them.
+    loaded = len(sys.modules), next(reversed(sys.modules))
+    if _own[0] != loaded:
+        _own = loaded, [(name, name.encode()) for name, module in list(sys.modules.items()) if is_own_module(module)]
+    return _own[1]
+
+
+def place_of(module: ModuleType | ModuleSpec) -> Path | None:
+    """Return the file of a module, or the folder of a package without an ``__init__.py``."""
+    if isinstance(module, ModuleSpec):
+        file, folders = module.origin if module.has_location else None, module.submodule_search_locations
+    else:
+        file, folders = getattr(module, "__file__", None), getattr(module, "__path__", None)
+    return Path(file) if file else next((Path(folder) for folder in folders or ()), None)
+
+
+def files_at(path: Path) -> dict[str, Path]:
+    """Return the files of a module, or of a package, by path; a package by its folder or its ``__init__.py``."""
+    if path.name != "__init__.py" and not path.is_dir():
         return {path.name: path}
-    root = path.parent
+    root = path if path.is_dir() else path.parent
     return {str(file.relative_to(root.parent)): file for file in root.rglob("*.py") if not _is_noise(file)}
 
 

@@ -74,14 +74,17 @@ class TaskError(MillstreamError):
         What happened and what to do.
     host : str or None
         Where it happened.
+    attempt : int or None
+        How often the task had run then, that time included.
     log_tail : str or None
         The last output of the task.
     remote_traceback : str or None
         The traceback as the task's process wrote it.
     """
 
-    def __init__(self, key: str, error: Mapping[str, Any]) -> None:
+    def __init__(self, key: str, error: Mapping[str, Any], attempt: int | None = None) -> None:
         self.key = key
+        self.attempt = attempt
         self.code = str(error.get("kind", "internal"))
         self.message = str(error.get("message", "the task failed"))
         self.host: str | None = error.get("host")
@@ -91,9 +94,14 @@ class TaskError(MillstreamError):
         self.signal: int | None = error.get("signal")
         super().__init__(self.message)
 
+    @property
+    def place(self) -> str:
+        """Where and when it happened, in words."""
+        host = f" on {self.host}" if self.host else ""
+        return f"{host} in attempt {self.attempt}" if self.attempt else host
+
     def __str__(self) -> str:
-        where = f" on {self.host}" if self.host else ""
-        text = f"task {self.key!r} failed{where}: {self.message} ({self.code})"
+        text = f"task {self.key!r} failed{self.place}: {self.message} ({self.code})"
         if self.log_tail:
             text += f"\nlast output:\n{self.log_tail.rstrip()}"
         return text
@@ -108,7 +116,7 @@ class TaskError(MillstreamError):
             "exit_code": self.exit_code,
             "signal": self.signal,
         }
-        return type(self), (self.key, details)
+        return type(self), (self.key, details, self.attempt)
 
 
 class TaskTimeoutError(TaskError, TimeoutError):

@@ -104,11 +104,12 @@ class Fetcher:
             seen.add(key)
             task = await self._transport.call("GET", f"/v1/jobs/{job.id}/tasks/{quote(key, safe='')}")
             failure: dict[str, Any] = task.get("error") or {"message": "it failed"}
+            attempt = task.get("attempts")
             if failure.get("kind") != "upstream_failed":
-                return exception_of(key, failure)
+                return exception_of(key, failure, attempt)
             cause = await self._failed_input(job, task, seen)
             if cause is None:
-                return exception_of(key, failure)
+                return exception_of(key, failure, attempt)
             key = cause
 
     async def _failed_input(self, job: Job, task: dict[str, Any], seen: set[str]) -> str | None:

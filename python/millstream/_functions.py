@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from millstream._environment import Environment, is_own_file, modules_for
+from millstream._environment import is_own_file
 from millstream._errors import SerializationError
 from millstream._serialize import culprit
 from millstream._wire import OpSpec
@@ -101,21 +101,13 @@ def python_op(
     *,
     pure: bool,
     serializer: str = "cloudpickle",
-    env: Environment | None = None,
+    companions: Mapping[str, Any] | None = None,
     sources: Mapping[str, str] | None = None,
 ) -> OpSpec:
-    """Return the operation that calls a pickled function."""
+    """Return the operation that calls a pickled function; `companions` are what goes with it."""
     import msgpack
 
-    files = env.files() if env else None
-    params = {
-        "fn": pickled,
-        "ser": serializer,
-        "py": _PYTHON,
-        "env": (env.resolved() or None) if env else None,
-        "modules": files or modules_for(pickled),
-        "sources": sources or None,
-    }
+    params = {"fn": pickled, "ser": serializer, "py": _PYTHON, "sources": sources or None, **(companions or {})}
     code = hashlib.sha256(pickled).digest()
     return OpSpec("python", name, msgpack.packb(params), code, determinate=pure, weight=len(pickled))
 

@@ -26,13 +26,13 @@ class _Node:
         self.deps = [target for target in group.references_of(0) if isinstance(target, Task)]
 
 
-def build_groups(outputs: Sequence[Task], *, serializer: str = "cloudpickle", fuse: bool = True) -> list[Group]:
-    """Return the calls of a graph in an order in which inputs come first.
+def build_groups(outputs: Sequence[Task], *, functions: Functions | None = None, fuse: bool = True) -> list[Group]:
+    """Return the calls of a graph in an order in which inputs come first; `functions` makes their operations.
 
     Each task is made once, however many others read it. Linear chains of Python tasks with equal options become one
     task each, unless `fuse` is false.
     """
-    nodes = _pack_all(outputs, Functions(serializer), Literals())
+    nodes = _pack_all(outputs, functions or Functions(), Literals())
     wanted = {id(task) for task in outputs}
     chains = _chains(nodes, wanted) if fuse else [[node] for node in nodes.values()]
     numbers: dict[int, int] = {}

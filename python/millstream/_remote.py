@@ -55,6 +55,60 @@ def call(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     return function(*args, **kwargs)
 
 
+def versions(packages: Sequence[str]) -> dict[str, Any]:
+    """Return the versions of Python and of those packages that are installed."""
+    import platform
+    from importlib.metadata import PackageNotFoundError, version
+
+    found = {}
+    for package in packages:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return {"python": platform.python_version(), "packages": found}
+
+
+class WithFiles:
+    """A function whose files, zipped, are the first argument of each call; they are unpacked once in a process.
+
+    Parameters
+    ----------
+    function : bytes
+        The pickled function.
+    digest : str
+        Names the files.
+    """
+
+    def __init__(self, function: bytes, digest: str) -> None:
+        self._pickled = function
+        self._digest = digest
+        self._function: Callable[..., Any] | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return WithFiles, (self._pickled, self._digest)
+
+    def __call__(self, files: bytes, *args: Any, **kwargs: Any) -> Any:
+        """Call the function."""
+        if self._function is None:
+            self._unpack(files)
+            self._function = pickle.loads(self._pickled)
+        return self._function(*args, **kwargs)
+
+    def _unpack(self, files: bytes) -> None:
+        import os
+        import sys
+        import zipfile
+
+        folder = os.getcwd()
+        marker = os.path.join(folder, f".millstream-{self._digest}")
+        if not os.path.exists(marker):
+            zipfile.ZipFile(io.BytesIO(files)).extractall(folder)
+            open(marker, "w").close()
+        if folder not in sys.path:
+            sys.path.insert(0, folder)
+
+
 class Chain:
     """Functions called one after the other, each with the result of the one before.
 

@@ -57,8 +57,10 @@ def decode_result(kind: str, raw: bytes | bytearray | memoryview) -> Any:
     return bytes(raw)
 
 
-def exception_of(key: str, error: Mapping[str, Any]) -> BaseException:
+def exception_of(key: str, error: Mapping[str, Any], attempt: int | None = None) -> BaseException:
     """Return the exception of a failed task: the original one where it could be pickled.
+
+    What is known besides, where and in which attempt it happened and what the task printed last, is in its notes.
 
     Parameters
     ----------
@@ -66,10 +68,12 @@ def exception_of(key: str, error: Mapping[str, Any]) -> BaseException:
         The task's key.
     error : mapping
         The failure as the gateway tells it.
+    attempt : int, optional
+        How often the task had run then.
     """
     if error.get("kind") == "cancelled":
         return CancelledError(str(error.get("message") or f"task {key!r} was cancelled"))
-    failure = _ERRORS.get(str(error.get("kind")), TaskError)(key, error)
+    failure = _ERRORS.get(str(error.get("kind")), TaskError)(key, error, attempt)
     original = _original(error.get("exception"))
     if original is None:
         if failure.remote_traceback:
@@ -77,8 +81,11 @@ def exception_of(key: str, error: Mapping[str, Any]) -> BaseException:
         return failure
     if failure.remote_traceback:
         original.__cause__ = RemoteTraceback(failure.remote_traceback)
-    host = f" on {failure.host}" if failure.host else ""
-    original.add_note(f"raised by task {key!r}{host}")
+    original.add_note(f"raised by task {key!r}{failure.place}")
+    if failure.code != "user":
+        original.add_note(failure.message)
+    if failure.log_tail:
+        original.add_note(f"its last output:\n{failure.log_tail.rstrip()}")
     return original
 
 

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 
 from millstream import _aio
 from millstream._access import Access
+from millstream._companions import Luggage
 from millstream._compile import Functions, Group, make_group
 from millstream._errors import GatewayError, ResultLostError
 from millstream._fetch import Fetcher
@@ -50,6 +51,7 @@ class Session:
         self.access = access
         self.name = name
         self.serializer = serializer
+        self.luggage = Luggage()
         self.transport: Transport = _aio.wait(_make_transport(access))
         self.fetcher = Fetcher(self.transport)
         self.presence = Presence(self.transport) if attached else None
@@ -69,6 +71,10 @@ class Session:
 
     # ---- adding calls
 
+    def functions(self, env: Any = None) -> Functions:
+        """Return what makes this client's operations; those that are given no environment have `env`."""
+        return Functions(self.serializer, self.luggage, env)
+
     def call(
         self,
         function: Any,
@@ -80,9 +86,8 @@ class Session:
     ) -> list[Future[Any]]:
         """Add calls of one function; return their futures."""
         with self.building():
-            functions = Functions(self.serializer)
             group = make_group(
-                function, calls, keys, functions=functions, literals=Literals(), options=options, pure=pure
+                function, calls, keys, functions=self.functions(), literals=Literals(), options=options, pure=pure
             )
             job, (first,) = self._place([group])
         return [Future(self, job, first + number) for number in range(len(group))]
@@ -310,7 +315,7 @@ class Session:
 
     def retry(self, futures: Sequence[Future[Any]]) -> None:
         """Run tasks that failed again; their futures then stand for the new runs."""
-        again = [future for future in futures if future.status in ("error", "cancelled")]
+        again = _with_failed_inputs([future for future in futures if future.status in ("error", "cancelled")])
         for job, numbers in _by_job(again).items():
             groups, positions = _again(self, job, numbers)
             new, firsts = self._place(groups)
@@ -393,6 +398,29 @@ def _local(target: Any, job: Job, base: int) -> Any:
     if isinstance(target, Future) and target._job is job:
         return target._number
     return target
+
+
+def _with_failed_inputs(futures: Sequence[Future[Any]]) -> list[Future[Any]]:
+    """Futures that failed, and those of other jobs that failed before them, inputs first."""
+    found: dict[int, Future[Any]] = {}
+    stack: list[tuple[Job, int]] = []
+    seen: set[tuple[Job, int]] = set()
+    for future in futures:
+        found[id(future)] = future
+        stack.append((future._job, future._number))
+    while stack:
+        job, number = place = stack.pop()
+        if place in seen or job.kinds is not None:
+            continue
+        seen.add(place)
+        group, at = job.group_of(number)
+        for target in group.references_of(at):
+            if isinstance(target, int) and job.states[target] in (FAILED, CANCELLED):
+                stack.append((job, target))
+            elif isinstance(target, Future) and target.status in ("error", "cancelled"):
+                found[id(target)] = target
+                stack.append((target._job, target._number))
+    return list(found.values())[::-1]
 
 
 def _again(session: Session, job: Job, numbers: Sequence[int]) -> tuple[list[Group], dict[int, int]]:

@@ -350,13 +350,16 @@ def test_cancelled_futures_say_so(client: ms.Client) -> None:
         future.result()
 
 
-def test_failed_calls_can_be_retried(client: ms.Client, tmp_path: Any) -> None:
+@pytest.mark.parametrize("is_one_job", [True, False])
+def test_failed_calls_can_be_retried(client: ms.Client, tmp_path: Any, is_one_job: bool) -> None:
     marker = tmp_path / "there"
 
     def read() -> str:
         return str(marker.read_text())
 
     first = client.submit(read)
+    if not is_one_job:
+        assert isinstance(first.exception(30), FileNotFoundError)
     reader = client.submit(lambda text: text + "!", first)
     assert isinstance(reader.exception(30), FileNotFoundError)
     marker.write_text("now")

@@ -5,11 +5,9 @@ from __future__ import annotations
 import base64
 import functools
 import importlib
-import io
 import operator
 import subprocess
 import sys
-import zipfile
 from typing import Any
 
 import msgpack
@@ -19,7 +17,7 @@ import millstream as ms
 import millstream.bag as mb
 from millstream import _remote
 from millstream._compile import Functions, chain_op, chain_params
-from millstream._environment import Environment, modules_for
+from millstream._environment import Environment, modules_in
 from millstream._functions import full_name_of, name_of, pickle_function
 from millstream._graph import build_groups
 
@@ -89,8 +87,8 @@ def test_modules_beside_the_script_travel(tmp_path: Any, monkeypatch: pytest.Mon
     monkeypatch.syspath_prepend(str(tmp_path))
     import helper_of_a_script  # type: ignore[import-not-found]
 
-    assert modules_for(pickle_function(helper_of_a_script.double)) is not None
-    assert modules_for(pickle_function(operator.add)) is None
+    assert list(modules_in(pickle_function(helper_of_a_script.double))) == ["helper_of_a_script.py"]
+    assert modules_in(pickle_function(operator.add)) == {}
 
 
 def test_modules_travel_with_what_they_import(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -106,9 +104,7 @@ def test_modules_travel_with_what_they_import(tmp_path: Any, monkeypatch: pytest
     for name in ("package_of_a_script.inner", "unused_by_a_script"):
         importlib.import_module(name)
     first = importlib.import_module("first_of_a_script")
-    travelling = modules_for(pickle_function(first.one))
-    assert travelling is not None
-    assert sorted(zipfile.ZipFile(io.BytesIO(travelling)).namelist()) == [
+    assert sorted(modules_in(pickle_function(first.one))) == [
         "first_of_a_script.py",
         "package_of_a_script/__init__.py",
         "package_of_a_script/deep.py",
@@ -118,9 +114,18 @@ def test_modules_travel_with_what_they_import(tmp_path: Any, monkeypatch: pytest
 
 
 def test_environments_are_resolved_to_lists_and_texts(tmp_path: Any) -> None:
-    (tmp_path / "requirements.txt").write_text("polars==1.0\n# nothing\n\nrich\n")
+    (tmp_path / "requirements.txt").write_text("polars==1.0  # fast\n# nothing\n\n-r more.txt\n--pre\n")
+    (tmp_path / "more.txt").write_text("rich>=13 \\\n  ; python_version > '3'\n")
     env = Environment.of({"requirements": tmp_path / "requirements.txt", "pip": ["x"], "env_vars": {"N": 1}})
     assert env is not None
-    assert env.resolved() == {"pip": ["x", "polars==1.0", "rich"], "env_vars": {"N": "1"}}
+    pip = ["x", "polars==1.0", "rich>=13    ; python_version > '3'", "--pre"]
+    assert env.resolved() == {"pip": pip, "env_vars": {"N": "1"}}
     with pytest.raises(TypeError, match="unknown"):
         Environment.of({"pipp": []})
+
+
+@pytest.mark.parametrize("line", ["-e ./mine", "-c limits.txt", "./wheels/mine.whl"])
+def test_requirements_that_workers_cannot_read_are_refused(tmp_path: Any, line: str) -> None:
+    (tmp_path / "requirements.txt").write_text(line)
+    with pytest.raises(ValueError, match="working_dir"):
+        Environment(requirements=tmp_path / "requirements.txt").resolved()
