@@ -99,6 +99,7 @@ impl Outbox {
                 let topic = match &msg {
                     LiveMsg::Job { job, .. } => format!("job.{job}"),
                     LiveMsg::Snapshot(_) => "snapshot".to_owned(),
+                    LiveMsg::Work(work) => format!("work.{}", work.worker),
                 };
                 self.send_datagram(&Address::Live(topic), Datagram::Live(msg))
                     .await;

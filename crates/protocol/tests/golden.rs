@@ -14,6 +14,7 @@ use std::path::PathBuf;
 use millstream_protocol::codec;
 use millstream_protocol::envelope::{self, Header};
 use millstream_protocol::wire::ClientSession;
+use millstream_protocol::wire::LiveMsg;
 use millstream_types::{ClusterName, SessionNo, Term};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -120,4 +121,17 @@ fn a_frame_keeps_its_bytes() {
     let golden = check_bytes("frame", &frame);
     let batch = envelope::decode_batch(&ClusterName::default(), &golden).unwrap();
     assert_eq!((batch.header, batch.items), (header, items));
+}
+
+/// Leaders of before told less of a worker; what they do not tell is empty.
+#[test]
+fn a_snapshot_of_before_is_read() {
+    let before = from_hex(include_str!("golden/live_snapshot_before.hex"));
+    let LiveMsg::Snapshot(snapshot) = codec::decode::<LiveMsg>(&before).unwrap() else {
+        panic!("no snapshot");
+    };
+    assert_eq!(
+        (snapshot.workers[0].name.as_str(), snapshot.workers[0].slots),
+        ("alpha", 0)
+    );
 }

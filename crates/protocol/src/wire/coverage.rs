@@ -84,6 +84,7 @@ fn every_datagram_has_a_golden_file() {
     check_files(golden_files!(LiveMsg {
         LiveMsg::Job { .. } => "live_state",
         LiveMsg::Snapshot(_) => "live_snapshot",
+        LiveMsg::Work(_) => "live_work",
     }));
     check_files(golden_files!(JobEventKind {
         JobEventKind::Accepted { .. } => "live_accepted",
@@ -110,6 +111,7 @@ fn every_question_and_answer_has_a_golden_file() {
         GatewayRequest::Locate { .. } => "datagram_ask_locate",
         GatewayRequest::Workers => "datagram_ask_workers",
         GatewayRequest::Drain { .. } => "datagram_ask_drain",
+        GatewayRequest::Layers { .. } => "datagram_ask_layers",
     }));
     check_files(golden_files!(ToGateway {
         ToGateway::Response { .. } => "datagram_answer_job",
@@ -123,6 +125,7 @@ fn every_question_and_answer_has_a_golden_file() {
         Response::Location(_) => "datagram_answer_held",
         Response::Workers(_) => "datagram_answer_workers",
         Response::Done => "datagram_answer_done",
+        Response::Layers(_) => "datagram_answer_layers",
     }));
     check_files(golden_files!(ObjectLocation {
         ObjectLocation::Held(_) => "datagram_answer_held",

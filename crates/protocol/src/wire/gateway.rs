@@ -106,6 +106,11 @@ pub enum GatewayRequest {
         /// The worker.
         worker: WorkerId,
     },
+    /// How far the job is, layer by layer. Leaders of before do not answer.
+    Layers {
+        /// The job.
+        job: JobId,
+    },
 }
 
 /// Which tasks are asked for.
@@ -202,6 +207,55 @@ pub enum Response {
     Workers(Vec<WorkerAnswer>),
     /// To `Drain`.
     Done,
+    /// To `Layers`.
+    Layers(Box<LayersAnswer>),
+}
+
+/// How far a job is, layer by layer.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct LayersAnswer {
+    /// The tasks of one operation in one layer each, in the graph's order.
+    pub layers: Vec<LayerAnswer>,
+    /// Its largest objects that are held, the largest first.
+    pub largest: Vec<HeldObject>,
+}
+
+/// The tasks of one operation in one layer of a job's graph.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LayerAnswer {
+    /// The layer's number.
+    pub layer: u32,
+    /// Kind and name of the operation.
+    pub op: String,
+    /// The first of the tasks.
+    pub first: TaskIdx,
+    /// Tasks by state, exact.
+    pub counts: JobCounts,
+    /// Bytes of their outputs that are held.
+    pub held: ByteSize,
+    /// Of these, bytes that stay after the job since its user wants them.
+    pub wanted: ByteSize,
+    /// Microseconds that one of them is expected to run.
+    pub cost_us: u32,
+}
+
+/// An object that workers hold.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct HeldObject {
+    /// The task that made it.
+    pub task: TaskIdx,
+    /// Its key.
+    pub key: String,
+    /// Kind and name of its operation.
+    pub op: String,
+    /// Its size.
+    pub bytes: ByteSize,
+    /// Whether it stays after the job.
+    pub is_wanted: bool,
+    /// Tasks that have yet to read it.
+    pub readers: u32,
+    /// Who holds it.
+    pub workers: Vec<WorkerId>,
 }
 
 /// A job as its leader sees it.

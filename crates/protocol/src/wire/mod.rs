@@ -13,15 +13,19 @@ mod worker;
 pub use client::ClientSession;
 pub use datagram::{Datagram, decode_datagrams, encode_datagrams};
 pub use gateway::{
-    FromGateway, GatewayRequest, GraphSource, InlineResult, Intake, JobAnswer, ObjectLocation, RequestError,
-    Response, SubmitMsg, TaskAnswer, TaskQuery, ToGateway, WorkerAnswer,
+    FromGateway, GatewayRequest, GraphSource, HeldObject, InlineResult, Intake, JobAnswer, LayerAnswer,
+    LayersAnswer, ObjectLocation, RequestError, Response, SubmitMsg, TaskAnswer, TaskQuery, ToGateway,
+    WorkerAnswer,
 };
 pub use hello::{Hello, StaleTerm};
 pub use job::{
     FailureRecord, JobCounts, JobEvent, JobEventKind, JobMeta, JobOptions, JobState, LetGo, ResultEntry,
     StoredTaskState, TaskLog,
 };
-pub use live::{ClusterSnapshot, ClusterTotals, LiveMsg, WorkerSnapshot};
+pub use live::{
+    ClusterSnapshot, ClusterTotals, LiveMsg, OpLabel, OpTotal, OutputLine, SpanColumns, SpanKind, TransferTotal, WorkMsg,
+    WorkerSnapshot,
+};
 pub use worker::{
     AssignJob, AssignMsg, ExecutingMsg, ExtendedMsg, FailedMsg, FinishedMsg, FromWorker, GoneInput, GoneMsg,
     HeartbeatMsg, InventoryMsg, JobAttempts, JobObjects, OpsMsg, PeerInfo, RegisterMsg, ReplicateMsg,

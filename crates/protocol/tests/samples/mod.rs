@@ -1,6 +1,8 @@
 //! One sample of every message, with no field at its default where that can be helped.
 #![allow(dead_code, reason = "each test binary uses a part")]
 
+mod live;
+
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
@@ -15,6 +17,8 @@ use millstream_types::{
     Amount, Attempt, ByteSize, ContentKey, JobId, LeaderId, ObjectId, ResourceSet, SessionNo, TaskIdx, Term,
     Timestamp, WorkerId,
 };
+
+pub(crate) use live::live;
 
 const JOB: JobId = JobId::from_u128(0x0123_4567_89ab_cdef_0123_4567_89ab_cdef);
 const WORKER: WorkerId = WorkerId::from_u128(0xfeed);
@@ -548,6 +552,11 @@ pub(crate) fn datagrams() -> Vec<(&'static str, Datagram)> {
         ),
         ("ask_workers", ask(GatewayRequest::Workers)),
         ("ask_drain", ask(GatewayRequest::Drain { worker: WORKER })),
+        ("ask_layers", ask(GatewayRequest::Layers { job: JOB })),
+        (
+            "answer_layers",
+            answer(Ok(Response::Layers(Box::new(live::layers_answer())))),
+        ),
         ("answer_job", answer(Ok(Response::Job(Box::new(job_answer()))))),
         (
             "answer_tasks",
@@ -628,86 +637,6 @@ pub(crate) fn datagrams() -> Vec<(&'static str, Datagram)> {
                 event: JobEvent {
                     at_ms: 1,
                     kind: JobEventKind::Accepted { tasks: 36 },
-                },
-            }),
-        ),
-    ]
-}
-
-pub(crate) fn live() -> Vec<(&'static str, LiveMsg)> {
-    let event = |kind| LiveMsg::Job {
-        job: JOB,
-        event: JobEvent { at_ms: 1, kind },
-    };
-    let key = || "b".to_owned();
-    vec![
-        ("accepted", event(JobEventKind::Accepted { tasks: 36 })),
-        ("progress", event(JobEventKind::Progress { counts: counts() })),
-        ("extended", event(JobEventKind::Extended { key: key(), added: 4 })),
-        (
-            "retried",
-            event(JobEventKind::Retried {
-                key: key(),
-                error: error(),
-                delay_ms: 100,
-            }),
-        ),
-        (
-            "task_failed",
-            event(JobEventKind::TaskFailed {
-                key: key(),
-                error: error(),
-            }),
-        ),
-        (
-            "unschedulable",
-            event(JobEventKind::Unschedulable {
-                key: key(),
-                reason: "no worker has 1 gpu".to_owned(),
-            }),
-        ),
-        (
-            "worker_lost",
-            event(JobEventKind::WorkerLost {
-                worker: "alpha".to_owned(),
-                requeued: 1,
-                recomputed: 2,
-            }),
-        ),
-        (
-            "recovered",
-            event(JobEventKind::Recovered {
-                term: 3,
-                message: "12 tasks kept".to_owned(),
-            }),
-        ),
-        (
-            "state",
-            event(JobEventKind::State {
-                state: JobState::Failed,
-                error: Some(error()),
-            }),
-        ),
-        (
-            "snapshot",
-            LiveMsg::Snapshot(ClusterSnapshot {
-                term: Term(2),
-                jobs: BTreeMap::from([(JOB, (JobState::Running, counts()))]),
-                workers: vec![WorkerSnapshot {
-                    worker: WORKER,
-                    name: "alpha".to_owned(),
-                    state: "active".to_owned(),
-                    assigned: 3,
-                    load: Some(heartbeat()),
-                }],
-                totals: ClusterTotals {
-                    dead_letters: 1,
-                    finished: 2,
-                    recomputed: 3,
-                    workers_lost: 4,
-                    succeeded: 5,
-                    failed: 6,
-                    cancelled: 7,
                 },
             }),
         ),

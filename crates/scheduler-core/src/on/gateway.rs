@@ -5,7 +5,7 @@ use millstream_protocol::wire::{
 };
 use millstream_types::{JobId, TaskIdx, WorkerId};
 
-use super::{drain, query, submit};
+use super::{drain, layers, query, submit};
 use crate::Effect;
 use crate::core::SchedulerCore;
 use crate::job::{Job, TaskState, flag};
@@ -57,6 +57,7 @@ fn answer(
             }
             _ => Err(RequestError::UnknownWorker(worker)),
         },
+        GatewayRequest::Layers { job } => layers::layers(core, job),
     }
 }
 

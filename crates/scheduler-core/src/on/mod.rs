@@ -5,6 +5,7 @@ pub(crate) mod finished;
 pub(crate) mod frame;
 pub(crate) mod gateway;
 pub(crate) mod inventory;
+pub(crate) mod layers;
 pub(crate) mod lead_again;
 pub(crate) mod lost;
 pub(crate) mod query;

@@ -182,6 +182,11 @@ fn snapshot(core: &mut SchedulerCore) {
                 state: worker.state_name().to_owned(),
                 assigned: worker.assigned(),
                 load: worker.load,
+                host: worker.info.host.clone(),
+                slots: worker.info.slots,
+                memory_limit: worker.info.memory_limit,
+                executing: u32::try_from(worker.executing.len()).unwrap_or(u32::MAX),
+                objects: worker.objects,
             })
             .collect(),
         totals: totals(&core.cx.counters),

@@ -4,6 +4,7 @@
 mod bench;
 mod extension;
 mod imports;
+mod layers;
 mod lifecycle;
 mod liveness;
 mod losses;
