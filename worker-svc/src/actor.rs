@@ -2,6 +2,7 @@
 //!
 //! It never awaits and runs no task, so that heartbeats leave whatever tasks do.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
@@ -13,6 +14,7 @@ use tokio::sync::mpsc;
 use crate::fetch::Fetches;
 use crate::outbox::Outgoing;
 use crate::runner::Runner;
+use crate::work::WorkLog;
 
 /// Messages that may wait for the actor; each may hold many events.
 const MAILBOX: usize = 64;
@@ -35,6 +37,7 @@ pub(crate) struct WorkerActor {
     pub(crate) outgoing: mpsc::UnboundedSender<Outgoing>,
     pub(crate) exit: mpsc::Sender<()>,
     pub(crate) effects: Vec<WorkerEffect>,
+    pub(crate) work: Arc<WorkLog>,
 }
 
 impl WorkerActor {
@@ -96,6 +99,7 @@ impl WorkerActor {
 
     fn tick(&mut self) {
         self.runner.tell();
+        self.work.loaded(self.core.load());
         let now = self.now();
         if self.core.next_wakeup().is_some_and(|at| at <= now) {
             self.apply(vec![WorkerEvent::Tick]);

@@ -1,16 +1,20 @@
 //! Copies objects from peers into the store.
 
 use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use actix::Addr;
 use millstream_store::Store;
 use millstream_transfer::{FetchError, Fetched, Fetcher, ObjectRequest};
+use millstream_types::ByteSize;
 use millstream_worker_core::{Fetch, FetchId, FetchObject, FetchOutcome, WorkerEvent};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use crate::actor::{Happened, WorkerActor};
 use crate::runner::refused;
+use crate::work::{FetchEnd, WorkLog};
 
 /// Fetches under way.
 pub(crate) struct Fetches {
@@ -18,6 +22,7 @@ pub(crate) struct Fetches {
     pub(crate) store: Store,
     pub(crate) worker: Option<Addr<WorkerActor>>,
     pub(crate) running: HashMap<FetchId, CancellationToken>,
+    pub(crate) work: Arc<WorkLog>,
 }
 
 impl Fetches {
@@ -28,7 +33,9 @@ impl Fetches {
         let cancel = CancellationToken::new();
         self.running.insert(fetch.id, cancel.clone());
         let (fetcher, store) = (self.fetcher.clone(), self.store.clone());
+        let work = Arc::clone(&self.work);
         actix_rt::spawn(async move {
+            let began = Instant::now();
             let outcomes = tokio::select! {
                 outcomes = copy(&fetcher, &store, &fetch) => outcomes,
                 // Nobody needs them; what is missing counts as unreachable.
@@ -36,6 +43,7 @@ impl Fetches {
             };
             // Marks the entry as done for the next sweep.
             cancel.cancel();
+            tell(&work, &fetch, &outcomes, began.elapsed());
             let _ = worker
                 .send(Happened(vec![WorkerEvent::FetchEnded {
                     id: fetch.id,
@@ -50,6 +58,27 @@ impl Fetches {
         if let Some(cancel) = self.running.remove(&id) {
             cancel.cancel();
         }
+    }
+}
+
+/// Tells those who watch.
+fn tell(work: &WorkLog, fetch: &Fetch, outcomes: &[FetchOutcome], took: Duration) {
+    let sizes = outcomes.iter().filter_map(|outcome| match outcome {
+        FetchOutcome::Fetched { bytes } => Some(bytes.as_u64()),
+        _ => None,
+    });
+    let (objects, bytes) = sizes.fold((0, 0), |(objects, sum), bytes| (objects + 1, sum + bytes));
+    if let Some(first) = fetch.objects.first()
+        && objects > 0
+    {
+        work.fetched(&FetchEnd {
+            from: fetch.from.worker,
+            job: first.object.job,
+            task: first.object.task,
+            took,
+            objects,
+            bytes: ByteSize::new(bytes),
+        });
     }
 }
 

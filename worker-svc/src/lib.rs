@@ -17,6 +17,7 @@ mod memory;
 mod outbox;
 mod python;
 mod runner;
+mod work;
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -44,8 +45,9 @@ use crate::actor::{Happened, WorkerActor};
 use crate::fetch::Fetches;
 use crate::frame_ops::FrameExecutor;
 use crate::memory::{MemoryWatch, Traffic};
-use crate::outbox::Broker;
+use crate::outbox::{Broker, Show};
 use crate::runner::{Runner, TaskEnv};
+use crate::work::WorkLog;
 
 /// What a worker is told at its start.
 #[derive(Clone)]
@@ -87,7 +89,9 @@ impl WorkerService {
         let name = info.name.clone();
         info!(%worker, name, address = info.data_address, slots, memory = %limit, "the worker starts");
         let config = WorkerConfig::for_memory(limit);
-        let env = Arc::new(self.task_env(&store, &info, limit, slots, config.inline_limit)?);
+        let work = Arc::new(WorkLog::new());
+        let env = self.task_env(&store, &info, limit, slots, config.inline_limit, &work)?;
+        let env = Arc::new(env);
         let python = python::settings(&self.settings, &self.python, limit, slots);
         let (runner, mut results, mut ends) = Runner::start(env, slots, python)?;
         let executors = runner.python_memory();
@@ -96,6 +100,10 @@ impl WorkerService {
         let (outgoing, frames) = mpsc::unbounded_channel();
         let (exit, mut exited) = mpsc::channel(1);
         let names = self.bus.names().clone();
+        let show = Show {
+            work: Arc::clone(&work),
+            info: info.clone(),
+        };
         let core = WorkerCore::new(
             config,
             info,
@@ -111,11 +119,13 @@ impl WorkerService {
                 store: store.clone(),
                 worker: Some(actix::AsyncContext::address(ctx)),
                 running: HashMap::new(),
+                work: Arc::clone(&work),
             },
             store: store.clone(),
             outgoing,
             exit,
             effects: Vec::new(),
+            work: Arc::clone(&work),
         });
 
         let broker = Broker {
@@ -124,6 +134,7 @@ impl WorkerService {
             who: format!("worker {name}"),
             queue_base: queue_base(&names, worker),
             hello_base: format!("{}.hello", queue_base(&names, worker)),
+            show,
         };
         let server = Arc::new(server);
         let traffic = {
@@ -276,6 +287,7 @@ impl WorkerService {
         limit: ByteSize,
         slots: usize,
         inline_limit: ByteSize,
+        work: &Arc<WorkLog>,
     ) -> anyhow::Result<TaskEnv> {
         let settings = &self.settings;
         std::fs::create_dir_all(&settings.scratch_dir).with_context(|| {
@@ -311,6 +323,7 @@ impl WorkerService {
             host: info.host.as_str().into(),
             log_limit: usize::try_from(settings.log_limit.as_u64()).unwrap_or(usize::MAX),
             inline_limit,
+            work: Arc::clone(work),
         })
     }
 }

@@ -1,23 +1,30 @@
 //! Sends the worker's frames in order, and listens on the queue of the session of the moment.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use actix::Addr;
 use bytes::Bytes;
 use futures::FutureExt;
 use millstream_bus::{Address, Bus, Consumer, Link, QueueName, QueueSpec};
-use millstream_protocol::envelope::decode_header;
-use millstream_protocol::wire::{Datagram, decode_datagrams};
-use millstream_types::ClusterName;
+use millstream_protocol::envelope::{Header, decode_header};
+use millstream_protocol::wire::{Datagram, LiveMsg, WorkerInfo, decode_datagrams, encode_datagrams};
+use millstream_types::{ClusterName, Term};
 use millstream_worker_core::WorkerEvent;
 use tokio::sync::mpsc;
+use tokio::time::MissedTickBehavior;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{debug, info, warn};
+use uuid::Uuid;
 
 use crate::actor::{Happened, WorkerActor};
+use crate::work::{SlotRows, WorkLog};
 
 /// Frames handed to the actor together.
 const MERGE: usize = 64;
+
+/// How often those who watch are told what was done.
+const SHOW_EVERY: Duration = Duration::from_secs(1);
 
 /// What is to be done on the link, in order.
 #[derive(Debug)]
@@ -45,6 +52,42 @@ pub(crate) struct Broker {
     pub(crate) queue_base: String,
     /// Begins the names of the queues for the hello alone, one for each link.
     pub(crate) hello_base: String,
+    pub(crate) show: Show,
+}
+
+/// What those who watch are told.
+pub(crate) struct Show {
+    pub(crate) work: Arc<WorkLog>,
+    pub(crate) info: WorkerInfo,
+}
+
+impl Show {
+    /// Tells what was done, each second, while the link holds. What is not sent is forgotten.
+    async fn run(&self, bus: &Arc<dyn Bus>, link: &Arc<dyn Link>) {
+        let mut beats = tokio::time::interval(SHOW_EVERY);
+        beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut slots = SlotRows::new(self.info.slots);
+        let mut told = Instant::now();
+        let topic = Address::Live(format!("work.{}", self.info.worker));
+        let sender = Uuid::from_u128(self.info.worker.as_u128());
+        let header = Header::datagram(bus.names().cluster().clone(), sender, Term(0));
+        loop {
+            beats.tick().await;
+            let msg = self.work.take(&self.info, &mut slots, told.elapsed());
+            told = Instant::now();
+            let live = Datagram::Live(LiveMsg::Work(Box::new(msg)));
+            let sent = match encode_datagrams(&header, &[live]) {
+                Ok(frame) => link
+                    .publish(&topic, frame)
+                    .await
+                    .map_err(|error| error.to_string()),
+                Err(error) => Err(error.to_string()),
+            };
+            if let Err(error) = sent {
+                debug!(error, "what was done is not told");
+            }
+        }
+    }
 }
 
 impl Broker {
@@ -66,6 +109,7 @@ impl Broker {
                         () = self.hear(consumer) => {}
                         () = self.carry(&link, &mut outgoing) => {}
                         () = self.hear_returns(&link) => {}
+                        () = self.show.run(&self.bus, &link) => {}
                         reason = link.wait_closed() => warn!(%reason, "the broker's link ended"),
                     }
                     self.tell(WorkerEvent::LinkDown).await;

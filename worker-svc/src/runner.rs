@@ -22,6 +22,8 @@ use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use crate::work::{TaskEnd, WorkLog};
+
 /// What all tasks of a worker share.
 pub(crate) struct TaskEnv {
     pub(crate) store: Store,
@@ -30,6 +32,7 @@ pub(crate) struct TaskEnv {
     pub(crate) host: Arc<str>,
     pub(crate) log_limit: usize,
     pub(crate) inline_limit: ByteSize,
+    pub(crate) work: Arc<WorkLog>,
 }
 
 /// One task on its way through its slot.
@@ -279,6 +282,7 @@ impl Started {
         Ending {
             env: self.env,
             run: self.task.run,
+            op: self.task.op,
             wants_inline: self.task.inline,
         }
     }
@@ -292,6 +296,7 @@ impl Started {
             log,
             ended: _,
         } = self;
+        let op = Arc::clone(&task.op);
         let context = TaskContext {
             job: task.run.job,
             task: task.run.task,
@@ -310,6 +315,7 @@ impl Started {
         let ending = Ending {
             env,
             run: task.run,
+            op,
             wants_inline: task.inline,
         };
         (ending, context)
@@ -320,15 +326,25 @@ impl Started {
 struct Ending {
     env: Arc<TaskEnv>,
     run: TaskRun,
+    op: Arc<OpSpec>,
     wants_inline: bool,
 }
+
+/// What was kept of a result: the output, the tasks that it adds, what the task wrote.
+type Kept = (
+    TaskOutput,
+    Option<Box<millstream_protocol::graph::GraphExtension>>,
+    Option<millstream_protocol::wire::TaskLog>,
+);
 
 impl Ending {
     /// Stores the output and makes the event of the end.
     fn end(&self, result: TaskResult, took: Duration) -> Ended {
         let run = self.run;
         let duration_us = u32::try_from(took.as_micros()).unwrap_or(u32::MAX);
-        let event = match result.and_then(|output| self.keep(output)) {
+        let kept = result.and_then(|output| self.keep(output));
+        self.tell(&kept, took);
+        let event = match kept {
             Ok((output, None, log)) => WorkerEvent::TaskFinished {
                 run,
                 output,
@@ -359,21 +375,23 @@ impl Ending {
         Ended(event)
     }
 
-    #[expect(
-        clippy::type_complexity,
-        reason = "the three parts of an output, taken apart at once"
-    )]
-    fn keep(
-        &self,
-        output: millstream_executor::TaskOutput,
-    ) -> Result<
-        (
-            TaskOutput,
-            Option<Box<millstream_protocol::graph::GraphExtension>>,
-            Option<millstream_protocol::wire::TaskLog>,
-        ),
-        TaskFailure,
-    > {
+    /// Tells those who watch.
+    fn tell(&self, kept: &Result<Kept, TaskFailure>, took: Duration) {
+        let (made, log) = match kept {
+            Ok((output, _, log)) => (Some(output.bytes), log.as_ref()),
+            Err(failure) => (None, failure.log.as_deref()),
+        };
+        self.env.work.ended(&TaskEnd {
+            job: self.run.job,
+            task: self.run.task,
+            op: &self.op,
+            took,
+            made,
+            log,
+        });
+    }
+
+    fn keep(&self, output: millstream_executor::TaskOutput) -> Result<Kept, TaskFailure> {
         let log = output.log.map(|log| *log);
         let replaced = output
             .extension

@@ -129,7 +129,7 @@ impl WorkerCore {
     }
 
     /// Life and load, as the leader is told.
-    pub(crate) fn heartbeat(&self) -> HeartbeatMsg {
+    pub fn load(&self) -> HeartbeatMsg {
         let memory = &self.memory;
         HeartbeatMsg {
             stored: memory.stored,

@@ -115,7 +115,7 @@ fn attempts(graph: &LocalGraph, job: JobId, nodes: &[NodeRef]) -> JobAttempts {
 }
 
 fn heartbeat(core: &mut WorkerCore, now: Timestamp) {
-    let load = core.heartbeat();
+    let load = core.load();
     let Some(live) = core.conversation.live_mut() else {
         return;
     };
