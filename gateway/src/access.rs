@@ -1,20 +1,28 @@
-//! Who may ask: `Host`, `Origin` and the token, checked on every method before anything else happens.
+//! Who may ask: `Host`, `Origin` and the token or a signed-in browser's cookie, checked on every method before anything
+//! else happens.
 
 use actix_web::HttpRequest;
-use actix_web::http::header::{AUTHORIZATION, HOST, HeaderName, ORIGIN};
+use actix_web::http::header::{AUTHORIZATION, COOKIE, HOST, HeaderName, ORIGIN};
 use millstream_config::{GatewaySettings, Secret};
 
 use crate::error::ApiError;
+use crate::signin::SignIns;
 
 const LOOPBACK_NAMES: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
 
-/// Paths that answer without a token: probes of the infrastructure.
-const OPEN_PATHS: [&str; 2] = ["/healthz", "/readyz"];
+/// Paths that answer without a token: probes of the infrastructure, the dashboard's program, which knows nothing of the
+/// cluster, and the door where a token or a code is shown.
+const OPEN_PATHS: [&str; 4] = ["/healthz", "/readyz", "/", "/v1/sign-in"];
+/// Begins the paths of the dashboard's program.
+const OPEN_PREFIX: &str = "/assets/";
+
+static SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// The rules of one gateway.
 #[derive(Debug)]
 pub(crate) struct Access {
     token: Secret,
+    sign_ins: SignIns,
     hosts: Vec<String>,
     origins: Vec<String>,
 }
@@ -31,6 +39,7 @@ impl Access {
         );
         let origins = settings.allowed_origins.iter();
         Self {
+            sign_ins: SignIns::new(&token),
             token,
             hosts,
             origins: origins
@@ -54,10 +63,24 @@ impl Access {
         if let Some(origin) = header(request, &ORIGIN) {
             self.check_origin(&origin.to_ascii_lowercase(), &host)?;
         }
-        if OPEN_PATHS.contains(&request.path()) {
+        let path = request.path();
+        if OPEN_PATHS.contains(&path) || path.starts_with(OPEN_PREFIX) {
             return Ok(());
         }
-        self.check_token(request)
+        match header(request, &AUTHORIZATION) {
+            Some(value) => self.check_token(value),
+            None => self.check_cookie(request, &host),
+        }
+    }
+
+    /// The gateway's token.
+    pub(crate) const fn token(&self) -> &Secret {
+        &self.token
+    }
+
+    /// Codes and cookies of this gateway.
+    pub(crate) const fn sign_ins(&self) -> &SignIns {
+        &self.sign_ins
     }
 
     fn check_origin(&self, origin: &str, host: &str) -> Result<(), ApiError> {
@@ -72,8 +95,7 @@ impl Access {
         }
     }
 
-    fn check_token(&self, request: &HttpRequest) -> Result<(), ApiError> {
-        let value = header(request, &AUTHORIZATION).ok_or(ApiError::NoToken)?;
+    fn check_token(&self, value: &str) -> Result<(), ApiError> {
         let (scheme, token) = value.split_once(' ').unwrap_or((value, ""));
         if !scheme.eq_ignore_ascii_case("bearer") || token.is_empty() {
             return Err(ApiError::NoToken);
@@ -84,6 +106,44 @@ impl Access {
             Err(ApiError::WrongToken)
         }
     }
+
+    /// A browser sends its cookie along whatever page asks, so it counts only for our own pages: for the browser a page
+    /// on another port of this host is of the same site.
+    fn check_cookie(&self, request: &HttpRequest, host: &str) -> Result<(), ApiError> {
+        let cookie = cookie_of(request, &cookie_name(host)).ok_or(ApiError::NoToken)?;
+        let site = header(request, &SEC_FETCH_SITE);
+        if site.is_some_and(|site| site != "same-origin" && site != "none") {
+            return Err(ApiError::ForeignOrigin(site.unwrap_or_default().to_owned()));
+        }
+        // Browsers name the origin of whatever changes something; without it nobody knows who asks.
+        if !request.method().is_safe() && header(request, &ORIGIN).is_none() {
+            return Err(ApiError::ForeignOrigin("unknown".to_owned()));
+        }
+        if self.sign_ins.accepts_cookie(cookie) {
+            Ok(())
+        } else {
+            Err(ApiError::SignInOver)
+        }
+    }
+}
+
+/// The name of the cookie for a gateway that is reached as `host`. Browsers do not part cookies by port, so the name
+/// does: two gateways on one machine must not sign each other's users out.
+pub(crate) fn cookie_name(host: &str) -> String {
+    let port = host
+        .rsplit_once(':')
+        .map(|(_, port)| port)
+        .filter(|port| !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit()));
+    format!("millstream_{}", port.unwrap_or("web"))
+}
+
+fn cookie_of<'a>(request: &'a HttpRequest, name: &str) -> Option<&'a str> {
+    let mut pairs = header(request, &COOKIE)?.split(';').map(str::trim);
+    pairs.find_map(|pair| {
+        pair.split_once('=')
+            .filter(|(found, _)| *found == name)
+            .map(|(_, value)| value)
+    })
 }
 
 fn header<'a>(request: &'a HttpRequest, name: &HeaderName) -> Option<&'a str> {
@@ -126,6 +186,53 @@ mod tests {
     }
 
     const TOKEN: (&str, &str) = ("authorization", "Bearer s3cret");
+
+    #[test]
+    fn a_cookie_counts_only_for_the_pages_of_this_gateway() {
+        let access = access();
+        let cookie = format!("other=1; millstream_8787={}", access.sign_ins().cookie());
+        let ask = |method: TestRequest, extra: &[(&'static str, &'static str)]| {
+            let request = method
+                .uri("/v1/jobs")
+                .insert_header(("host", "localhost:8787"))
+                .insert_header(("cookie", cookie.clone()));
+            let request = extra
+                .iter()
+                .fold(request, |request, pair| request.insert_header(*pair));
+            access
+                .check(&request.to_http_request())
+                .map_err(|error| crate::problem::problem(&error).code)
+        };
+        let foreign = || Err("foreign_origin".to_owned());
+        let own = ("origin", "http://localhost:8787");
+        assert_eq!(ask(TestRequest::get(), &[]), Ok(()));
+        assert_eq!(
+            ask(TestRequest::get(), &[("sec-fetch-site", "same-origin")]),
+            Ok(())
+        );
+        // A page on another port is of the same site, and its reads carry no origin.
+        assert_eq!(
+            ask(TestRequest::get(), &[("sec-fetch-site", "same-site")]),
+            foreign()
+        );
+        assert_eq!(
+            ask(TestRequest::get(), &[("sec-fetch-site", "cross-site")]),
+            foreign()
+        );
+        assert_eq!(ask(TestRequest::post(), &[own]), Ok(()));
+        assert_eq!(ask(TestRequest::post(), &[]), foreign());
+        assert_eq!(
+            ask(TestRequest::delete(), &[("origin", "http://localhost:9000")]),
+            foreign()
+        );
+    }
+
+    #[test]
+    fn cookies_of_two_gateways_on_one_host_have_two_names() {
+        assert_eq!(cookie_name("localhost:8787"), "millstream_8787");
+        assert_eq!(cookie_name("[::1]:9000"), "millstream_9000");
+        assert_eq!(cookie_name("mill.example"), "millstream_web");
+    }
 
     #[test]
     fn loopback_and_allowed_hosts_are_own_names() {

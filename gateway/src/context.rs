@@ -10,7 +10,7 @@ use millstream_protocol::wire::{GatewayRequest, JobMeta, RequestError, Response}
 use millstream_state::StateStore;
 use millstream_telemetry::Metrics;
 use millstream_transfer::{FetchError, FetchOptions, Fetcher};
-use millstream_types::{JobId, TaskIdx};
+use millstream_types::{GatewayId, JobId, TaskIdx};
 use parking_lot::Mutex;
 use serde::de::DeserializeOwned;
 use tokio::sync::Semaphore;
@@ -19,7 +19,9 @@ use crate::cluster::Cluster;
 use crate::error::ApiError;
 use crate::graphs::GraphCache;
 use crate::intake::Recent;
+use crate::layers::LayerCache;
 use crate::leader::Leader;
+use crate::live::Live;
 use crate::near::nearest;
 
 /// How long a count of unfinished jobs is used before it is taken again.
@@ -36,6 +38,9 @@ pub(crate) struct Context {
     pub(crate) settings: GatewaySettings,
     pub(crate) state: Arc<dyn StateStore>,
     pub(crate) leader: Leader,
+    pub(crate) live: Live,
+    pub(crate) layers: LayerCache,
+    pub(crate) id: GatewayId,
     pub(crate) fetcher: Fetcher,
     pub(crate) metrics: Metrics,
     pub(crate) cluster: Arc<Cluster>,
@@ -55,6 +60,8 @@ impl Context {
         settings: &Settings,
         state: Arc<dyn StateStore>,
         leader: Leader,
+        live: Live,
+        id: GatewayId,
         metrics: Metrics,
         cluster: Arc<Cluster>,
     ) -> Result<Self, FetchError> {
@@ -66,6 +73,9 @@ impl Context {
             settings: settings.gateway.clone(),
             state,
             leader,
+            live,
+            layers: LayerCache::default(),
+            id,
             fetcher: Fetcher::new(FetchOptions::new(secret))?,
             metrics,
             cluster,
@@ -73,6 +83,11 @@ impl Context {
             recent: Recent::default(),
             active: Mutex::default(),
         })
+    }
+
+    /// Streams of events that are open.
+    pub(crate) fn open_streams(&self) -> usize {
+        MAX_EVENT_STREAMS - self.streams.available_permits().min(MAX_EVENT_STREAMS)
     }
 
     /// The limits on graphs.
@@ -168,7 +183,7 @@ impl Context {
         }
     }
 
-    async fn load_graph(&self, job: JobId) -> Result<Arc<Graph>, ApiError> {
+    pub(crate) async fn load_graph(&self, job: JobId) -> Result<Arc<Graph>, ApiError> {
         let stored = self.state.load_job(job).await?;
         let stored = stored.ok_or(ApiError::Request(RequestError::UnknownJob(job)))?;
         let mut graph: Graph = read_record("a graph", &stored.graph)?;

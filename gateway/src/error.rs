@@ -74,6 +74,10 @@ pub(crate) enum ApiError {
     NoToken,
     #[error("the token is not this cluster's")]
     WrongToken,
+    #[error("the browser's sign-in has ended")]
+    SignInOver,
+    #[error("the code was used before, has run out, or is not this cluster's")]
+    WrongCode,
     #[error("the request is for host `{0}`, which is not this gateway's")]
     ForeignHost(String),
     #[error("the request comes from a page of `{0}`")]

@@ -6,6 +6,7 @@
 //! It decides nothing about tasks, and knows no scheduler or worker but by message.
 
 mod access;
+mod assets;
 mod body;
 mod cluster;
 mod context;
@@ -13,13 +14,16 @@ mod delivery;
 mod error;
 mod graphs;
 mod intake;
+mod layers;
 mod leader;
+mod live;
 mod near;
 mod openapi;
 mod problem;
 mod reply;
 mod routes;
 mod server;
+mod signin;
 mod values;
 mod views;
 
@@ -38,6 +42,7 @@ use access::Access;
 use cluster::Cluster;
 use context::Context;
 use leader::Leader;
+use live::Live;
 
 /// Why a gateway cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -70,7 +75,9 @@ pub struct Gateway {
     address: SocketAddr,
     server: actix_web::dev::ServerHandle,
     serving: JoinHandle<std::io::Result<()>>,
-    conversation: JoinHandle<()>,
+    access: Arc<Access>,
+    /// What runs beside the server: the conversation with the leader, the live exchange, the board's beat.
+    beside: [JoinHandle<()>; 3],
 }
 
 impl Gateway {
@@ -92,16 +99,25 @@ impl Gateway {
         let id = GatewayId::from(Uuid::new_v4());
         let cluster = Arc::new(Cluster::new(metrics.clone()));
         let timeout = settings.gateway.leader_timeout;
-        let (leader, conversation) = Leader::start(bus, id, timeout, metrics.clone(), cluster.clone());
-        let context = Arc::new(Context::new(settings, state, leader, metrics, cluster)?);
-        let server = server::serve(listener, context, access).map_err(failed)?;
+        let (leader, conversation) = Leader::start(
+            Arc::clone(&bus),
+            id,
+            timeout,
+            metrics.clone(),
+            Arc::clone(&cluster),
+        );
+        let (live, listening) = Live::start(bus, id, metrics.clone());
+        let context = Arc::new(Context::new(settings, state, leader, live, id, metrics, cluster)?);
+        let beat = tokio::spawn(routes::system::beat(Arc::clone(&context)));
+        let server = server::serve(listener, context, Arc::clone(&access)).map_err(failed)?;
         let handle = server.handle();
         tracing::info!(%address, gateway = %id, "gateway listens");
         Ok(Self {
             address,
             server: handle,
             serving: tokio::spawn(server),
-            conversation,
+            access,
+            beside: [conversation, listening, beat],
         })
     }
 
@@ -110,10 +126,15 @@ impl Gateway {
         self.address
     }
 
+    /// A link to the dashboard that signs one browser in, once, within an hour.
+    pub fn dashboard_link(&self) -> String {
+        format!("http://{}/?code={}", self.address, self.access.sign_ins().code())
+    }
+
     /// Stops accepting, lets open requests end for a few seconds, and ends.
     pub async fn stop(self) {
         self.server.stop(true).await;
-        self.conversation.abort();
+        self.beside.iter().for_each(JoinHandle::abort);
         // The server has answered that it stopped.
         let _ = self.serving.await;
     }

@@ -69,6 +69,8 @@ fn classify(error: &ApiError) -> Class {
     match error {
         ApiError::NoToken => (401, "no_token", "A token is needed", Some(TOKEN_HINT)),
         ApiError::WrongToken => (401, "wrong_token", "The token is wrong", Some(TOKEN_HINT)),
+        ApiError::SignInOver => (401, "sign_in_over", "Sign in again", Some(SIGN_IN_HINT)),
+        ApiError::WrongCode => (401, "wrong_code", "The code is not good", Some(SIGN_IN_HINT)),
         ApiError::ForeignHost(_) => (403, "foreign_host", "Not this gateway's name", Some(HOST_HINT)),
         ApiError::ForeignOrigin(_) => (
             403,
@@ -124,6 +126,8 @@ fn classify(error: &ApiError) -> Class {
 }
 
 const TOKEN_HINT: &str = "send `Authorization: Bearer TOKEN`; `millstream token` prints the token";
+const SIGN_IN_HINT: &str =
+    "a code is good once and for an hour; `millstream token` prints the token, which signs in too";
 const HOST_HINT: &str = "add the name to `gateway.allowed_hosts` in the gateway's settings";
 const ORIGIN_HINT: &str = "add the page's origin to `gateway.allowed_origins` in the gateway's settings";
 const FORMAT_HINT: &str = "accept application/json, application/x-ndjson, text/csv, text/plain, \

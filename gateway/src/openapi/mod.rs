@@ -3,6 +3,7 @@
 //! Written by hand, because it is the contract and not a picture of the code; tests run the first example of every
 //! operation, one after the other as the page has them, against a gateway and against a cluster.
 
+mod dashboard;
 mod operations;
 mod schemas;
 mod shared;
@@ -32,6 +33,8 @@ pub(crate) async fn page(gateway: web::Data<Context>) -> HttpResponse {
 }
 
 fn document(worker: &str) -> Value {
+    let mut paths = operations::paths(worker);
+    dashboard::add(&mut paths);
     json!({
         "openapi": "3.1.0",
         "info": {
@@ -44,7 +47,7 @@ fn document(worker: &str) -> Value {
         },
         "servers": [{"url": "/"}],
         "security": [{"token": []}],
-        "paths": paths(worker),
+        "paths": paths,
         "components": {
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer",
                 "description": "`millstream token` prints it."}},

@@ -267,7 +267,7 @@ pub(super) fn json_answer(status: &str, description: &str, schema: Option<&str>)
     json!({status: body})
 }
 
-fn json_body(description: &str, schema: &str) -> Value {
+pub(super) fn json_body(description: &str, schema: &str) -> Value {
     let schema = json!({"$ref": format!("#/components/schemas/{schema}")});
     json!({"description": description, "content": {"application/json": {"schema": schema}}})
 }
@@ -294,7 +294,7 @@ fn wait_param() -> Value {
     )
 }
 
-fn job_param() -> Value {
+pub(super) fn job_param() -> Value {
     path_param("job", "The job's id.", EXAMPLE_JOB)
 }
 

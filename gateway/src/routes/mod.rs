@@ -3,18 +3,24 @@
 pub(crate) mod events;
 pub(crate) mod health;
 pub(crate) mod jobs;
+pub(crate) mod layers;
+pub(crate) mod live;
 pub(crate) mod outputs;
 pub(crate) mod params;
 pub(crate) mod results;
+pub(crate) mod retry;
 pub(crate) mod sessions;
 pub(crate) mod shared;
+pub(crate) mod signin;
 pub(crate) mod sql;
 pub(crate) mod stacks;
+pub(crate) mod system;
 pub(crate) mod tasks;
 pub(crate) mod workers;
 
 use actix_web::{HttpRequest, web};
 
+use crate::assets;
 use crate::error::ApiError;
 use crate::openapi;
 
@@ -37,6 +43,9 @@ pub(crate) fn configure(config: &mut web::ServiceConfig) {
                 .route(web::delete().to(jobs::cancel)),
         )
         .service(resource("/v1/jobs/{job}/events").route(web::get().to(events::stream)))
+        .service(resource("/v1/jobs/{job}/layers").route(web::get().to(layers::show)))
+        .service(resource("/v1/jobs/{job}/graph").route(web::get().to(layers::tasks)))
+        .service(resource("/v1/jobs/{job}/retry").route(web::post().to(retry::submit)))
         .service(resource("/v1/jobs/{job}/tasks").route(web::get().to(tasks::list)))
         .service(resource("/v1/jobs/{job}/states").route(web::get().to(outputs::states)))
         .service(resource("/v1/jobs/{job}/results").route(web::get().to(outputs::list)))
@@ -53,6 +62,7 @@ pub(crate) fn configure(config: &mut web::ServiceConfig) {
         .service(resource("/v1/workers/{worker}").route(web::get().to(workers::show)))
         .service(resource("/v1/stacks").route(web::get().to(stacks::list)))
         .service(resource("/v1/workers/{worker}/drain").route(web::post().to(workers::drain)))
+        .configure(configure_dashboard)
         .default_service(web::to(unknown));
 }
 
@@ -80,6 +90,27 @@ fn configure_shared(config: &mut web::ServiceConfig) {
                 .route(web::put().to(semaphores::enter))
                 .route(web::delete().to(semaphores::leave)),
         );
+}
+
+/// The dashboard, and what only it asks.
+fn configure_dashboard(config: &mut web::ServiceConfig) {
+    config
+        .service(resource("/").route(web::get().to(signin::page)))
+        .service(resource("/assets/{file}").route(web::get().to(assets::file)))
+        .service(
+            resource("/v1/sign-in")
+                .route(web::post().to(signin::sign_in))
+                .route(web::delete().to(signin::sign_out)),
+        )
+        .service(resource("/v1/sign-in/codes").route(web::post().to(signin::make_code)))
+        .service(resource("/v1/system").route(web::get().to(system::show)))
+        .service(resource("/v1/live").route(web::get().to(live::stream)))
+        .service(resource("/v1/live/history").route(web::get().to(live::history)))
+        .service(resource("/v1/live/workers").route(web::get().to(live::workers)))
+        .service(resource("/v1/live/spans").route(web::get().to(live::spans)))
+        .service(resource("/v1/live/operations").route(web::get().to(live::operations)))
+        .service(resource("/v1/live/transfers").route(web::get().to(live::transfers)))
+        .service(resource("/v1/live/lines").route(web::get().to(live::lines)));
 }
 
 fn resource(path: &str) -> actix_web::Resource {

@@ -14,10 +14,9 @@ use millstream_protocol::codec;
 use millstream_protocol::envelope::Header;
 use millstream_protocol::graph::{Graph, OpKind};
 use millstream_protocol::wire::{
-    ClusterSnapshot, Datagram, FromGateway, GatewayRequest, GraphSource, Hello, InlineResult, Intake,
-    JobAnswer, JobCounts, JobEvent, JobEventKind, JobMeta, JobState, LiveMsg, ObjectLocation, RequestError,
-    Response, ResultEntry, SubmitMsg, TaskAnswer, ToGateway, WorkerAnswer, WorkerInfo, decode_datagrams,
-    encode_datagrams,
+    Datagram, FromGateway, GatewayRequest, GraphSource, Hello, InlineResult, Intake, JobAnswer, JobCounts,
+    JobEvent, JobEventKind, JobMeta, JobState, LiveMsg, ObjectLocation, RequestError, Response, ResultEntry,
+    SubmitMsg, TaskAnswer, ToGateway, WorkerAnswer, WorkerInfo, decode_datagrams, encode_datagrams,
 };
 use millstream_protocol::{ErrorKind, TaskError};
 use millstream_state::{Fence, MemoryState, StateStore, Write};
@@ -101,11 +100,10 @@ impl FakeLeader {
         self.shared.end(job, JobState::Succeeded).await;
     }
 
-    /// Tells how the cluster is.
-    pub(crate) async fn tell(&self, snapshot: ClusterSnapshot) {
-        let topic = Address::Live("snapshot".to_owned());
-        let message = Datagram::Live(LiveMsg::Snapshot(snapshot));
-        self.shared.publish(&topic, message).await;
+    /// Publishes on the live exchange.
+    pub(crate) async fn tell(&self, msg: LiveMsg) {
+        let topic = Address::Live("test".to_owned());
+        self.shared.publish(&topic, Datagram::Live(msg)).await;
     }
 
     /// Adds an event to a job's history.
@@ -356,6 +354,8 @@ impl Shared {
                     state: JobState::Recovering,
                 })
             }),
+            // As a leader of before, which does not know the question.
+            GatewayRequest::Layers { job } => Err(RequestError::UnknownJob(job)),
             GatewayRequest::Workers => Ok(Response::Workers(vec![worker()])),
             GatewayRequest::Drain { worker } if worker == WORKER => Ok(Response::Done),
             GatewayRequest::Drain { worker } => Err(RequestError::UnknownWorker(worker)),

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use millstream_protocol::wire::{
-    ClusterSnapshot, ClusterTotals, HeartbeatMsg, JobCounts, JobState, WorkerSnapshot,
+    ClusterSnapshot, ClusterTotals, HeartbeatMsg, JobCounts, JobState, LiveMsg, WorkerSnapshot,
 };
 use millstream_types::{ByteSize, JobId, Term, WorkerId};
 
@@ -82,7 +82,7 @@ async fn metrics_are_what_the_leader_told_of_jobs_and_workers() {
         !before.contains_key("millstream_workers{state=\"active\"}"),
         "nobody has told of workers yet: {before:?}"
     );
-    gateway.leader().tell(cluster()).await;
+    gateway.leader().tell(LiveMsg::Snapshot(cluster())).await;
     let mut shown = BTreeMap::new();
     gateway
         .until("the snapshot shows", async || {
@@ -141,7 +141,7 @@ async fn message_that_a_gateway_cannot_read_is_counted_and_put_aside() {
 #[tokio::test]
 async fn every_declared_metric_is_written_by_something() {
     let gateway = TestGateway::start().await;
-    gateway.leader().tell(cluster()).await;
+    gateway.leader().tell(LiveMsg::Snapshot(cluster())).await;
     gateway
         .until("the snapshot shows", async || {
             samples(&gateway).await.contains_key("millstream_jobs_active")

@@ -23,8 +23,8 @@ pub use job::{
     StoredTaskState, TaskLog,
 };
 pub use live::{
-    ClusterSnapshot, ClusterTotals, LiveMsg, OpLabel, OpTotal, OutputLine, SpanColumns, SpanKind, TransferTotal, WorkMsg,
-    WorkerSnapshot,
+    ClusterSnapshot, ClusterTotals, LiveMsg, OpLabel, OpTotal, OutputLine, SpanColumns, SpanKind,
+    TransferTotal, WorkMsg, WorkerSnapshot,
 };
 pub use worker::{
     AssignJob, AssignMsg, ExecutingMsg, ExtendedMsg, FailedMsg, FinishedMsg, FromWorker, GoneInput, GoneMsg,
