@@ -82,6 +82,7 @@ pub enum LocalError {
 #[derive(Debug)]
 pub struct LocalCluster {
     url: String,
+    dashboard: String,
     token: String,
     state: Arc<MemoryState>,
     // In the order in which they stop: nobody takes jobs, then nobody works, then nobody decides.
@@ -108,7 +109,7 @@ impl LocalCluster {
         let folder = scratch_folder(&options.settings.worker.spill_dir)?;
 
         // First, because workers tell their tasks its address.
-        let (gateway, url) = gateway(&options, &token, &secret, &bus, &state).await?;
+        let (gateway, url, dashboard) = gateway(&options, &token, &secret, &bus, &state).await?;
         let mut services = vec![gateway];
         let place = Place {
             workers,
@@ -124,6 +125,7 @@ impl LocalCluster {
         services.push(scheduler(&options.settings, &bus, &state)?);
         let cluster = Self {
             url,
+            dashboard,
             token,
             state,
             services,
@@ -136,6 +138,11 @@ impl LocalCluster {
     /// The gateway's address, such as `http://127.0.0.1:8787`.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// A link to the dashboard that signs one browser in, once, within an hour of the start.
+    pub fn dashboard_link(&self) -> &str {
+        &self.dashboard
     }
 
     /// The token that requests must show.
@@ -256,7 +263,7 @@ async fn gateway(
     secret: &str,
     bus: &Arc<dyn Bus>,
     state: &Arc<MemoryState>,
-) -> Result<(ServiceThread, String), LocalError> {
+) -> Result<(ServiceThread, String, String), LocalError> {
     let mut settings = options.settings.clone();
     settings.gateway.port = options.port;
     settings.gateway.token = Some(token.to_owned().into());
@@ -265,13 +272,13 @@ async fn gateway(
     let (ready, address) = tokio::sync::oneshot::channel();
     let thread = ServiceThread::start("gateway", move |shutdown| async move {
         let gateway = Gateway::start(&settings, bus, state).await?;
-        let _ = ready.send(gateway.address());
+        let _ = ready.send((gateway.address(), gateway.dashboard_link()));
         shutdown.await;
         gateway.stop().await;
         Ok(())
     })?;
     match address.await {
-        Ok(address) => Ok((thread, format!("http://{address}"))),
+        Ok((address, dashboard)) => Ok((thread, format!("http://{address}"), dashboard)),
         Err(_) => Err(thread.failed().await),
     }
 }

@@ -26,6 +26,10 @@ pub(crate) fn run(args: UpArgs, loading: Loading) -> anyhow::Result<()> {
             "millstream is up with {workers} worker(s) at {}",
             cluster.url()
         ));
+        output::tell(&format!(
+            "the dashboard, for one browser: {}",
+            cluster.dashboard_link()
+        ));
         output::tell("the token is printed by `millstream token`; stop with Ctrl-C");
         super::services::stop_signal().await;
         output::tell("stopping");
