@@ -38,6 +38,11 @@ fn worker(n: u128, state: &str, executing: u32) -> WorkerSnapshot {
             fetched: ByteSize::ZERO,
             served: ByteSize::ZERO,
         }),
+        host: "alpha".to_owned(),
+        slots: 2,
+        memory_limit: ByteSize::from_mib(64),
+        executing,
+        objects: 1,
     }
 }
 
