@@ -71,6 +71,8 @@ metrics! {
     fetch_failures: Counter,
     /// Open streams of job events.
     event_streams: Gauge,
+    /// Messages of the live exchange that could not be read; nothing depends on them.
+    live_dropped: Counter,
 }
 
 impl Metrics {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use millstream_bus::{Bus, Consumer, QueueSpec};
 use millstream_protocol::wire::{Datagram, decode_datagrams};
-use millstream_telemetry::{DropReason, Metrics};
+use millstream_telemetry::Metrics;
 use millstream_types::{GatewayId, SessionNo};
 use tracing::{debug, warn};
 
@@ -49,7 +49,7 @@ async fn hear(live: &Live, bus: &Arc<dyn Bus>, mut consumer: Consumer, metrics: 
             }),
             // Not kept: it is of another version, and nothing depends on it.
             Err(error) => {
-                metrics.dropped_messages.of(DropReason::Undecodable).inc();
+                metrics.live_dropped.inc();
                 live.with(|board| board.dropped += 1);
                 debug!(%error, "a message of the live exchange cannot be read");
             }

@@ -33,8 +33,6 @@ pub(crate) async fn page(gateway: web::Data<Context>) -> HttpResponse {
 }
 
 fn document(worker: &str) -> Value {
-    let mut paths = operations::paths(worker);
-    dashboard::add(&mut paths);
     json!({
         "openapi": "3.1.0",
         "info": {
@@ -47,7 +45,7 @@ fn document(worker: &str) -> Value {
         },
         "servers": [{"url": "/"}],
         "security": [{"token": []}],
-        "paths": paths,
+        "paths": paths(worker),
         "components": {
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer",
                 "description": "`millstream token` prints it."}},
@@ -62,6 +60,7 @@ fn document(worker: &str) -> Value {
 
 fn paths(worker: &str) -> Value {
     let mut paths = operations::paths(worker);
+    dashboard::add(&mut paths);
     if let Some(paths) = paths.as_object_mut() {
         paths.extend(shared::paths());
     }

@@ -94,7 +94,7 @@ fn requests() -> [(&'static str, Value); 4] {
     ]
 }
 
-fn answers() -> [(&'static str, Value); 7] {
+fn answers() -> [(&'static str, Value); 8] {
     [
         (
             "Session",

@@ -73,9 +73,9 @@ fn count(job: &Job, task: u32, row: &mut LayerAnswer, largest: &mut Largest) {
     } += 1;
     if state == TaskState::Stored {
         let bytes = job.cols.bytes[task as usize];
-        row.held = row.held + ByteSize::new(bytes);
+        row.held += ByteSize::new(bytes);
         if job.cols.has(task, flag::WANTED) {
-            row.wanted = row.wanted + ByteSize::new(bytes);
+            row.wanted += ByteSize::new(bytes);
         }
         largest.offer(bytes, task);
     }
