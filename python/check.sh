@@ -22,7 +22,7 @@ make_environment() {
     mapfile -t requirements < <(python3 -c 'import tomllib
 project = tomllib.load(open("pyproject.toml", "rb"))["project"]
 extras = project["optional-dependencies"]
-wanted = [extras[name] for name in ("dev", "pandas", "dask", "joblib", "jupyter", "graph", "dill")]
+wanted = [extras[name] for name in ("dev", "pandas", "dask", "joblib", "jupyter", "graph", "dill", "science", "tutorial")]
 print("\n".join(sum(wanted, project["dependencies"])))')
     "$environment/bin/pip" install --quiet --disable-pip-version-check "${requirements[@]}"
     touch "$environment/complete"

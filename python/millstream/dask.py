@@ -39,6 +39,9 @@ carry(_dask_remote)
 # What Dask's annotations are called here; others are for other schedulers.
 _ANNOTATIONS = ("priority", "resources", "retries", "workers")
 
+# In a graph, such a value may be read as a task or as a key.
+_AMBIGUOUS = (tuple, list, dict, str, bytes)
+
 _SETTINGS = {"dataframe.shuffle.method": "tasks"}
 
 
@@ -50,6 +53,22 @@ class DaskFuture:
     def __init__(self, key: Any, future: Future[Any]) -> None:
         self.key = key
         self.future = future
+
+    @property
+    def status(self) -> str:
+        """One of ``"pending"``, ``"finished"``, ``"error"`` and ``"cancelled"``."""
+        return self.future.status
+
+    def done(self) -> bool:
+        """Whether the result is made, or never will be."""
+        return self.future.done()
+
+    def result(self, timeout: float | None = None) -> Any:
+        """Wait for the result and return it."""
+        return self.future.result(timeout)
+
+    def __dask_tokenize__(self) -> tuple[str, str, str]:
+        return "millstream-future", self.future.job_id, self.future.key
 
     def __repr__(self) -> str:
         return f"<DaskFuture {self.key!r} {self.future.status}>"
@@ -118,7 +137,7 @@ class Scheduler:
         from millstream._future import Future
 
         if not isinstance(future, Future):
-            return DataNode(key, future)
+            return DataNode(key, future) if isinstance(future, _AMBIGUOUS) else future
         held = self._persisted[key] = DaskFuture(key, future)
         return held
 

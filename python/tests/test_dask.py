@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from fake_cluster import FakeCluster
@@ -52,6 +53,36 @@ def test_data_frames(scheduler: door.Scheduler) -> None:
     merged = lazy.merge(lazy, on="a", suffixes=("", "_r")).compute()
     assert len(merged) == len(frame.merge(frame, on="a"))
     assert scheduler.calls == 2
+
+
+def test_netcdf_files_are_reduced_as_without_chunks(scheduler: door.Scheduler, tmp_path: Path) -> None:
+    xr = pytest.importorskip("xarray")
+    pytest.importorskip("scipy")
+    times, places = pd.date_range("2024-01-01", periods=48, freq="D"), np.arange(30)
+    values = np.random.default_rng(7).normal(15, 8, (48, 30))
+    path = tmp_path / "temperatures.nc"
+    xr.Dataset({"temperature": (("time", "place"), values)}, coords={"time": times, "place": places}).to_netcdf(
+        path, engine="scipy"
+    )
+    with xr.open_dataset(path, engine="scipy", chunks={"time": 7, "place": 11}) as chunked:
+        assert chunked.chunks["time"] == (7, 7, 7, 7, 7, 7, 6)
+        monthly = chunked.groupby("time.month").mean().compute()
+        spread = chunked.temperature.std("time").compute()
+    with xr.open_dataset(path, engine="scipy") as whole:
+        xr.testing.assert_allclose(monthly, whole.groupby("time.month").mean())
+        xr.testing.assert_allclose(spread, whole.temperature.std("time"))
+    assert scheduler.calls == 2
+
+
+def test_persisted_chunks_are_futures_that_can_be_waited_for(scheduler: door.Scheduler) -> None:
+    kept = (da.arange(6, chunks=3) + 1).persist()
+    chunk = kept.dask[(kept.name, 1)]
+    assert chunk.result(30).tolist() == [4, 5, 6]
+    assert chunk.done()
+    assert chunk.status == "finished"
+    frame = dd.from_pandas(pd.DataFrame({"a": [1, 2, 3]}), npartitions=2).persist()
+    # Its name is a digest of what it is made of, futures among it.
+    assert (frame.a * 2)._name == (frame.a * 2)._name
 
 
 def test_bags_and_delayed(scheduler: door.Scheduler) -> None:
