@@ -2,7 +2,7 @@
 // saw; the gateway then sends the points that were missed.
 
 import { computed, signal } from "@preact/signals";
-import type { JobCounts, JobState } from "./api";
+import { get, type JobCounts, type JobState, signedIn } from "./api";
 
 export const FIELDS = [
   "tasks_per_s", "failures_per_s", "cpu_cores", "slots", "managed", "unmanaged", "spilled", "memory_limit",
@@ -132,6 +132,10 @@ function remember(rows: readonly WorkerRow[]): void {
   }
 }
 
+function connectIfSignedIn(): void {
+  if (signedIn.value) connect();
+}
+
 export function connect(): void {
   if (stream) return;
   stream = new EventSource("v1/live?topics=cluster,jobs,workers");
@@ -145,7 +149,8 @@ export function connect(): void {
     link.value = "lost";
     if (stream?.readyState === EventSource.CLOSED) {
       stream = undefined;
-      window.setTimeout(connect, 2_000);
+      // Refused: the answer to another question says whether the sign-in has ended.
+      window.setTimeout(() => void get("system").then(connect, connectIfSignedIn), 2_000);
     }
   });
   on<History>("history", (history) => addPoints(history.points));

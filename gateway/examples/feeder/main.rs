@@ -50,7 +50,8 @@ const TOKEN: &str = "feeder";
 #[tokio::main]
 async fn main() {
     let asked = options();
-    let bus: Arc<dyn Bus> = InprocBroker::new().bus(Names::new(ClusterName::default()));
+    let broker = InprocBroker::new();
+    let bus: Arc<dyn Bus> = broker.bus(Names::new(ClusterName::default()));
     let state = Arc::new(MemoryState::new());
     let mut settings = Settings::default();
     settings.gateway.port = asked.port;
