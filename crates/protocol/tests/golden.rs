@@ -84,7 +84,7 @@ fn datagrams_keep_their_bytes() {
 #[test]
 fn intake_and_live_messages_keep_their_bytes() {
     check("intake_submit", &samples::intake());
-    for (name, sample) in samples::live() {
+    for (name, sample) in samples::live::live() {
         check(&format!("live_{name}"), &sample);
     }
 }

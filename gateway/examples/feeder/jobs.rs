@@ -172,6 +172,7 @@ impl Job {
             error: None,
             failed_task: None,
             name: name.to_owned(),
+            let_go: None,
         };
         Self {
             id,

@@ -9,8 +9,9 @@ use millstream_protocol::codec;
 use millstream_protocol::envelope::Header;
 use millstream_protocol::graph::OpKind;
 use millstream_protocol::wire::{
-    ClusterSnapshot, Datagram, FromGateway, GatewayRequest, Hello, Intake, JobAnswer, JobEvent, JobEventKind,
-    JobState, LiveMsg, RequestError, Response, ToGateway, decode_datagrams, encode_datagrams,
+    ClusterSnapshot, ClusterTotals, Datagram, FromGateway, GatewayRequest, Hello, Intake, JobAnswer,
+    JobEvent, JobEventKind, JobState, LiveMsg, RequestError, Response, ToGateway, decode_datagrams,
+    encode_datagrams,
 };
 use millstream_state::{Fence, MemoryState, StateStore, Write};
 use millstream_types::{ClusterName, JobId, LeaderId, TaskIdx, Term};
@@ -145,6 +146,7 @@ impl Leader {
                 term: self.fence.term,
                 jobs: open.map(|job| (job.id, (job.meta.state, job.counts()))).collect(),
                 workers: self.cluster.snapshots(),
+                totals: ClusterTotals::default(),
             };
             let topic = Address::Live("snapshot".to_owned());
             self.publish(&topic, Datagram::Live(LiveMsg::Snapshot(snapshot)))

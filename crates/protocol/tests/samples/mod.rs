@@ -1,7 +1,7 @@
 //! One sample of every message, with no field at its default where that can be helped.
 #![allow(dead_code, reason = "each test binary uses a part")]
 
-mod live;
+pub(crate) mod live;
 
 use std::collections::BTreeMap;
 
@@ -17,8 +17,6 @@ use millstream_types::{
     Amount, Attempt, ByteSize, ContentKey, JobId, LeaderId, ObjectId, ResourceSet, SessionNo, TaskIdx, Term,
     Timestamp, WorkerId,
 };
-
-pub(crate) use live::live;
 
 const JOB: JobId = JobId::from_u128(0x0123_4567_89ab_cdef_0123_4567_89ab_cdef);
 const WORKER: WorkerId = WorkerId::from_u128(0xfeed);
