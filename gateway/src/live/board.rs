@@ -369,6 +369,7 @@ mod tests {
             term: Term(1),
             jobs: BTreeMap::from([(JOB, (JobState::Running, JobCounts::default()))]),
             workers: vec![worker],
+            ..ClusterSnapshot::default()
         };
         board.take(LiveMsg::Snapshot(snapshot), 1_000_000);
         board.take(LiveMsg::Snapshot(ClusterSnapshot::default()), 2_000_000);

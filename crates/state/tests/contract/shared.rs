@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use millstream_state::{
-    Cell, Entry, Expected, Push, QueuePage, SemaphoreView, SharedError, SharedKind, SharedState, StateStore,
+    Cell, Entry, Expected, Push, QueuePage, SemaphoreView, SharedError, SharedKind, StateStore,
 };
 use tokio::time::Instant;
 
