@@ -41,7 +41,9 @@ class Fetcher:
         """Return stored results as they are, by number."""
         found = {number: job.raws[number] for number in numbers if number in job.raws}
         missing = [number for number in dict.fromkeys(numbers) if number not in found]
-        if len(missing) >= _MANY:
+        job.asked += len(missing)
+        # Also for those who take one result after the other, once nothing more is to come.
+        if len(missing) >= _MANY or (missing and job.asked >= _MANY and job.is_over and not job.is_listed):
             await self._list(job)
             found |= {number: job.raws[number] for number in missing if number in job.raws}
             missing = [number for number in missing if number not in found]
@@ -52,6 +54,7 @@ class Fetcher:
 
     async def _list(self, job: Job) -> None:
         """Take over all small results at once."""
+        job.is_listed = job.is_over
         view = await self._transport.call("GET", f"/v1/jobs/{job.id}/results")
         values, wanted = unpack_rows(view["values"]), job.wanted()
         if values and len(values) == len(wanted):

@@ -74,6 +74,9 @@ class Job:
         self.blockers: set[Any] = set()
         self.states = bytearray()
         self.raws: dict[int, bytes] = {}
+        # How many results were asked for, and whether all small ones were taken over since the end.
+        self.asked = 0
+        self.is_listed = False
         self.kinds: list[str] | None = None
         self.errors: dict[int, BaseException] = {}
         self.error: BaseException | None = None

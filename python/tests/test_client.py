@@ -82,6 +82,14 @@ def test_a_thousand_calls_come_back_in_order(client: ms.Client) -> None:
     assert client.gather(client.map(inc, range(1000))) == list(range(1, 1001))
 
 
+def test_results_taken_one_by_one_are_not_a_request_each(fake: FakeCluster, fake_client: ms.Client) -> None:
+    futures = fake_client.map(inc, range(1500))
+    ms.wait(futures)
+    assert [future.result() for future in futures] == list(range(1, 1501))
+    asked = [request for request in fake.requests if "/results" in request]
+    assert len(asked) < 10
+
+
 def test_gather_keeps_the_shape(client: ms.Client) -> None:
     a, b = client.map(inc, [1, 2])
     assert client.gather({"x": [a, (b, 7)], "y": a}) == {"x": [2, (3, 7)], "y": 2}
