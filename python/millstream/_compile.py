@@ -35,6 +35,7 @@ carry(_plugins)
 
 # Parameters of a task are one message of at most 900 KiB, beside everything else in it.
 MAX_PARAMS = 700 << 10
+LEAST_PARAMS = 64 << 10
 CHUNK = 640 << 10
 
 
@@ -211,9 +212,10 @@ class JobBuilder:
             for target in references:
                 if not isinstance(target, int) and id(target) not in self._helpers:
                     self._helpers[id(target)] = self._help_with(target, group.op)
-        if max(map(len, group.params), default=0) > MAX_PARAMS:
+        limit = _limit_beside(group.op, MAX_PARAMS)
+        if max(map(len, group.params), default=0) > limit:
             for number, params in enumerate(group.params):
-                if len(params) > MAX_PARAMS:
+                if len(params) > limit:
                     self._split[id(group), number] = self._chunks(params)
 
     def _help_with(self, target: Literal | Future[Any], reader: OpSpec) -> int:
@@ -235,7 +237,7 @@ class JobBuilder:
 
     def _helper(self, function: Callable[..., Any], reader: OpSpec, content: bytes, *args: Any) -> int:
         """A task that unpickles what its reader reads, where the reader's modules and packages are."""
-        if len(content) <= CHUNK:
+        if len(content) <= _limit_beside(reader, CHUNK):
             params = pickle.dumps(((*args, content), {}), 5)
             return self._task(function, params, [], reader)
         chunks = self._chunks(content)
@@ -302,6 +304,11 @@ def surroundings_of(op: OpSpec) -> dict[str, Any]:
 
     params = msgpack.unpackb(op.params)
     return {name: params[name] for name in _SURROUNDINGS if params.get(name)}
+
+
+def _limit_beside(op: OpSpec, limit: int) -> int:
+    """Most bytes of a task's parameters: it may travel in one message with its operation."""
+    return max(LEAST_PARAMS, limit - len(op.params))
 
 
 def chain_op(ops: Sequence[OpSpec]) -> OpSpec:

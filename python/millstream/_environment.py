@@ -21,6 +21,9 @@ from millstream._siblings import with_imported
 MAX_EMBEDDED_BYTES = 512 << 10
 MAX_FILE_BYTES = 10 << 20
 
+# Wherever they are: a virtual environment may use the packages of another, or of the system.
+_PACKAGE_FOLDERS = ("/site-packages/", "/dist-packages/")
+
 
 @dataclass(frozen=True)
 class Environment:
@@ -189,7 +192,7 @@ def is_own_module(module: ModuleType) -> bool:
 
 def is_own_file(path: str) -> bool:
     """Whether a file is the user's, not of Python or an installed package."""
-    return not path.startswith(_installed_folders())
+    return not path.startswith(_installed_folders()) and not any(folder in path for folder in _PACKAGE_FOLDERS)
 
 
 @lru_cache(maxsize=1)

@@ -17,7 +17,7 @@ import millstream as ms
 import millstream.bag as mb
 from millstream import _remote
 from millstream._compile import Functions, chain_op, chain_params
-from millstream._environment import Environment, modules_in
+from millstream._environment import Environment, is_own_file, modules_in
 from millstream._functions import full_name_of, name_of, pickle_function
 from millstream._graph import build_groups
 
@@ -111,6 +111,12 @@ def test_modules_travel_with_what_they_import(tmp_path: Any, monkeypatch: pytest
         "package_of_a_script/inner.py",
         "third_of_a_script.py",
     ]
+
+
+def test_packages_of_other_environments_are_installed_ones() -> None:
+    assert not is_own_file("/opt/base/lib/python3.11/site-packages/pandas/__init__.py")
+    assert not is_own_file("/usr/lib/python3/dist-packages/numpy/__init__.py")
+    assert is_own_file("/home/ada/project/model.py")
 
 
 def test_environments_are_resolved_to_lists_and_texts(tmp_path: Any) -> None:
