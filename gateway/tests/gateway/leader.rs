@@ -102,7 +102,11 @@ impl FakeLeader {
 
     /// Publishes on the live exchange.
     pub(crate) async fn tell(&self, msg: LiveMsg) {
-        let topic = Address::Live("test".to_owned());
+        let topic = match msg {
+            LiveMsg::Snapshot(_) => "snapshot",
+            LiveMsg::Job { .. } | LiveMsg::Work(_) => "test",
+        };
+        let topic = Address::Live(topic.to_owned());
         self.shared.publish(&topic, Datagram::Live(msg)).await;
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use millstream_protocol::columns::BytesColumnBuilder;
+use millstream_protocol::columns::{BytesColumnBuilder, U32s};
 use millstream_protocol::envelope::{decode_header, decode_items};
 use millstream_protocol::graph::{ExplicitLayer, OpSpec, TaskOptions};
 use millstream_protocol::session::{Session, Verdict};
@@ -131,6 +131,10 @@ pub(crate) fn assign(rows: &[Row]) -> ToWorker {
             msg.holder_offsets.push(msg.holders.len() as u32);
         }
         msg.dep_offsets.push(msg.dep_tasks.len() as u32);
+    }
+    if msg.foreign.is_empty() {
+        // As leaders send it: columns that say nothing are left out, both or none.
+        msg.dep_foreign = U32s::default();
     }
     msg.params = params.finish();
     ToWorker::Assign(Box::new(msg))
