@@ -63,6 +63,9 @@ export async function browse(base, options = {}) {
     });
   };
   context.on("page", watch);
+  // A bundle in place of the one that is compiled in, to try a change without compiling the gateway again.
+  const dist = process.env["DASHBOARD_DIST"];
+  if (dist) await context.route("**/assets/app.*", (route) => route.fulfill({ path: `${dist}/assets/${new URL(route.request().url()).pathname.split("/").at(-1)}` }));
   return { browser, context, complaints, page: await context.newPage() };
 }
 

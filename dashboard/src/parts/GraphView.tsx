@@ -124,7 +124,7 @@ function LayerBox(props: { layer: Layer; index: number; spot: Placed; critical: 
   let left = 12;
   return (
     <g role="listitem" transform={`translate(${spot.x},${spot.y})`}>
-      <a href={href(route.value.path, { tab: "graph", layer: String(props.index), job: route.value.query.get("job") ?? undefined })} aria-label={`${format.short(layer.op, 60)}, ${done} of ${layer.tasks.total} done. Open its tasks.`}>
+      <a href={href(route.value.path, { tab: "graph", layer: String(props.index), job: route.value.query.get("job") ?? undefined })}>
         <rect class={`node${props.critical ? " node-critical" : ""}`} width={BOX.width} height={BOX.height} rx="8" />
         <rect x="0" y="10" width="4" height={BOX.height - 20} rx="2" fill={opColor(layer.op, isDark.value)} />
         <text x="14" y="20" class="node-name">{format.short(opName(layer.op), 26)}</text>
@@ -198,7 +198,8 @@ function TaskBoxes(props: { job: string; page: GraphPage; stateOf: ReadonlyMap<n
           const state = props.stateOf.get(task.task) ?? "waiting";
           return spot ? (
             <g key={task.task} role="listitem" transform={`translate(${spot.x},${spot.y})`}>
-              <a href={taskLink(props.job, task.key)} aria-label={`${format.short(task.key, 60)}, ${state}`}>
+              <a href={taskLink(props.job, task.key)}>
+                <title>{`${format.short(task.key, 200)}: ${state}`}</title>
                 <rect class={`node task-node stroke-${state}`} width={TASK_BOX.width} height={TASK_BOX.height} rx="6" />
                 <circle class={`fill-${state}`} cx="12" cy="13" r="4" />
                 <text x="22" y="17" class="node-note">{format.short(task.key, 20)}</text>
