@@ -86,11 +86,7 @@ fn seeds_that_failed_once_pass() {
     // Lost for good after delivery, a throw mixed with another after a takeover, a needed task that was being stopped, a
     // job forgotten after its assignment, a last batch lost, a run's number given twice, a stale word of a lost object.
     for seed in [170, 667, 1039, 639, 1010, 214, 221, 1704, 3472, 3810, 4865] {
-        let config = SimConfig {
-            imports: false,
-            ..SimConfig::default()
-        };
-        if let Err(failure) = run_seed(seed, &config) {
+        if let Err(failure) = run_seed(seed, &SimConfig::default()) {
             panic!("{failure}");
         }
     }

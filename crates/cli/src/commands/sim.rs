@@ -12,13 +12,18 @@ use crate::output;
 
 pub(crate) fn run(args: SimArgs) -> anyhow::Result<()> {
     let seeds = seeds(&args.seeds)?;
+    let config = SimConfig {
+        imports: args.imports,
+        ..SimConfig::default()
+    };
+    let again = if args.imports { " --imports" } else { "" };
     let began = Instant::now();
     let count = seeds.end - seeds.start;
     for seed in seeds {
-        if let Err(failure) = run_seed(seed, &SimConfig::default()) {
+        if let Err(failure) = run_seed(seed, &config) {
             output::line(&failure.to_string())?;
             return Err(Failed(format!(
-                "seed {seed} failed; run it again with `millstream sim --seeds {seed}`"
+                "seed {seed} failed; run it again with `millstream sim --seeds {seed}{again}`"
             ))
             .into());
         }
