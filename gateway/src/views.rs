@@ -1,5 +1,7 @@
 //! Jobs as answers show them: records joined with keys and small results.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use millstream_protocol::api::{JobView, ResultView};
 use millstream_protocol::graph::Graph;
@@ -85,15 +87,18 @@ impl Context {
             return Ok(view);
         }
         let graph = self.graph(meta.job).await?;
-        for (task, entry) in self.state.results(meta.job).await?.into_iter().take(MAX_LISTED) {
-            let entry: ResultEntry = read_record("a result", &entry)?;
-            view.results.push(result_view(
-                meta.job,
-                &graph,
-                task,
-                entry.inline.filter(|_| !entry.is_untold),
-                form,
-            ));
+        // The index of results trails the record: what it lacks yet is listed without its value.
+        let entries: BTreeMap<_, _> = self.state.results(meta.job).await?.into_iter().collect();
+        for task in graph.wanted().take(MAX_LISTED) {
+            let inline = match entries.get(&task) {
+                Some(entry) => {
+                    let entry: ResultEntry = read_record("a result", entry)?;
+                    entry.inline.filter(|_| !entry.is_untold)
+                }
+                None => None,
+            };
+            view.results
+                .push(result_view(meta.job, &graph, task, inline, form));
         }
         Ok(view)
     }
