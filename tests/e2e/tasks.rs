@@ -4,7 +4,7 @@ use anyhow::{Context, ensure};
 use millstream::{Client, Job, TaskExt as _};
 use millstream_tests::events::history;
 use millstream_tests::jobs::{TOTAL, command, new_id};
-use millstream_tests::{Api, Up};
+use millstream_tests::{Api, Cluster, ClusterOptions, Up};
 use serde_json::{Value, json};
 
 use crate::support::{LIMIT, SOON, runs};
@@ -54,6 +54,22 @@ async fn functions_take_values_and_each_others_results() -> anyhow::Result<()> {
         answer.status == 200 && view["results"][0]["value"] == 42,
         "{view}"
     );
+    Ok(())
+}
+
+#[tokio::test]
+async fn parameters_of_megabytes_reach_a_worker_through_the_broker() -> anyhow::Result<()> {
+    let cluster = Cluster::start(ClusterOptions::default()).await?;
+    // Five bytes each in MessagePack: far more than one batch of a session holds.
+    let numbers: Vec<i64> = (100_000..1_000_000).collect();
+    let total: i64 = numbers.iter().sum();
+    let body = json!({"id": new_id(), "tasks": [
+        {"key": TOTAL, "op": "native", "function": "bench:sum", "args": [numbers]},
+    ]});
+    let job = cluster.api.submit(&body).await?;
+    cluster.api.succeeded(&job, LIMIT).await?;
+    let value = cluster.api.text(&job, TOTAL, SOON).await?;
+    ensure!(value == total.to_string(), "{value} is not {total}");
     Ok(())
 }
 

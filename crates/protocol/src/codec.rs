@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 /// The version of everything this crate writes. Readers refuse any other.
 pub const PROTOCOL_VERSION: u8 = 1;
 
-/// The largest batch a sender makes, and the largest single item in it.
+/// The largest batch a sender makes. A larger item travels in several ([`crate::pieces`]).
 pub const MAX_BATCH_BYTES: usize = 1 << 20;
 
 /// The largest frame a reader accepts: a full batch and its envelope.

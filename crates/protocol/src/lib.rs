@@ -14,6 +14,7 @@ pub mod codec;
 pub mod columns;
 pub mod envelope;
 pub mod graph;
+pub mod pieces;
 pub mod session;
 
 mod task_error;

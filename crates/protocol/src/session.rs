@@ -14,10 +14,12 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use millstream_types::{ClusterName, SessionNo, Term};
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
-use crate::codec::{self, EncodeError, MAX_BATCH_BYTES};
+use crate::codec::{self, DecodeError, EncodeError, MAX_BATCH_BYTES};
 use crate::envelope::{self, Header};
+use crate::pieces::{self, MAX_ITEM_BYTES, Pieces};
 
 /// Unacknowledged batches per direction. What comes meanwhile joins the next batch, so batches grow with load.
 pub const WINDOW: u64 = 4;
@@ -28,8 +30,8 @@ const URGENT_WINDOW: u64 = 2 * WINDOW;
 /// Why an item cannot be sent.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PushError {
-    /// The item alone is larger than a batch: it must travel as a blob.
-    #[error("an item of {size} bytes does not fit into a batch of {MAX_BATCH_BYTES}")]
+    /// The item is larger than anything a session carries.
+    #[error("an item of {size} bytes is larger than a message may be ({MAX_ITEM_BYTES})")]
     Oversized {
         /// Its encoded size.
         size: usize,
@@ -73,6 +75,7 @@ pub struct Session {
     ack_owed: bool,
     data: VecDeque<Vec<u8>>,
     urgent: VecDeque<Vec<u8>>,
+    arriving: Pieces,
 }
 
 impl Session {
@@ -90,6 +93,7 @@ impl Session {
             ack_owed: false,
             data: VecDeque::new(),
             urgent: VecDeque::new(),
+            arriving: Pieces::default(),
         }
     }
 
@@ -133,15 +137,19 @@ impl Session {
         self.urgent.is_empty() && self.in_flight() < URGENT_WINDOW
     }
 
-    /// Queues an item. Order among such items is kept.
+    /// Queues an item. Order among such items is kept. One that is larger than a batch travels in several.
     pub fn push<T: Serialize>(&mut self, item: &T) -> Result<(), PushError> {
-        self.data.push_back(encode_item(item)?);
+        self.data.extend(pieces::cut(encode_item(item)?));
         Ok(())
     }
 
-    /// Queues an item that must not wait behind data: heartbeats, cancels. Sent before queued data.
+    /// Queues an item that must not wait behind data: heartbeats, cancels. Sent before queued data, never cut.
     pub fn push_urgent<T: Serialize>(&mut self, item: &T) -> Result<(), PushError> {
-        self.urgent.push_back(encode_item(item)?);
+        let encoded = encode_item(item)?;
+        if encoded.len() > MAX_BATCH_BYTES {
+            return Err(PushError::Oversized { size: encoded.len() });
+        }
+        self.urgent.push_back(encoded);
         Ok(())
     }
 
@@ -188,6 +196,14 @@ impl Session {
         }
     }
 
+    /// Reads the items of an accepted batch.
+    ///
+    /// # Errors
+    /// If they cannot be decoded: the batch counts as received, so the session cannot go on.
+    pub fn read<T: DeserializeOwned>(&mut self, items: &[u8]) -> Result<Vec<T>, DecodeError> {
+        self.arriving.read(items)
+    }
+
     const fn in_flight(&self) -> u64 {
         self.sent - self.acked
     }
@@ -208,7 +224,7 @@ impl Session {
 
 fn encode_item<T: Serialize>(item: &T) -> Result<Vec<u8>, PushError> {
     let encoded = codec::encode(item)?;
-    if encoded.len() > MAX_BATCH_BYTES {
+    if encoded.len() > MAX_ITEM_BYTES {
         Err(PushError::Oversized { size: encoded.len() })
     } else {
         Ok(encoded)
@@ -314,9 +330,36 @@ mod tests {
     }
 
     #[test]
-    fn an_item_beyond_a_batch_is_refused() {
+    fn an_item_beyond_a_batch_travels_in_several_and_urgent_ones_pass_it() {
+        let (mut a, mut b) = pair();
+        let item = serde_bytes::ByteBuf::from(vec![7; 6 * MAX_BATCH_BYTES]);
+        a.push(&item).unwrap();
+        let mut come = Vec::new();
+        let mut batches = 0;
+        while come.len() < 2 {
+            while let Some(frame) = a.poll() {
+                batches += 1;
+                let (header, items) = decode_header(&ClusterName::default(), &frame).unwrap();
+                assert_eq!(b.accept(&header), Verdict::Accepted);
+                come.extend(b.read::<serde_bytes::ByteBuf>(items).unwrap());
+            }
+            if batches == WINDOW {
+                a.push_urgent(&serde_bytes::ByteBuf::from(b"urgent")).unwrap();
+            }
+            if let Some(ack) = b.poll() {
+                deliver(&ack, &mut a);
+            }
+        }
+        assert_eq!((batches, come[0].as_ref()), (8, b"urgent".as_slice()));
+        assert_eq!(come[1], item);
+    }
+
+    #[test]
+    fn an_item_beyond_every_limit_is_refused() {
         let (mut a, _) = pair();
-        let item = serde_bytes::ByteBuf::from(vec![0; MAX_BATCH_BYTES]);
-        assert!(matches!(a.push(&item), Err(PushError::Oversized { .. })));
+        let large = serde_bytes::ByteBuf::from(vec![0; MAX_BATCH_BYTES]);
+        assert!(matches!(a.push_urgent(&large), Err(PushError::Oversized { .. })));
+        let larger = serde_bytes::ByteBuf::from(vec![0; MAX_ITEM_BYTES]);
+        assert!(matches!(a.push(&larger), Err(PushError::Oversized { .. })));
     }
 }

@@ -212,7 +212,7 @@ impl Sender<'_> {
     }
 }
 
-/// A task whose assignment is larger than a batch cannot run anywhere.
+/// A task whose assignment is larger than any message may be cannot run anywhere.
 fn fail_unsendable(cx: &mut Shared, job: &mut Job, task: u32, worker: WorkerNo, error: &PushError) {
     if job.cols.state(task) != TaskState::Assigned || job.cols.worker(task) != Some(worker) {
         return;
@@ -224,7 +224,7 @@ fn fail_unsendable(cx: &mut Shared, job: &mut Job, task: u32, worker: WorkerNo, 
     }
     let message = format!(
         "task `{}` cannot be sent to a worker: {error}; give it fewer inputs (combine them in a tree) or smaller \
-         parameters (upload them)",
+         parameters",
         job.key_of(task)
     );
     job.fail_with(cx, task, TaskError::new(ErrorKind::BadInput, message));

@@ -13,7 +13,7 @@
 use bytes::Bytes;
 use millstream_protocol::envelope::{self, Header};
 use millstream_protocol::session::{PushError, Session, Verdict};
-use millstream_protocol::wire::{Datagram, FromWorker, Hello, StaleTerm, encode_datagrams};
+use millstream_protocol::wire::{Datagram, FromWorker, Hello, StaleTerm, ToWorker, encode_datagrams};
 use millstream_types::{ClusterName, SessionNo, Term, Timestamp, WorkerId};
 use uuid::Uuid;
 
@@ -55,15 +55,17 @@ pub(crate) struct Live {
 
 /// What became of a frame from the leader.
 #[derive(Debug, PartialEq)]
-pub(crate) enum Heard<'a> {
-    /// A batch of items, still encoded.
-    Items(&'a [u8]),
+pub(crate) enum Heard {
+    /// A batch of items.
+    Items(Vec<ToWorker>),
     /// Nothing to do.
     Nothing,
     /// A batch is missing: the session is over.
     Gap,
     /// It is no frame of this cluster and version.
     Malformed,
+    /// A batch whose items cannot be read: nobody knows what it said.
+    Unreadable,
 }
 
 impl Conversation {
@@ -200,7 +202,7 @@ impl Conversation {
     }
 
     /// Judges a frame. What it acknowledges is told by [`Live::acked`].
-    pub(crate) fn hear<'a>(&mut self, now: Timestamp, frame: &'a [u8]) -> Heard<'a> {
+    pub(crate) fn hear(&mut self, now: Timestamp, frame: &[u8]) -> Heard {
         let Ok((header, items)) = envelope::decode_header(&self.cluster, frame) else {
             return Heard::Malformed;
         };
@@ -213,7 +215,7 @@ impl Conversation {
             live.progress_at = now;
         }
         match verdict {
-            Verdict::Accepted => Heard::Items(items),
+            Verdict::Accepted => live.session.read(items).map_or(Heard::Unreadable, Heard::Items),
             Verdict::AckOnly | Verdict::Duplicate | Verdict::Foreign => Heard::Nothing,
             Verdict::Gap { .. } => Heard::Gap,
         }

@@ -203,7 +203,7 @@ fn push(live: &mut Live, item: FromWorker) {
             error: TaskError::new(
                 ErrorKind::BadInput,
                 format!(
-                    "the task returned a graph extension of {size} bytes, the limit is 1 MiB: use symbolic layers, or extend in steps"
+                    "the task returned a graph extension of {size} bytes, the limit is 64 MiB: use symbolic layers, or extend in steps"
                 ),
             ),
         })),

@@ -95,7 +95,8 @@ pub struct WorkerSnapshot {
 
 /// What one worker did since its last such message.
 ///
-/// Totals are exact. Spans are a sample where there were too many, and `skipped` says how many are missing.
+/// Totals are exact, but of 512 operations at most. Spans are a sample where there were too many, and `skipped` says
+/// how many are missing.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct WorkMsg {
     /// The worker.

@@ -1,5 +1,6 @@
 //! Frames of workers' sessions: judged, then their items handled one by one.
 
+use millstream_protocol::codec::{self, DecodeError};
 use millstream_protocol::envelope::{self, Header};
 use millstream_protocol::session::{Session, Verdict};
 use millstream_protocol::wire::{FromWorker, RegisterMsg};
@@ -40,15 +41,9 @@ pub(crate) fn received(core: &mut SchedulerCore, frame: &[u8]) {
     };
     match session.accept(&header) {
         Verdict::Accepted => {
+            let items = session.read(items);
             heard(core, no);
-            match envelope::decode_items::<FromWorker>(items) {
-                Ok(items) => handle_all(core, no, items),
-                Err(_) => {
-                    // Its items are lost, so the session cannot go on.
-                    core.cx.counters.malformed_frames += 1;
-                    core.cx.workers[no].end_session();
-                }
-            }
+            handle_read(core, no, items);
         }
         Verdict::AckOnly | Verdict::Duplicate => heard(core, no),
         Verdict::Foreign => core.cx.counters.foreign_frames += 1,
@@ -79,15 +74,13 @@ fn heard(core: &mut SchedulerCore, no: WorkerNo) {
 
 /// The first batch of a session must open it.
 fn open(core: &mut SchedulerCore, header: &Header, items: &[u8]) {
-    let Ok(mut items) = envelope::decode_items::<FromWorker>(items) else {
+    let mut rest = items;
+    let Ok(first) = codec::decode_prefix::<FromWorker>(&mut rest) else {
         core.cx.counters.malformed_frames += 1;
         return;
     };
-    if !matches!(items.first(), Some(FromWorker::Register(_))) {
+    let FromWorker::Register(register) = first else {
         core.cx.counters.impossible_messages += 1;
-        return;
-    }
-    let FromWorker::Register(register) = items.remove(0) else {
         return;
     };
     let sender = header.sender;
@@ -101,7 +94,21 @@ fn open(core: &mut SchedulerCore, header: &Header, items: &[u8]) {
     }
     let no = register_worker(core, register, sender, header);
     heard(core, no);
-    handle_all(core, no, items);
+    if let Some(session) = core.cx.workers[no].session() {
+        let items = session.read(rest);
+        handle_read(core, no, items);
+    }
+}
+
+fn handle_read(core: &mut SchedulerCore, no: WorkerNo, items: Result<Vec<FromWorker>, DecodeError>) {
+    match items {
+        Ok(items) => handle_all(core, no, items),
+        Err(_) => {
+            // Its items are lost, so the session cannot go on.
+            core.cx.counters.malformed_frames += 1;
+            core.cx.workers[no].end_session();
+        }
+    }
 }
 
 fn register_worker(

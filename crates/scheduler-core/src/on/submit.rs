@@ -12,7 +12,7 @@ use crate::job::{Ending, Job};
 use crate::{Commit, Effect, SubmittedGraph, imports};
 
 /// Parameters of one operation or task that fit into one message beside everything else.
-const MAX_PARAMS: usize = 900 << 10;
+const MAX_PARAMS: usize = 32 << 20;
 
 /// A submission arrived. Its verdict is told and its delivery acknowledged in every case.
 pub(crate) fn submitted(
@@ -112,7 +112,7 @@ fn check_params(graph: &Graph) -> Result<(), RequestError> {
         Some(op) => Err(RequestError::InvalidGraph {
             code: "graph_too_large".to_owned(),
             message: format!(
-                "the parameters of operation `{}` have {} bytes, the limit is {MAX_PARAMS}: upload them",
+                "the parameters of operation `{}` have {} bytes, the limit is {MAX_PARAMS}: let a task read them from a file, or make them in tasks",
                 op.name,
                 op.params.len()
             ),

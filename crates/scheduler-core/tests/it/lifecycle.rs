@@ -419,7 +419,7 @@ fn a_task_whose_assignment_is_too_large_fails_with_advice() {
     let mut graph = GraphBuilder::new();
     let op = graph.op(OpSpec::native("f"));
     let options = graph.options(TaskOptions::default());
-    let noise: Vec<u8> = (0..2 << 20)
+    let noise: Vec<u8> = (0..65 << 20)
         .map(|i: u32| (i.wrapping_mul(2_654_435_761) >> 24) as u8)
         .collect();
     let task = graph.task(op, options, &noise, &[]);

@@ -1,6 +1,5 @@
 //! A frame from the leader: judged by the session, then its items one by one.
 
-use millstream_protocol::envelope;
 use millstream_protocol::wire::{PeerInfo, ToWorker};
 use millstream_types::Timestamp;
 
@@ -14,22 +13,13 @@ pub(super) fn heard(core: &mut WorkerCore, now: Timestamp, frame: &[u8]) {
     if let Some(live) = core.conversation.live() {
         core.reports.acknowledged(live.acked());
     }
-    let items = match heard {
-        Heard::Nothing => return,
-        Heard::Malformed => {
-            core.ignored += 1;
-            return;
-        }
-        Heard::Gap => {
-            core.conversation.broken();
-            return;
-        }
-        Heard::Items(items) => items,
-    };
-    match envelope::decode_items::<ToWorker>(items) {
-        Ok(items) => items.into_iter().for_each(|item| apply(core, item)),
-        // The batch counts as received, and nobody knows what it said: only an inventory puts that right.
-        Err(_) => {
+    match heard {
+        Heard::Nothing => {}
+        Heard::Malformed => core.ignored += 1,
+        Heard::Gap => core.conversation.broken(),
+        Heard::Items(items) => items.into_iter().for_each(|item| apply(core, item)),
+        // The batch counts as received: only an inventory puts that right.
+        Heard::Unreadable => {
             core.ignored += 1;
             core.conversation.broken();
         }

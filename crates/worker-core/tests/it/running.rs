@@ -299,7 +299,7 @@ fn an_oversized_extension_becomes_a_failure() {
     rig.tell(&[assign(&[row(1, &[])])]);
     rig.expect_started(&[run(1, 1)]);
     let mut extension = GraphExtension::default();
-    extension.fragment.ops = vec![millstream_protocol::graph::OpSpec::native("x".repeat(2 << 20))];
+    extension.fragment.ops = vec![millstream_protocol::graph::OpSpec::native("x".repeat(65 << 20))];
     rig.apply(WorkerEvent::TaskExtended {
         run: run(1, 1),
         output: None,

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use millstream_protocol::columns::{U32s, U64s};
-use millstream_protocol::envelope::{decode_batch, decode_header};
+use millstream_protocol::envelope::decode_header;
 use millstream_protocol::graph::GraphExtension;
 use millstream_protocol::session::{Session, Verdict};
 use millstream_protocol::wire::*;
@@ -175,11 +175,11 @@ impl FakeWorker {
     /// A frame from the leader.
     pub(crate) fn receive(&mut self, frame: &bytes::Bytes) {
         let cluster = ClusterName::default();
-        let (header, _) = decode_header(&cluster, frame).unwrap();
+        let (header, items) = decode_header(&cluster, frame).unwrap();
         match self.session.accept(&header) {
             Verdict::AckOnly => {}
             Verdict::Accepted => {
-                for item in decode_batch::<ToWorker>(&cluster, frame).unwrap().items {
+                for item in self.session.read::<ToWorker>(items).unwrap() {
                     self.obey(item);
                 }
             }
