@@ -99,14 +99,8 @@ impl Gateway {
         let id = GatewayId::from(Uuid::new_v4());
         let cluster = Arc::new(Cluster::new(metrics.clone()));
         let timeout = settings.gateway.leader_timeout;
-        let (leader, conversation) = Leader::start(
-            Arc::clone(&bus),
-            id,
-            timeout,
-            metrics.clone(),
-            Arc::clone(&cluster),
-        );
-        let (live, listening) = Live::start(bus, id, metrics.clone());
+        let (leader, conversation) = Leader::start(Arc::clone(&bus), id, timeout, metrics.clone());
+        let (live, listening) = Live::start(bus, id, metrics.clone(), Arc::clone(&cluster));
         let context = Arc::new(Context::new(settings, state, leader, live, id, metrics, cluster)?);
         let beat = tokio::spawn(routes::system::beat(Arc::clone(&context)));
         let server = server::serve(listener, context, Arc::clone(&access)).map_err(failed)?;

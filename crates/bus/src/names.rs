@@ -125,11 +125,6 @@ impl Names {
         self.queue(&format!("live.{gateway}.{n}"))
     }
 
-    /// The `n`-th queue through which a gateway hears the leader's snapshots of the cluster.
-    pub fn snapshot_reader(&self, gateway: GatewayId, n: SessionNo) -> QueueName {
-        self.queue(&format!("snapshots.{gateway}.{n}"))
-    }
-
     /// The fanout exchange of the leader's hello.
     pub fn hello_exchange(&self) -> String {
         self.prefixed("hello")

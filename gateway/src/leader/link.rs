@@ -1,37 +1,31 @@
 //! Keeps the link to the broker and hands what arrives to the table.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use millstream_bus::{Address, BusError, Consumer, Delivery, Link, QueueName, QueueSpec};
-use millstream_protocol::wire::{Datagram, LiveMsg, ToGateway, decode_datagrams};
+use millstream_protocol::wire::{Datagram, ToGateway, decode_datagrams};
 use millstream_telemetry::{Metrics, Reader};
 use millstream_types::{GatewayId, SessionNo};
 use tracing::{debug, info, warn};
 
 use super::Leader;
-use crate::cluster::Cluster;
 
 /// How often watches are offered to the leader again that it has not confirmed: a job in the intake queue is unknown
 /// to it at first.
 const REWATCH: Duration = Duration::from_millis(500);
-
-/// Snapshots of the cluster that may wait; only the newest counts.
-const SNAPSHOTS: u32 = 2;
 
 /// The task that listens, and what it tells.
 pub(super) struct Ear {
     pub(super) leader: Leader,
     pub(super) gateway: GatewayId,
     pub(super) metrics: Metrics,
-    pub(super) cluster: Arc<Cluster>,
 }
 
 /// What is listened to through one link.
 struct Sources {
     answers: Consumer,
     queue: QueueName,
-    snapshots: Consumer,
 }
 
 impl Ear {
@@ -61,15 +55,7 @@ impl Ear {
         // A new name each time: the broker may hold the old one until it has noticed the old link's death.
         let queue = names.gateway(self.gateway, number);
         let answers = link.consume(QueueSpec::private_with_hello(queue.clone())).await?;
-        let snapshots = names.snapshot_reader(self.gateway, number);
-        let snapshots = link
-            .consume(QueueSpec::live(snapshots, ["snapshot"], SNAPSHOTS))
-            .await?;
-        Ok(Sources {
-            answers,
-            queue,
-            snapshots,
-        })
+        Ok(Sources { answers, queue })
     }
 
     async fn serve(&self, link: &Arc<dyn Link>, mut sources: Sources) {
@@ -83,10 +69,6 @@ impl Ear {
                     Some(delivery) => self.receive(link, delivery, &sources.queue).await,
                     None => return,
                 },
-                delivery = sources.snapshots.next() => match delivery {
-                    Some(delivery) => self.look(&delivery),
-                    None => return,
-                },
                 Some(Address::Queue(address)) = returns.next() => leader.table.returned(address.as_str()),
                 _ = rewatch.tick() => {
                     for job in leader.table.unasked_watches() {
@@ -95,20 +77,6 @@ impl Ear {
                 }
                 _ = link.wait_closed() => return,
             }
-        }
-    }
-
-    /// The live exchange may carry what only other versions read: that is left alone.
-    fn look(&self, delivery: &Delivery) {
-        match decode_datagrams(self.leader.cluster(), &delivery.frame) {
-            Ok(batch) => {
-                for message in batch.items {
-                    if let Datagram::Live(LiveMsg::Snapshot(snapshot)) = message {
-                        self.cluster.heard(snapshot, Instant::now());
-                    }
-                }
-            }
-            Err(error) => debug!(%error, "unreadable snapshot"),
         }
     }
 

@@ -22,7 +22,6 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
-use crate::cluster::Cluster;
 use crate::error::ApiError;
 use link::Ear;
 use table::Table;
@@ -74,7 +73,6 @@ impl Leader {
         gateway: GatewayId,
         timeout: Duration,
         metrics: Metrics,
-        cluster: Arc<Cluster>,
     ) -> (Self, JoinHandle<()>) {
         let leader = Self {
             bus,
@@ -86,7 +84,6 @@ impl Leader {
             leader: leader.clone(),
             gateway,
             metrics,
-            cluster,
         };
         let task = tokio::spawn(ear.keep());
         (leader, task)

@@ -1,14 +1,16 @@
 //! Listens to the live exchange, for ever.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use millstream_bus::{Bus, Consumer, QueueSpec};
-use millstream_protocol::wire::{Datagram, decode_datagrams};
+use millstream_protocol::wire::{Datagram, LiveMsg, decode_datagrams};
 use millstream_telemetry::Metrics;
 use millstream_types::{GatewayId, SessionNo};
 use tracing::{debug, warn};
 
 use super::{Live, now_us};
+use crate::cluster::Cluster;
 
 /// Frames that may wait: a few seconds of a thousand workers. Beyond it the oldest are dropped.
 const MAX_WAITING: u32 = 4_096;
@@ -17,7 +19,7 @@ const MAX_WAITING: u32 = 4_096;
 const ALL_TOPICS: [&str; 1] = ["#"];
 
 /// Runs until aborted.
-pub(super) async fn listen(live: Live, bus: Arc<dyn Bus>, gateway: GatewayId, metrics: Metrics) {
+pub(super) async fn listen(live: Live, bus: Arc<dyn Bus>, gateway: GatewayId, ear: Ear) {
     let mut number = SessionNo(1);
     loop {
         let link = bus.connect("gateway live").await;
@@ -25,7 +27,7 @@ pub(super) async fn listen(live: Live, bus: Arc<dyn Bus>, gateway: GatewayId, me
         match link.consume(QueueSpec::live(name, ALL_TOPICS, MAX_WAITING)).await {
             Ok(consumer) => {
                 tokio::select! {
-                    () = hear(&live, &bus, consumer, &metrics) => {}
+                    () = ear.hear(&live, &bus, consumer) => {}
                     _ = link.wait_closed() => {}
                 }
                 debug!("the link to the live exchange ended; connecting again");
@@ -37,22 +39,37 @@ pub(super) async fn listen(live: Live, bus: Arc<dyn Bus>, gateway: GatewayId, me
     }
 }
 
-async fn hear(live: &Live, bus: &Arc<dyn Bus>, mut consumer: Consumer, metrics: &Metrics) {
-    while let Some(delivery) = consumer.next().await {
-        match decode_datagrams(bus.names().cluster(), &delivery.frame) {
-            Ok(batch) => live.with(|board| {
-                for item in batch.items {
-                    if let Datagram::Live(msg) = item {
-                        board.take(msg, now_us());
+/// Who is told besides the board.
+pub(super) struct Ear {
+    pub(super) cluster: Arc<Cluster>,
+    pub(super) metrics: Metrics,
+}
+
+impl Ear {
+    async fn hear(&self, live: &Live, bus: &Arc<dyn Bus>, mut consumer: Consumer) {
+        while let Some(delivery) = consumer.next().await {
+            match decode_datagrams(bus.names().cluster(), &delivery.frame) {
+                Ok(batch) => {
+                    for item in batch.items {
+                        if let Datagram::Live(msg) = item {
+                            self.take(live, msg);
+                        }
                     }
                 }
-            }),
-            // Not kept: it is of another version, and nothing depends on it.
-            Err(error) => {
-                metrics.live_dropped.inc();
-                live.with(|board| board.dropped += 1);
-                debug!(%error, "a message of the live exchange cannot be read");
+                // Not kept: it is of another version, and nothing depends on it.
+                Err(error) => {
+                    self.metrics.live_dropped.inc();
+                    live.with(|board| board.dropped += 1);
+                    debug!(%error, "a message of the live exchange cannot be read");
+                }
             }
         }
+    }
+
+    fn take(&self, live: &Live, msg: LiveMsg) {
+        if let LiveMsg::Snapshot(snapshot) = &msg {
+            self.cluster.heard(snapshot.clone(), Instant::now());
+        }
+        live.with(|board| board.take(msg, now_us()));
     }
 }

@@ -29,7 +29,10 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::cluster::Cluster;
+
 pub(crate) use board::Board;
+use feed::Ear;
 pub(crate) use history::Resolution;
 pub(crate) use lines::{Level, LineQuery};
 pub(crate) use ops::OpName;
@@ -47,13 +50,19 @@ pub(crate) struct Live {
 }
 
 impl Live {
-    /// Starts to listen. It ends with the returned task.
-    pub(crate) fn start(bus: Arc<dyn Bus>, gateway: GatewayId, metrics: Metrics) -> (Self, JoinHandle<()>) {
+    /// Starts to listen, also for `cluster`. It ends with the returned task.
+    pub(crate) fn start(
+        bus: Arc<dyn Bus>,
+        gateway: GatewayId,
+        metrics: Metrics,
+        cluster: Arc<Cluster>,
+    ) -> (Self, JoinHandle<()>) {
         let live = Self {
             board: Arc::default(),
             pulses: watch::Sender::default(),
         };
-        let task = tokio::spawn(feed::listen(live.clone(), bus, gateway, metrics));
+        let ear = Ear { cluster, metrics };
+        let task = tokio::spawn(feed::listen(live.clone(), bus, gateway, ear));
         (live, task)
     }
 
