@@ -54,22 +54,7 @@ fn gateway_access(python: &PythonSettings) -> Option<millstream_executor::Gatewa
 
 /// Each large Python value in memory is a descriptor, and systems allow few of them unless they are asked.
 fn raise_descriptor_limit() {
-    let mut limit = libc::rlimit {
-        rlim_cur: 0,
-        rlim_max: 0,
-    };
-    #[expect(
-        unsafe_code,
-        reason = "the standard library cannot change limits of the process"
-    )]
-    // SAFETY: both calls get a pointer to a valid `rlimit` of ours, the first to write and the second to read.
-    let raised = unsafe {
-        libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) == 0 && {
-            limit.rlim_cur = limit.rlim_max;
-            libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) == 0
-        }
-    };
-    if !raised {
-        debug!("the limit of open files stays as it is");
+    if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
+        debug!(%error, "the limit of open files stays as it is");
     }
 }

@@ -19,7 +19,7 @@ const MAX_SPANS: usize = 256;
 const MAX_LINES: usize = 32;
 /// Longest line, in bytes.
 const MAX_LINE: usize = 1_024;
-/// Rows of totals in one message; what is more is not counted.
+/// Operations in the totals of one message. What others did is not counted.
 const MAX_TOTALS: usize = 512;
 
 /// What a task that ended did.

@@ -15,9 +15,6 @@ use crate::harness::{raw, task, value};
 
 #[test]
 fn arguments_inputs_and_index_reach_the_function() {
-    if !has_python() {
-        return;
-    }
     let pool = Pool::new(1);
     let show = || op("def f(*args, **kwargs):\n    return repr((args, kwargs))");
     let run = |params: Bytes, inputs, index| {
@@ -50,9 +47,6 @@ fn arguments_inputs_and_index_reach_the_function() {
 
 #[test]
 fn a_function_is_sent_and_loaded_once_for_each_process() {
-    if !has_python() {
-        return;
-    }
     let pool = Pool::new(1);
     let source = "import builtins\n\
         def count():\n    builtins.loads = getattr(builtins, 'loads', 0) + 1\n    return lambda: str(builtins.loads)\n\
@@ -67,9 +61,6 @@ fn a_function_is_sent_and_loaded_once_for_each_process() {
 
 #[test]
 fn threads_follow_cpu_and_variables_come_from_the_environment() {
-    if !has_python() {
-        return;
-    }
     let pool = Pool::new(1);
     let source = "import os\ndef f():\n    return ' '.join(os.environ.get(n, '-') for n in ('OMP_NUM_THREADS', 'MINE', 'CARGO_MANIFEST_DIR'))";
     let run = |vars: &[(&'static str, &'static str)], cpu| {
@@ -93,9 +84,6 @@ fn threads_follow_cpu_and_variables_come_from_the_environment() {
 
 #[test]
 fn files_that_travel_with_the_operation_are_its_working_folder() {
-    if !has_python() {
-        return;
-    }
     let zip = python_output(
         "import io, sys, zipfile\nout = io.BytesIO()\n\
          with zipfile.ZipFile(out, 'w') as z: z.writestr('helpers.py', 'def name(): return open(\"data/name.txt\").read()'); z.writestr('data/name.txt', 'shipped')\n\
@@ -123,9 +111,6 @@ fn files_that_travel_with_the_operation_are_its_working_folder() {
 
 #[test]
 fn another_minor_version_is_refused_with_both_named() {
-    if !has_python() {
-        return;
-    }
     let pool = Pool::new(1);
     let error = pool.fail(call(op_with("f = repr", |params| {
         params.py = Some("3.1".to_owned())
@@ -149,9 +134,6 @@ fn another_minor_version_is_refused_with_both_named() {
 
 #[test]
 fn an_interpreter_that_is_missing_or_lacks_cloudpickle_is_named_with_the_remedy() {
-    if !has_python() {
-        return;
-    }
     let pool = Pool::with(1, |settings| {
         settings.interpreter = Some("/no/such/python3".into())
     });
@@ -179,9 +161,6 @@ fn an_interpreter_that_is_missing_or_lacks_cloudpickle_is_named_with_the_remedy(
 
 #[test]
 fn an_interpreter_that_ends_at_its_start_is_quoted() {
-    if !has_python() {
-        return;
-    }
     let dir = tempfile::tempdir().unwrap();
     let broken = dir.path().join("python3");
     let mut file = std::fs::File::create(&broken).unwrap();
@@ -209,9 +188,6 @@ fn other_numpy() -> (String, String) {
 
 #[test]
 fn a_package_of_another_major_version_is_refused_if_the_function_imports_it() {
-    if !has_python() {
-        return;
-    }
     let pool = Pool::new(1);
     let (here, other) = other_numpy();
     let source = "def f():\n    import numpy\n    return 'ran'";
@@ -230,9 +206,6 @@ fn a_package_of_another_major_version_is_refused_if_the_function_imports_it() {
 
 #[test]
 fn a_module_that_is_missing_is_told_with_the_clients_path_and_the_remedy() {
-    if !has_python() {
-        return;
-    }
     let pool = Pool::new(1);
     let error = pool.fail(call(op_with("def f():\n    import helpers.deep", |params| {
         params.origins.insert("helpers", "/home/me/helpers/__init__.py");
@@ -250,9 +223,6 @@ fn a_module_that_is_missing_is_told_with_the_clients_path_and_the_remedy() {
 
 #[test]
 fn plugins_are_set_up_once_in_each_process_before_its_first_task() {
-    if !has_python() {
-        return;
-    }
     let dir = tempfile::tempdir().unwrap();
     let log = dir.path().join("log");
     let plugin = format!(
@@ -282,9 +252,6 @@ fn plugins_are_set_up_once_in_each_process_before_its_first_task() {
 
 #[test]
 fn a_plugin_that_fails_is_told_with_its_name() {
-    if !has_python() {
-        return;
-    }
     let plugin = pickled("def f(): raise OSError('no such model')");
     let error = Pool::new(1).fail(call(op_with("f = dict", |params| {
         params.plugins.insert("model", plugin);
@@ -298,9 +265,6 @@ fn a_plugin_that_fails_is_told_with_its_name() {
 
 #[test]
 fn python_tasks_can_be_switched_off() {
-    if !has_python() {
-        return;
-    }
     let pool = Pool::with(1, |settings| settings.allowed = false);
     let error = pool.fail(call(op("f = repr")));
     assert_eq!(error.kind, ErrorKind::UnknownOp);
@@ -309,9 +273,6 @@ fn python_tasks_can_be_switched_off() {
 
 #[test]
 fn tasks_are_told_of_the_gateway_and_the_token_is_not_printed() {
-    if !has_python() {
-        return;
-    }
     let access = GatewayAccess {
         url: "http://gateway:8787".to_owned(),
         token: "s3cret".to_owned(),

@@ -27,9 +27,6 @@ fn no_interpreter(settings: &mut PythonSettings) {
 
 #[test]
 fn packages_that_a_job_names_are_installed_once_for_it_alone_on_top_of_the_workers() {
-    if !has_python() {
-        return;
-    }
     let pool = Pool::new(2);
     // Both slots run one at the same time, so each has a process of the environment.
     let source = "import sys, time\ndef f():\n    import numpy, xxhash\n    time.sleep(1)\n    return xxhash.VERSION + ' ' + sys.prefix";
@@ -51,9 +48,6 @@ fn packages_that_a_job_names_are_installed_once_for_it_alone_on_top_of_the_worke
 
 #[test]
 fn an_environment_that_cannot_be_built_is_told_with_the_installers_words_and_not_tried_for_each_task() {
-    if !has_python() {
-        return;
-    }
     let pool = Pool::new(1);
     let task = call(op_in("f = repr", packages(&["xxhash==0.0.0.0.1"])));
     let error = pool.fail(task.clone());
@@ -73,9 +67,6 @@ fn an_environment_that_cannot_be_built_is_told_with_the_installers_words_and_not
 
 #[test]
 fn an_environment_that_nobody_waits_for_is_not_built_to_the_end() {
-    if !has_python() {
-        return;
-    }
     let index = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = index.local_addr().unwrap();
     let pool = Pool::new(1);
@@ -97,9 +88,6 @@ fn an_environment_that_nobody_waits_for_is_not_built_to_the_end() {
 
 #[test]
 fn an_interpreter_of_the_workers_can_be_named() {
-    if !has_python() {
-        return;
-    }
     let pool = Pool::with(1, no_interpreter);
     let env = Env {
         python: Some(PYTHON.clone()),
@@ -127,9 +115,6 @@ fn an_interpreter_of_the_workers_can_be_named() {
 
 #[test]
 fn a_conda_prefix_is_used_as_it_is() {
-    if !has_python() {
-        return;
-    }
     let prefix = PYTHON.parent().and_then(Path::parent).unwrap();
     let env = Env {
         conda: Some(prefix.to_owned()),
@@ -160,9 +145,6 @@ fn packed_prefix(dir: &Path) -> std::path::PathBuf {
 
 #[test]
 fn a_packed_conda_environment_is_unpacked_once() {
-    if !has_python() {
-        return;
-    }
     let dir = tempfile::tempdir().unwrap();
     let env = Env {
         conda: Some(packed_prefix(dir.path())),
@@ -178,9 +160,6 @@ fn a_packed_conda_environment_is_unpacked_once() {
 
 #[test]
 fn secrets_reach_the_task_and_nothing_that_leaves_the_worker() {
-    if !has_python() {
-        return;
-    }
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("db_password"), "hunter2-file\n").unwrap();
     let pool = Pool::with(1, |settings| settings.secrets_dir = Some(dir.path().to_owned()));
@@ -204,9 +183,6 @@ fn secrets_reach_the_task_and_nothing_that_leaves_the_worker() {
 
 #[test]
 fn a_secret_that_the_worker_lacks_is_named() {
-    if !has_python() {
-        return;
-    }
     let env = Env {
         env_vars: [("KEY", "secret://my-key".to_owned())].into(),
         ..Env::default()

@@ -33,9 +33,6 @@ fn begun(dir: &tempfile::TempDir) -> std::path::PathBuf {
 
 #[test]
 fn an_exception_has_its_type_the_users_line_and_itself() {
-    if !has_python() {
-        return;
-    }
     let error = survived("def g(n):\n    return 1 // n\ndef f():\n    print('before')\n    return g(0)\n");
     assert_eq!(error.kind, ErrorKind::User);
     assert_eq!(
@@ -57,9 +54,6 @@ fn an_exception_has_its_type_the_users_line_and_itself() {
 
 #[test]
 fn an_exception_that_cannot_be_pickled_is_told_without_itself() {
-    if !has_python() {
-        return;
-    }
     let error = survived(
         "import threading\nclass Odd(Exception):\n    def __init__(self): self.lock = threading.Lock(); super().__init__('odd')\ndef f(): raise Odd()",
     );
@@ -69,9 +63,6 @@ fn an_exception_that_cannot_be_pickled_is_told_without_itself() {
 
 #[test]
 fn sys_exit_is_an_error_like_any_other() {
-    if !has_python() {
-        return;
-    }
     let error = survived("import sys\ndef f(): sys.exit(4)");
     assert_eq!(
         (error.kind, error.message.as_str()),
@@ -81,9 +72,6 @@ fn sys_exit_is_an_error_like_any_other() {
 
 #[test]
 fn a_process_that_exits_is_told_with_its_code_and_last_words() {
-    if !has_python() {
-        return;
-    }
     let error = survived("import os\ndef f():\n    print('last words')\n    os._exit(3)");
     assert_eq!((error.kind, error.exit_code), (ErrorKind::ExecutorDied, Some(3)));
     assert!(error.message.contains("exit code 3"), "{}", error.message);
@@ -92,9 +80,6 @@ fn a_process_that_exits_is_told_with_its_code_and_last_words() {
 
 #[test]
 fn a_segmentation_fault_is_told_with_the_python_line_that_caused_it() {
-    if !has_python() {
-        return;
-    }
     let error = survived("import ctypes\ndef f():\n    return ctypes.string_at(0)");
     assert_eq!((error.kind, error.signal), (ErrorKind::ExecutorDied, Some(11)));
     assert!(error.message.contains("SIGSEGV"), "{}", error.message);
@@ -104,9 +89,6 @@ fn a_segmentation_fault_is_told_with_the_python_line_that_caused_it() {
 
 #[test]
 fn a_process_killed_from_outside_is_told_and_replaced() {
-    if !has_python() {
-        return;
-    }
     let error = survived(
         "import os, signal, time\ndef f():\n    os.kill(os.getpid(), signal.SIGKILL)\n    time.sleep(60)",
     );
@@ -116,9 +98,6 @@ fn a_process_killed_from_outside_is_told_and_replaced() {
 
 #[test]
 fn an_allocation_that_is_refused_is_an_error() {
-    if !has_python() {
-        return;
-    }
     let error = survived("def f(): return len(bytearray(100 << 40))");
     assert_eq!(error.kind, ErrorKind::OutOfMemory);
     assert!(error.message.contains("MemoryError"), "{}", error.message);
@@ -126,9 +105,6 @@ fn an_allocation_that_is_refused_is_an_error() {
 
 #[test]
 fn a_process_that_grows_beyond_the_limit_is_killed_before_the_worker_suffers() {
-    if !has_python() {
-        return;
-    }
     let error = survived(
         "import time\ndef f():\n    held = []\n    while True:\n        held.append(bytearray(b'x' * (16 << 20)))\n        time.sleep(0.01)",
     );
@@ -142,9 +118,6 @@ fn a_process_that_grows_beyond_the_limit_is_killed_before_the_worker_suffers() {
 
 #[test]
 fn a_result_that_cannot_be_pickled_names_the_attribute() {
-    if !has_python() {
-        return;
-    }
     let error = survived(
         "import threading\nclass Model:\n    def __init__(self): self.weights = [1, {'guard': threading.Lock()}]\ndef f(): return {'model': Model()}",
     );
@@ -160,9 +133,6 @@ fn a_result_that_cannot_be_pickled_names_the_attribute() {
 
 #[test]
 fn an_endless_loop_is_interrupted_and_its_process_kept() {
-    if !has_python() {
-        return;
-    }
     let dir = tempfile::tempdir().unwrap();
     let pool = Pool::new(1);
     let pid = "import os\ndef f(): return str(os.getpid())";
@@ -185,9 +155,6 @@ fn an_endless_loop_is_interrupted_and_its_process_kept() {
 
 #[test]
 fn a_task_that_ignores_the_interrupt_is_killed_within_the_grace() {
-    if !has_python() {
-        return;
-    }
     let dir = tempfile::tempdir().unwrap();
     let pool = Pool::new(1);
     let source = format!(
@@ -208,9 +175,6 @@ fn a_task_that_ignores_the_interrupt_is_killed_within_the_grace() {
 
 #[test]
 fn tasks_behind_one_that_dies_are_run_by_the_next_process() {
-    if !has_python() {
-        return;
-    }
     let pool = Pool::new(1);
     let source = "import os\ndef f(i):\n    if i == 150: os._exit(1)\n    return str(i)";
     let op = Arc::new(op(source));
@@ -236,9 +200,6 @@ fn tasks_behind_one_that_dies_are_run_by_the_next_process() {
 
 #[test]
 fn a_task_that_must_not_run_twice_does_not() {
-    if !has_python() {
-        return;
-    }
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("runs");
     let source = format!(
@@ -267,9 +228,6 @@ fn a_task_that_must_not_run_twice_does_not() {
 
 #[test]
 fn a_process_that_has_grown_is_replaced_between_tasks() {
-    if !has_python() {
-        return;
-    }
     let pool = Pool::with(1, |settings| settings.recycle_above = 200 << 20);
     let pid = "import os\ndef f(): return str(os.getpid())";
     let before = pool.text_of(pid);

@@ -54,19 +54,6 @@ fn run(command: &mut Command) {
     assert!(status.is_ok_and(|status| status.success()), "{command:?} failed");
 }
 
-/// Whether there is an interpreter at all; says so if not.
-pub(super) fn has_python() -> bool {
-    let found = Command::new("python3")
-        .arg("--version")
-        .stdout(Stdio::null())
-        .status()
-        .is_ok();
-    if !found {
-        eprintln!("skipped: no python3 on the PATH (apt-get install python3 python3-venv)");
-    }
-    found
-}
-
 /// An operation's parameters, as a client sends them.
 #[derive(Serialize, Default)]
 pub(super) struct Params {

@@ -21,9 +21,6 @@ fn tasks(source: &str, count: u32) -> Vec<TaskContext> {
 
 #[test]
 fn many_small_tasks_are_each_answered_once() {
-    if !has_python() {
-        return;
-    }
     let count = 20_000;
     let pool = Pool::new(2);
     pool.text_of("def f(): return 'warm'");
@@ -40,9 +37,6 @@ fn many_small_tasks_are_each_answered_once() {
 
 #[test]
 fn short_tasks_behind_a_long_one_are_run_by_another_slot() {
-    if !has_python() {
-        return;
-    }
     let pool = Pool::new(2);
     let source = "import time\ndef f(i):\n    if i == 100: time.sleep(3)\n    return str(i)";
     let begun = Instant::now();
@@ -60,9 +54,6 @@ fn short_tasks_behind_a_long_one_are_run_by_another_slot() {
 
 #[test]
 fn cancelled_tasks_that_wait_never_run() {
-    if !has_python() {
-        return;
-    }
     let dir = tempfile::tempdir().unwrap();
     let pool = Pool::new(1);
     let source = format!(
@@ -90,9 +81,6 @@ fn cancelled_tasks_that_wait_never_run() {
 
 #[test]
 fn results_do_not_wait_for_a_long_task_behind_them() {
-    if !has_python() {
-        return;
-    }
     let pool = Pool::new(1);
     let source = "import time\ndef f(i):\n    if i == 60: time.sleep(2)\n    return str(i)";
     let begun = Instant::now();

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use millstream_executor::PythonMemory;
 use millstream_protocol::ErrorKind;
 
-use super::harness::{PATIENCE, Pool, call, has_python, op, text};
+use super::harness::{PATIENCE, Pool, call, op, text};
 
 /// What all processes hold once `enough` says so.
 fn held(memory: &PythonMemory, enough: impl Fn(u64) -> bool) -> u64 {
@@ -22,23 +22,24 @@ fn held(memory: &PythonMemory, enough: impl Fn(u64) -> bool) -> u64 {
 
 #[test]
 fn the_task_that_holds_the_most_is_killed_and_told_what_it_held() {
-    if !has_python() {
-        return;
-    }
     let dir = tempfile::tempdir().unwrap();
-    let go = dir.path().join("go");
-    let wait = format!(
-        "    while not os.path.exists('{}'): time.sleep(0.01)\n    return str(len(held))",
-        go.display()
-    );
+    let file = |name: String| dir.path().join(name);
+    let go = file("go".to_owned());
     let holds = |mebibytes: u32| {
-        let grow = format!("import os, time\ndef f():\n    held = bytearray(b'x' * ({mebibytes} << 20))\n");
-        call(op(&format!("{grow}{wait}")))
+        let ready = file(format!("holds-{mebibytes}"));
+        call(op(&format!(
+            "import os, time\ndef f():\n    held = bytearray(b'x') * ({mebibytes} << 20)\n    open('{}', 'w').close()\n    while not os.path.exists('{}'): time.sleep(0.01)\n    return str(len(held))",
+            ready.display(),
+            go.display(),
+        )))
     };
     let pool = Pool::new(2);
     let memory = pool.pool.memory();
     pool.start([holds(300), holds(100)]);
-    held(&memory, |total| total > 400 << 20);
+    held(&memory, |total| {
+        let ready = |mebibytes| file(format!("holds-{mebibytes}")).exists();
+        ready(300) && ready(100) && total > 400 << 20
+    });
     memory.recycle_largest();
     let (number, result) = pool.next();
     let error = *result.unwrap_err().error;
@@ -55,9 +56,6 @@ fn the_task_that_holds_the_most_is_killed_and_told_what_it_held() {
 
 #[test]
 fn an_idle_process_that_holds_much_is_replaced_and_a_small_one_is_kept() {
-    if !has_python() {
-        return;
-    }
     let pool = Pool::new(1);
     let memory = pool.pool.memory();
     let pid = "import os\ndef f(): return str(os.getpid())";

@@ -21,9 +21,6 @@ fn stack_with(pool: &Pool, expected: &str) -> TaskStack {
 
 #[test]
 fn a_loop_and_a_wait_in_c_code_tell_where_they_are_and_go_on() {
-    if !has_python() {
-        return;
-    }
     let pool = Pool::new(1);
     assert!(pool.pool.stacks().all().is_empty());
     for (body, line) in [

@@ -20,9 +20,6 @@ const GIB: u64 = 1 << 30;
 
 #[test]
 fn a_gigabyte_goes_between_two_tasks_without_a_copy() {
-    if !has_python() {
-        return;
-    }
     let pool = Pool::new(1);
     let before = own_memory();
     let made = pool
@@ -54,9 +51,6 @@ fn a_gigabyte_goes_between_two_tasks_without_a_copy() {
 
 #[test]
 fn what_a_task_writes_to_its_input_nobody_else_sees() {
-    if !has_python() {
-        return;
-    }
     let pool = Pool::new(2);
     let made = pool
         .run(call(op("import numpy\ndef f(): return numpy.zeros(1 << 20)")))
@@ -75,9 +69,6 @@ fn what_a_task_writes_to_its_input_nobody_else_sees() {
 
 #[test]
 fn a_large_value_that_is_no_longer_shared_memory_is_given_all_the_same() {
-    if !has_python() {
-        return;
-    }
     let pool = Pool::new(1);
     let made = pool
         .run(call(op("import numpy\ndef f(): return numpy.arange(1 << 20)")))
@@ -95,9 +86,6 @@ fn a_large_value_that_is_no_longer_shared_memory_is_given_all_the_same() {
 
 #[test]
 fn more_large_inputs_than_one_message_carries_reach_their_task() {
-    if !has_python() {
-        return;
-    }
     let pool = Pool::with(1, |settings| settings.inband_limit = 1024);
     let made = pool.run(call(op("def f(): return b'x' * 2000"))).unwrap();
     let inputs = (0..600).map(|_| input(&made)).collect();
