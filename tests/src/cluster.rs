@@ -131,8 +131,29 @@ impl Cluster {
             let gateway = self.launch_gateway(position)?;
             self.gateways.push(gateway);
         }
-        self.wait_ready(&self.api).await?;
+        self.wait_started().await?;
         self.wait_for_workers(self.options.workers).await
+    }
+
+    /// As [`Cluster::wait_ready`], but a service that ends is not waited for.
+    async fn wait_started(&mut self) -> anyhow::Result<()> {
+        let mut ended = None;
+        wait_until("a gateway to be ready", START, async || {
+            ended = self.find_ended();
+            ended.is_some() || is_ready(&self.api).await
+        })
+        .await?;
+        match ended {
+            Some(name) => bail!("{name} ended while the cluster started: see its log"),
+            None => Ok(()),
+        }
+    }
+
+    fn find_ended(&mut self) -> Option<String> {
+        let services = self.gateways.iter_mut().chain(&mut self.schedulers);
+        services
+            .chain(&mut self.workers)
+            .find_map(|service| matches!(service.ended(), Ok(Some(_))).then(|| service.name().to_owned()))
     }
 
     /// The cluster's name: the prefix of its queues and keys.
@@ -257,12 +278,7 @@ impl Cluster {
     /// # Errors
     /// If it does not in time, or a service ended.
     pub async fn wait_ready(&self, api: &Api) -> anyhow::Result<()> {
-        wait_until("a gateway to be ready", START, async || {
-            api.get("/readyz")
-                .await
-                .is_ok_and(|answer| answer.status.is_success())
-        })
-        .await
+        wait_until("a gateway to be ready", START, async || is_ready(api).await).await
     }
 
     /// Waits until the leader knows exactly this many active workers.
@@ -362,4 +378,9 @@ impl Cluster {
         }
         Ok(())
     }
+}
+
+async fn is_ready(api: &Api) -> bool {
+    let answer = api.get("/readyz").await;
+    answer.is_ok_and(|answer| answer.status.is_success())
 }

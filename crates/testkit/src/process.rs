@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::io;
 use std::net::{Ipv4Addr, TcpListener};
+use std::ops::Range;
 use std::process::{Child, Command, ExitStatus};
 use std::sync::OnceLock;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -144,13 +145,24 @@ fn keep(queue: &Receiver<SpawnJob>) {
     }
 }
 
+/// Below the range from which Linux takes the ports of outgoing connections, and above well-known servers.
+const PORTS: Range<u16> = 12_000..32_000;
+
 /// A TCP port on the loopback interface that nobody listens on.
+///
+/// A port that the system chooses may be taken by an outgoing connection of another test before its listener starts, so
+/// these come from below that range, each tried from a random place on.
 ///
 /// # Errors
 /// If there is none.
 pub fn free_port() -> anyhow::Result<u16> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no free port")?;
-    Ok(listener.local_addr()?.port())
+    let (_, random) = uuid::Uuid::new_v4().as_u64_pair();
+    let ports = PORTS.len() as u64;
+    (0..ports)
+        .filter_map(|step| u16::try_from((random % ports + step) % ports).ok())
+        .map(|offset| PORTS.start + offset)
+        .find(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok())
+        .context("no free port")
 }
 
 /// A name that no other test uses: `prefix` and random digits.
