@@ -77,6 +77,19 @@ async fn only_the_gateway_is_open_and_only_on_loopback() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
+async fn workers_have_python_and_what_its_tasks_need() -> anyhow::Result<()> {
+    let stack = Stack::take().await?;
+    let workers = stack.containers("worker")?;
+    let said = workers.first().context("no worker")?.exec(&[
+        "python3",
+        "-c",
+        "import cloudpickle, ensurepip, ssl, venv; print(ssl.create_default_context().cert_store_stats()['x509_ca'] > 0)",
+    ])?;
+    ensure!(said.trim() == "True", "{said}");
+    Ok(())
+}
+
+#[tokio::test]
 async fn gateway_wants_the_token_made_on_first_start() -> anyhow::Result<()> {
     let stack = Stack::take().await?;
     let token = stack.api.token();
