@@ -72,10 +72,7 @@ impl Job {
                 TaskState::Stored if keep_results && self.cols.has(task, flag::WANTED) => {}
                 // Another job's work is not ended by this one's.
                 TaskState::Stored if self.cols.has(task, flag::EXPORTED) => {}
-                TaskState::Stored => {
-                    self.drop_inline(cx, task);
-                    self.release(cx, task);
-                }
+                TaskState::Stored => self.release(cx, task),
                 state if !state.is_done() => self.transition(cx, task, TaskState::Cancelled),
                 _ => {}
             }

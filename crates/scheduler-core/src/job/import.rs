@@ -138,10 +138,7 @@ impl Job {
             return;
         }
         match self.cols.state(task) {
-            TaskState::Stored => {
-                self.drop_inline(cx, task);
-                self.release(cx, task);
-            }
+            TaskState::Stored => self.release(cx, task),
             state if !state.is_done() => {
                 self.to_prune.push(task);
                 self.touch(cx);
@@ -346,7 +343,6 @@ impl Job {
         self.unwant_all();
         for task in 0..self.cols.len() {
             if self.cols.state(task) == TaskState::Stored && !self.is_kept(task) {
-                self.drop_inline(cx, task);
                 self.release(cx, task);
             }
         }

@@ -155,12 +155,15 @@ impl Job {
         missing
     }
 
-    /// Frees a stored object at all its holders: nobody needs it, it is void, or the job gives up all it has.
+    /// Frees a stored object at all its holders, and forgets what of it was kept here: nobody needs it, it is void, or
+    /// the job gives up all it has.
     pub(crate) fn release(&mut self, cx: &mut Shared, task: u32) {
         let may_go = !self.is_kept(task) || self.is_void(task, self.cols.attempt(task));
         if !may_go && self.ending.is_none() && !self.is_expired {
             cx.counters.wrong_frees += 1;
         }
+        // Kept for a wanted output, which a job that was let go has no more.
+        self.drop_inline(cx, task);
         let (id, attempt, bytes) = (self.id, self.cols.attempt(task), self.cols.bytes[task as usize]);
         let more = if self.replicas.is_empty() {
             None

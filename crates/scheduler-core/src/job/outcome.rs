@@ -154,7 +154,6 @@ impl Job {
         self.is_expired = true;
         for task in 0..self.cols.len() {
             if self.cols.state(task) == TaskState::Stored {
-                self.drop_inline(cx, task);
                 self.release(cx, task);
             }
         }

@@ -112,7 +112,9 @@ impl Job {
         }
         self.cols.set_attempt(object, entry.attempt);
         self.cols.bytes[object as usize] = entry.bytes.as_u64();
-        if let Some(value) = entry.inline {
+        if let Some(value) = entry.inline
+            && self.cols.state(object) == TaskState::Stored
+        {
             self.keep_inline(cx, object, value);
         }
     }

@@ -87,7 +87,6 @@ impl Job {
                     if self.cols.is_held(task) {
                         self.withdraw_offer(cx, task);
                     }
-                    self.drop_inline(cx, task);
                     self.release(cx, task);
                     dropped.push(task);
                 }

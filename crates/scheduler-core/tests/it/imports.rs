@@ -383,3 +383,27 @@ fn an_extension_cannot_import_what_waits_for_its_own_job() {
     assert!(message.contains("waits for this one"), "{message}");
     assert_eq!(bench.state(job), JobState::Failed);
 }
+
+/// A job that failed by its first task, as a new leader finds it: what became of the others was not noted.
+
+#[test]
+fn a_new_leader_keeps_no_value_of_a_job_that_was_let_go() {
+    let (mut old, source) = (Bench::with_workers(&[1]), map(2));
+    let source = old.submit(&source);
+    old.finish(0, source, &[0]);
+    old.workers[0].finish_inline(source, 1, b"seven");
+    old.deliver_from(0);
+    old.step();
+    let job = old.submit(&importing(source, 0, 1));
+    let noted = old.notes.len();
+    remove(&mut old, source);
+    // The index still has the value when the leader dies.
+    old.notes.truncate(noted);
+    let mut bench = next_leader(old);
+    bench.connect(0);
+    bench.run();
+    assert_eq!(bench.state(job), JobState::Succeeded);
+    remove(&mut bench, job);
+    assert_eq!(deleted(&bench), [job, source]);
+    bench.nothing_left();
+}
