@@ -234,7 +234,9 @@ impl Job {
         self.require(cx, object);
         for named in self.wanted.clone() {
             let other = self.alias.resolve(named);
-            if self.cols.has(other, flag::WANTED) && self.cols.state(other) == TaskState::Released {
+            // A new leader takes what a failed job never came to for cancelled.
+            let is_nowhere = matches!(self.cols.state(other), TaskState::Released | TaskState::Cancelled);
+            if self.cols.has(other, flag::WANTED) && is_nowhere {
                 self.require(cx, other);
             }
         }

@@ -387,6 +387,26 @@ fn an_extension_cannot_import_what_waits_for_its_own_job() {
 /// A job that failed by its first task, as a new leader finds it: what became of the others was not noted.
 
 #[test]
+fn a_failed_job_that_makes_an_output_again_makes_its_other_ones_too() {
+    let mut old = Bench::with_workers(&[1]);
+    let source = old.submit(&map(3));
+    old.workers[0].fail(source, 0, ErrorKind::User);
+    old.deliver_from(0);
+    old.step();
+    old.run();
+    assert_eq!(old.state(source), JobState::Failed);
+    old.notes.clear();
+    old.workers[0].objects.clear();
+    let mut bench = next_leader(old);
+    bench.connect(0);
+    let job = bench.submit(&importing(source, 1, 1));
+    bench.run();
+    assert_eq!(bench.state(job), JobState::Succeeded);
+    assert_eq!(bench.state(source), JobState::Failed);
+    assert_eq!(bench.task(source, 2).state, "stored");
+}
+
+#[test]
 fn a_new_leader_keeps_no_value_of_a_job_that_was_let_go() {
     let (mut old, source) = (Bench::with_workers(&[1]), map(2));
     let source = old.submit(&source);
