@@ -196,7 +196,12 @@ impl Job {
                 } else {
                     self.require(cx, task);
                 }
-                SourceState::Pending
+                // The attempt may have shown that something was delivered which would come out differently.
+                if self.can_make_again() {
+                    SourceState::Pending
+                } else {
+                    SourceState::Lost(self.lost_error(task))
+                }
             }
             TaskState::Assigned if self.cols.has(task, flag::CANCELLING) => {
                 self.require(cx, task);
@@ -215,9 +220,9 @@ impl Job {
     }
 
     fn lost_error(&self, task: u32) -> TaskError {
-        let why = match self.meta.state {
-            JobState::Cancelled | JobState::Cancelling => "was cancelled",
-            JobState::Failed => "failed as a whole",
+        let why = match (&self.ending, self.meta.state) {
+            (Some(Ending::Cancel), _) | (_, JobState::Cancelled | JobState::Cancelling) => "was cancelled",
+            (Some(Ending::Fail(_)), _) | (_, JobState::Failed) => "failed as a whole",
             _ => "let its results go",
         };
         let message = format!(

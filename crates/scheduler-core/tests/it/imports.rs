@@ -427,3 +427,25 @@ fn a_new_leader_keeps_no_value_of_a_job_that_was_let_go() {
     assert_eq!(deleted(&bench), [job, source]);
     bench.nothing_left();
 }
+
+#[test]
+fn an_import_fails_when_its_source_turns_out_not_to_be_made_again() {
+    let (mut bench, source) = with_source(&chain_of(1, &dice()));
+    bench
+        .ask(GatewayRequest::Locate {
+            job: source,
+            task: TaskIdx(0),
+            failed: vec![],
+        })
+        .unwrap();
+    bench.workers[0].objects.clear();
+    let lost = objects(source, 0, Attempt::new(Term(1), 1), 1);
+    bench.workers[0].say(FromWorker::Lost(lost));
+    bench.deliver_from(0);
+    bench.step();
+    let job = bench.submit(&importing(source, 0, 1));
+    assert_eq!(bench.state(source), JobState::Failed);
+    let (kind, message) = error_of(&mut bench, job);
+    assert_eq!(kind, ErrorKind::InputLost);
+    assert!(message.contains("failed as a whole"), "{message}");
+}
