@@ -37,9 +37,16 @@ impl Job {
             job.recover_state(cx, task, StoredTaskState::from_byte(byte));
         }
         for task in job.failures.keys().copied().collect::<Vec<_>>() {
-            if job.failures[&task].terminal && !job.cols.state(task).is_done() {
-                job.transition(cx, task, TaskState::Failed);
+            let record = &job.failures[&task];
+            if !record.terminal || job.cols.state(task).is_done() {
+                continue;
             }
+            // The record of the job may be older than the failure.
+            if job.meta.error.is_none() && !job.is_over() {
+                job.meta.error = Some(record.error.clone());
+                job.meta.failed_task = Some(TaskIdx(task));
+            }
+            job.transition(cx, task, TaskState::Failed);
         }
         for (named, entry) in found.results {
             job.recover_result(cx, named.0, entry);

@@ -385,7 +385,6 @@ fn an_extension_cannot_import_what_waits_for_its_own_job() {
 }
 
 /// A job that failed by its first task, as a new leader finds it: what became of the others was not noted.
-
 #[test]
 fn a_failed_job_that_makes_an_output_again_makes_its_other_ones_too() {
     let mut old = Bench::with_workers(&[1]);
@@ -448,4 +447,31 @@ fn an_import_fails_when_its_source_turns_out_not_to_be_made_again() {
     let (kind, message) = error_of(&mut bench, job);
     assert_eq!(kind, ErrorKind::InputLost);
     assert!(message.contains("failed as a whole"), "{message}");
+}
+
+#[test]
+fn a_new_leader_knows_why_an_import_failed() {
+    let mut old = Bench::with_workers(&[2]);
+    let source = old.submit(&map(1));
+    let mut graph = GraphBuilder::new();
+    let f = graph.op(OpSpec::native("f"));
+    let options = graph.options(TaskOptions::default());
+    let import = add_import(&mut graph, source, 0);
+    let reader = graph.task(f, options, b"", &[Dep::whole(import)]);
+    let other = graph.task(f, options, b"", &[]);
+    graph.want(reader);
+    graph.want(other);
+    let job = old.submit(&graph.finish());
+    old.workers[0].fail(source, 0, ErrorKind::User);
+    old.deliver_from(0);
+    old.step();
+    assert_eq!(old.state(job), JobState::Running);
+    // The failure was committed; the record of the job trails.
+    old.notes.clear();
+    let mut bench = next_leader(old);
+    bench.connect(0);
+    bench.run();
+    assert_eq!(bench.state(job), JobState::Failed);
+    assert_eq!(bench.job(job).meta.failed_task, Some(import));
+    assert_eq!(error_of(&mut bench, job).0, ErrorKind::UpstreamFailed);
 }
