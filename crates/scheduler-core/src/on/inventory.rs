@@ -175,6 +175,10 @@ pub(crate) fn settle(core: &mut SchedulerCore, no: WorkerNo) {
         return;
     };
     core.cx.workers[no].link = Link::Open { session };
+    // First, for what waited may tell of objects that are younger than the inventory.
+    if core.cx.workers[no].objects > 0 {
+        drop_unheld(core, no, &inventory);
+    }
     let deferred = std::mem::take(&mut core.cx.workers[no].deferred);
     frame::handle_all(core, no, deferred);
     for job in inventory.held.keys() {
@@ -195,9 +199,6 @@ pub(crate) fn settle(core: &mut SchedulerCore, no: WorkerNo) {
             job.forget_run(&mut core.cx, given.task);
             job.take_back(&mut core.cx, given.task);
         }
-    }
-    if core.cx.workers[no].objects > 0 {
-        drop_unheld(core, no, &inventory);
     }
     let worker = &mut core.cx.workers[no];
     worker.outbox.settled = true;

@@ -9,6 +9,7 @@ use millstream_scheduler_core::*;
 use millstream_types::*;
 
 use crate::bench::{Bench, chain, map};
+use crate::recovery::next_leader;
 
 #[test]
 fn a_worker_is_settled_after_its_inventory_and_then_gets_work() {
@@ -249,4 +250,22 @@ fn a_last_batch_that_was_lost_ends_the_session() {
     bench.connect(0);
     bench.run();
     assert_eq!(bench.state(job), JobState::Succeeded);
+}
+
+#[test]
+fn what_ends_while_a_new_leader_waits_for_other_workers_is_kept() {
+    let mut old = Bench::with_workers(&[1, 1]);
+    let job = old.submit(&map(2));
+    let task = old.workers[0].task_list()[0];
+    let mut bench = next_leader(old);
+    bench.workers[1].is_dead = true;
+    bench.connect(0);
+    bench.finish(0, job, &[task]);
+    assert!(bench.core.is_recovering());
+    bench.pass_with(Duration::from_secs(3), &[0]);
+    assert!(!bench.core.is_recovering());
+    assert_eq!(bench.task(job, task).state, "stored");
+    bench.run();
+    assert_eq!(bench.state(job), JobState::Succeeded);
+    assert_eq!(bench.workers[0].executed.len(), 2, "nothing ran twice");
 }
