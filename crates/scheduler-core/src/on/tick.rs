@@ -43,7 +43,11 @@ pub(crate) fn run_timers(core: &mut SchedulerCore) {
             }
             Timer::Deadline { job } => deadline(core, job),
             Timer::Retention { job } => submit::retention_over(core, job),
-            Timer::Liveness => liveness(core),
+            Timer::Liveness => {
+                // A leader that was stopped meanwhile finds both due: nobody is judged before the jobs are settled.
+                recover::close_window_if_due(core);
+                liveness(core);
+            }
             Timer::Hello => hello(core),
             Timer::Snapshot => snapshot(core),
             Timer::Progress { job } => {

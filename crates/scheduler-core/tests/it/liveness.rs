@@ -7,7 +7,8 @@ use millstream_protocol::graph::*;
 use millstream_protocol::wire::*;
 use millstream_scheduler_core::*;
 
-use crate::bench::{Bench, map, map_of};
+use crate::bench::{Bench, chain, map, map_of};
+use crate::recovery::next_leader;
 
 fn worker_states(bench: &mut Bench) -> Vec<String> {
     match bench.ask(GatewayRequest::Workers) {
@@ -145,4 +146,26 @@ fn a_leader_that_connects_again_says_hello_no_more_often() {
     bench.hellos = 0;
     bench.pass(Duration::from_secs(10));
     assert_eq!(bench.hellos, 10);
+}
+
+#[test]
+fn a_leader_that_was_stopped_settles_its_jobs_before_it_judges_workers() {
+    let mut old = Bench::with_workers(&[1, 1]);
+    let job = old.submit(&chain(2));
+    let at = old.holder_of(job, 0).unwrap();
+    old.finish(at, job, &[0]);
+    old.workers[at].tasks.clear();
+    let mut bench = next_leader(old);
+    bench.connect(at);
+    assert!(bench.core.is_recovering());
+    // Nothing is heard, and no timer fires, until the worker counts as lost.
+    bench.clock.now = bench.clock.now + Duration::from_secs(20);
+    bench.apply(SchedulerEvent::Tick);
+    bench.step();
+    assert!(!bench.core.is_recovering());
+    bench.workers[at].is_dead = true;
+    bench.connect(1 - at);
+    bench.run();
+    assert_eq!(bench.state(job), JobState::Succeeded);
+    assert_eq!(bench.workers[1 - at].executed, [(job, 0), (job, 1)]);
 }
