@@ -172,7 +172,9 @@ impl Job {
             let worker = &mut cx.workers[no];
             // What workers were told by an earlier leader is not known here.
             let may_know = worker.jobs.contains(&self.no) || (self.was_recovered && !worker.is_gone());
-            if may_know && !holders[no.index()] {
+            // A copy on its way there is kept as well, unless all is let go.
+            let gets_copy = !self.is_expired && worker.replicating.iter().any(|(job, _)| *job == self.no);
+            if may_know && !holders[no.index()] && !gets_copy {
                 worker.forget(self.no, self.id);
                 cx.workers.touch(no);
             }

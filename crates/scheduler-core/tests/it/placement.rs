@@ -389,3 +389,32 @@ fn a_tree_runs_on_both_workers_and_frees_what_it_has_read() {
     assert_eq!(held, 2);
     assert!(bench.workers.iter().all(|worker| worker.executed.len() > 10));
 }
+
+#[test]
+fn a_copy_on_its_way_to_a_worker_is_not_forgotten_with_the_end_of_its_job() {
+    let mut bench = Bench::with_workers(&[1, 1, 1]);
+    let mut graph = GraphBuilder::new();
+    let op = graph.op(OpSpec::native("f"));
+    let options = graph.options(TaskOptions::default());
+    let tasks = graph.blockwise(3, op, options, vec![]);
+    graph.want(tasks.at(1));
+    graph.want(tasks.at(2));
+    let job = bench.submit(&graph.finish());
+    for task in 0..3 {
+        assert_eq!(bench.holder_of(job, task), Some(task as usize));
+    }
+    bench.finish(0, job, &[0]);
+    bench.finish(1, job, &[1]);
+    let worker = bench.workers[1].info.worker;
+    bench.ask(GatewayRequest::Drain { worker }).unwrap();
+    assert_eq!(bench.workers[0].replicate.len(), 1);
+    bench.finish(2, job, &[2]);
+    assert_eq!(bench.state(job), JobState::Succeeded);
+    assert!(bench.workers[0].forgotten.is_empty());
+    bench.workers[0].replicated();
+    bench.deliver_from(0);
+    bench.step();
+    assert!(bench.workers[1].is_shut_down);
+    bench.ask(GatewayRequest::Remove { job }).unwrap();
+    bench.nothing_left();
+}
