@@ -7,6 +7,13 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
+# Vite needs a newer Node.js than Debian 12 has.
+if [ "$(node -p 'process.versions.node.split(".")[0]')" -lt 20 ]; then
+    node=${XDG_CACHE_HOME:-$HOME/.cache}/millstream/node
+    [ -x "$node/node_modules/.bin/node" ] || npm install --silent --no-audit --no-fund --prefix "$node" node@22
+    export PATH=$node/node_modules/.bin:$PATH
+fi
+
 npm ci --no-audit --no-fund --silent
 npm run --silent check
 npm test --silent
