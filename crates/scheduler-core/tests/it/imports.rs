@@ -400,7 +400,8 @@ fn a_failed_job_that_makes_an_output_again_makes_its_other_ones_too() {
     bench.connect(0);
     let job = bench.submit(&importing(source, 1, 1));
     bench.run();
-    assert_eq!(bench.state(job), JobState::Succeeded);
+    let answer = bench.job(job).meta;
+    assert_eq!(answer.state, JobState::Succeeded, "{:?}", answer.error);
     assert_eq!(bench.state(source), JobState::Failed);
     assert_eq!(bench.task(source, 2).state, "stored");
 }

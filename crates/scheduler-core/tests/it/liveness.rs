@@ -165,6 +165,7 @@ fn a_leader_that_was_stopped_settles_its_jobs_before_it_judges_workers() {
     assert!(!bench.core.is_recovering());
     bench.workers[at].is_dead = true;
     bench.connect(1 - at);
+    bench.pass_with(Duration::from_secs(10), &[1 - at]);
     bench.run();
     assert_eq!(bench.state(job), JobState::Succeeded);
     assert_eq!(bench.workers[1 - at].executed, [(job, 0), (job, 1)]);

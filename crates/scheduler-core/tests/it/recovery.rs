@@ -15,6 +15,7 @@ pub(crate) fn next_leader(mut old: Bench) -> Bench {
     let jobs = old.journal();
     let registered = old.workers.iter().map(|worker| worker.info.worker).collect();
     let mut bench = Bench::of_term(CoreConfig::default(), 2);
+    bench.next_job = old.next_job;
     bench.workers = std::mem::take(&mut old.workers);
     for worker in &mut bench.workers {
         worker.queue = "old".to_owned();

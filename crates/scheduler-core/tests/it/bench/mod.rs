@@ -37,7 +37,7 @@ pub(crate) struct Bench {
     pub(crate) lose_frames_to: Option<usize>,
     pub(crate) checks: bool,
     pub(crate) has_faults: bool,
-    next_job: u128,
+    pub(crate) next_job: u128,
 }
 
 pub(crate) const GATEWAY: &str = "gateway.1";
