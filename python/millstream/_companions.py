@@ -7,12 +7,12 @@ worker can refuse what would not fit.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from millstream._environment import Environment, files_at, is_own_file, modules_in, zipped
+from millstream._environment import Environment, files_at, is_own_file, modules_in, modules_of_values, zipped
 from millstream._imports import modules_of, package_of, path_of
 
 # Packages whose objects are passed between tasks: a difference is worth a warning though a function imports them not.
@@ -33,11 +33,16 @@ class Luggage:
         Contents of uploaded files, by path in the working folder.
     generation : int
         How often processes were asked to be new ones.
+    modules : dict
+        Files of the user's modules that functions and arguments named so far, by path in the working folder. Tasks
+        read results of others, so what one needs goes with all that follow; and their processes stay the same.
     """
 
     plugins: dict[str, bytes] = field(default_factory=dict)
     files: dict[str, bytes] = field(default_factory=dict)
     generation: int = 0
+    modules: dict[str, Path] = field(default_factory=dict)
+    _zipped: tuple[Any, bytes] | None = None
 
     def environment(self, env: Environment | None) -> dict[str, Any] | None:
         """An environment as it travels; processes of another generation have another."""
@@ -46,6 +51,24 @@ class Luggage:
             variables = resolved.get("env_vars", {})
             resolved["env_vars"] = variables | {"MILLSTREAM_GENERATION": str(self.generation)}
         return resolved or None
+
+    def note_values(self, pickled: Sequence[bytes]) -> None:
+        """Let the user's modules that pickled arguments name go with the functions that follow."""
+        self.modules |= modules_of_values(pickled)
+
+    def zipped_modules(self) -> bytes:
+        """The files of :attr:`modules`, zipped; anew only after one of them changed.
+
+        Raises
+        ------
+        ValueError
+            If they are too many bytes to travel.
+        """
+        stats = [(name, path, path.stat()) for name, path in self.modules.items()]
+        state = [(name, path, stat.st_mtime_ns, stat.st_size) for name, path, stat in stats]
+        if self._zipped is None or self._zipped[0] != state:
+            self._zipped = state, zipped(self.modules, "the code beside the script")
+        return self._zipped[1]
 
 
 def companions_of(
@@ -65,7 +88,8 @@ def companions_of(
     found = modules_in(pickled, used)
     for path in own:
         found |= files_at(path)
-    modules = _files(found, env, luggage.files)
+    luggage.modules |= found
+    modules = _files(found, env, luggage)
     return {
         "env": luggage.environment(env),
         "modules": modules,
@@ -76,17 +100,21 @@ def companions_of(
     }
 
 
-def _files(found: Mapping[str, Path], env: Environment | None, uploaded: Mapping[str, bytes]) -> bytes | None:
+def _files(found: Mapping[str, Path], env: Environment | None, luggage: Luggage) -> bytes | None:
     """All files that travel, zipped."""
     chosen: dict[str, Path | bytes] = dict(env.files()) if env else {}
-    # Those of the working folder are the user's choice, uploaded ones the latest word.
-    files = {**found, **chosen, **uploaded}
-    if not files:
-        return None
-    if chosen or uploaded:
+    if chosen or luggage.files:
+        # Those of the working folder are the user's choice, uploaded ones the latest word.
+        files = {**luggage.modules, **chosen, **luggage.files}
         return zipped(files, "the working folder with uploaded files")
+    if not luggage.modules:
+        return None
     try:
-        return zipped(files, "the code beside the script")
+        return luggage.zipped_modules()
+    except ValueError:
+        pass
+    try:
+        return zipped(found, "the code beside the script") if found else None
     except ValueError:
         # A task that misses it is told where it is, and what to do.
         return None

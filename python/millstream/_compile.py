@@ -108,9 +108,11 @@ class Functions:
         """Return the operation that calls `function`."""
         env = self.env if env is None else env
         identity = (id(function), pure, id(env))
-        known = self._known.get(identity)
+        known = self._known.get((*identity, len(self.luggage.modules)))
         if known is None:
-            known = self._known[identity] = self._make(function, pure, Environment.of(env))
+            known = self._make(function, pure, Environment.of(env))
+            # Modules that were found with it, or since, make it another.
+            self._known[*identity, len(self.luggage.modules)] = known
         return known
 
     def _make(self, function: Callable[..., Any] | NativeFunction, pure: bool, env: Environment | None) -> OpSpec:
@@ -157,22 +159,36 @@ def make_group(
     pure: bool = False,
 ) -> Group:
     """Pack calls of one function."""
+    params, references = _pack_calls(function, calls, literals)
+    if references is not None and not isinstance(function, NativeFunction):
+        functions.luggage.note_values(params)
     op = functions.op(function, pure=pure, env=options.env)
+    shipped: list[Any] = []
     if op.weight > MAX_FUNCTION_BYTES and op.kind == "python":
         # Shipped as a value: the function is the same large object in all calls, and travels once.
-        shipped: Any = literals.of(function)
-        calls = [((shipped, *args), kwargs) for args, kwargs in calls]
+        shipped = [literals.of(function)]
         function = _remote.call
         op = functions.op(function, pure=pure, env=options.env)
     files = functions.files_of(op)
     if files is not None:
-        calls = [((literals.of(files), *args), kwargs) for args, kwargs in calls]
-    params = pack_plain(calls) if op.kind == "python" else None
-    if params is not None:
-        return Group(op, options, params, None, keys)
+        shipped.insert(0, literals.of(files))
+    if shipped:
+        params, references = _pack_calls(function, [((*shipped, *args), kwargs) for args, kwargs in calls], literals)
+    return Group(op, options, params, references if references and any(references) else None, keys)
+
+
+def _pack_calls(
+    function: Callable[..., Any] | NativeFunction,
+    calls: Sequence[tuple[tuple[Any, ...], dict[str, Any]]],
+    literals: Literals,
+) -> tuple[list[bytes], list[Sequence[Any]] | None]:
+    """The parameters of calls, and what they refer to unless all arguments are plain."""
+    if not isinstance(function, NativeFunction):
+        plain = pack_plain(calls)
+        if plain is not None:
+            return plain, None
     packed = [pack(function, args, kwargs, literals) for args, kwargs in calls]
-    references = [each.references for each in packed]
-    return Group(op, options, [each.params for each in packed], references if any(references) else None, keys)
+    return [each.params for each in packed], [each.references for each in packed]
 
 
 class JobBuilder:

@@ -143,9 +143,24 @@ def zipped(files: Mapping[str, Path | bytes], what: str) -> bytes:
 
 def modules_in(pickled: bytes, also: Iterable[str] = ()) -> dict[str, Path]:
     """Return the files of the user's modules that a pickled function names, of `also`, and of what they import."""
-    named = {name for name, encoded in _own_modules() if encoded in pickled}
+    return _files_of({name for name, encoded in _own_modules() if encoded in pickled} | set(also))
+
+
+def modules_of_values(pickled: Sequence[bytes]) -> dict[str, Path]:
+    """Return the files of the user's modules whose classes pickled values are of, and of what they import."""
+    # As pickle writes the name before that of a class: an opcode, the length, the name.
+    marks = {bytes([len(encoded)]) + encoded: name for name, encoded in _own_modules() if len(encoded) < 256}
+    if not marks:
+        return {}
+    pattern = re.compile(b"\x8c(" + b"|".join(map(re.escape, marks)) + b")", re.DOTALL)
+    found = {mark for each in pickled for mark in pattern.findall(each)}
+    return _files_of({marks[mark] for mark in found}) if found else {}
+
+
+def _files_of(names: set[str]) -> dict[str, Path]:
+    """The files of modules, and of the user's modules that these import."""
     files: dict[str, Path] = {}
-    for name in with_imported(named | set(also), is_own_module):
+    for name in with_imported(names, is_own_module):
         package = sys.modules.get(name.partition(".")[0], sys.modules[name])
         if (path := place_of(package)) is not None:
             files |= files_at(path)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import functools
 import hashlib
 import inspect
+import io
 import linecache
+import os
 import sys
 import types
 from collections.abc import Callable, Mapping
@@ -145,15 +147,26 @@ def _dump(function: Callable[..., Any], serializer: str) -> bytes:
             import dill
 
             return bytes(dill.dumps(function, protocol=5, recurse=True))
-        import cloudpickle
-
-        return bytes(cloudpickle.dumps(function, protocol=5))
+        return _cloudpickled(function)
     except Exception as error:
         path, kind = culprit(function, serializer)
         raise SerializationError(
             f"function {full_name_of(function)} cannot be sent to the cluster: its{path or ' own'} "
             f"({kind}) cannot be pickled: {error}"
         ) from error
+
+
+def _cloudpickled(function: Callable[..., Any]) -> bytes:
+    import cloudpickle
+
+    class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
+        def reducer_override(self, value: Any) -> Any:
+            # By its name: a copy would hold this process's variables, secrets among them, not those of the task.
+            return "environ" if value is os.environ else super().reducer_override(value)
+
+    content = io.BytesIO()
+    Pickler(content, protocol=5).dump(function)
+    return content.getvalue()
 
 
 def _surroundings(function: Callable[..., Any]) -> tuple[Any, ...] | None:
