@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import time
 import weakref
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import quote
 
 from millstream._compile import Carried, JobBuilder
 from millstream._errors import GatewayError, MillstreamError
 from millstream._http import GRAPH, Transport
-from millstream._jobs import TERMINAL, Job
+from millstream._jobs import PENDING, TERMINAL, Job
 
 # Encoding more calls than this would keep the background loop from everything else.
 _MANY_CALLS = 2_000
@@ -100,6 +101,19 @@ async def look(transport: Transport, job_id: str) -> tuple[str, bytes]:
     """Return a job's state and those of its tasks, as far as the journal knows."""
     response = await transport.request("GET", f"/v1/jobs/{job_id}/states")
     return response.headers[_JOB_STATE], response.content
+
+
+async def why_not_done(transport: Transport, job: Job, numbers: Sequence[int]) -> str:
+    """What the scheduler says of the first of these calls that is not over, for the end of a message."""
+    key = next((job.key_of(number) for number in numbers if job.states[number] == PENDING), None)
+    if key is None:
+        return ""
+    try:
+        view = await transport.call("GET", f"/v1/jobs/{job.id}/tasks/{quote(key, safe='')}", tries=1)
+    except MillstreamError:
+        return ""
+    told = " ".join(view.get("explain") or ())
+    return f". Task {key!r}: {told}" if told else ""
 
 
 async def finish(transport: Transport, job: Job, view: dict[str, Any]) -> None:

@@ -21,7 +21,7 @@ from millstream._companions import Luggage
 from millstream._compile import Functions, Group, make_group
 from millstream._errors import GatewayError, ResultLostError
 from millstream._fetch import Fetcher
-from millstream._follow import follow, submit
+from millstream._follow import follow, submit, why_not_done
 from millstream._future import Future, wait_in_loop
 from millstream._http import Transport
 from millstream._jobs import CANCELLED, FAILED, PENDING, Fate, Job
@@ -238,7 +238,9 @@ class Session:
         for job, numbers in _by_job(futures).items():
             left = None if deadline is None else max(0.0, deadline - time.monotonic())
             if not job.wait(numbers, left):
-                raise TimeoutError(f"{len(numbers)} task(s) of job {job.id} not done within {timeout} s")
+                # Who only polls must not wait for the reason, too.
+                reason = _aio.wait(why_not_done(self.transport, job, numbers)) if (timeout or 0) >= 1 else ""
+                raise TimeoutError(f"{len(numbers)} task(s) of job {job.id} not done within {timeout} s{reason}")
 
     async def done_async(self, futures: Sequence[Future[Any]]) -> None:
         """Wait, in any loop, until all are over."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import io
+import pickle
 import zipfile
 from importlib.metadata import version
 from pathlib import Path
@@ -15,10 +16,11 @@ import pytest
 
 import millstream as ms
 from millstream._companions import Luggage, companions_of
-from millstream._compile import Functions
+from millstream._compile import Functions, make_group
 from millstream._environment import Environment
 from millstream._functions import pickle_function
 from millstream._imports import modules_of
+from millstream._task import Literals
 
 
 def uses_numpy(n: int) -> Any:
@@ -88,6 +90,32 @@ def test_modules_beside_the_script_travel_although_only_a_body_imports_them(
     files = names_in(companions(six)["modules"])
     # The function's own module is this one.
     assert set(files) == shipped | {"test_companions.py"}
+
+
+def test_modules_of_arguments_travel_with_all_that_follows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "boxes_of_mine.py").write_text("class Box: pass\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    import boxes_of_mine  # type: ignore[import-not-found]
+
+    functions = Functions()
+    calls = [((boxes_of_mine.Box(),), {})]
+    for function, arguments in ((len, calls), (max, [((1,), {})])):
+        op = make_group(function, arguments, "key", functions=functions, literals=Literals()).op
+        assert "boxes_of_mine.py" in names_in(msgpack.unpackb(op.params)["modules"])
+    (tmp_path / "boxes_of_mine.py").write_text("class Box: changed = True\n")
+    assert b"changed" in names_in(companions(min, luggage=functions.luggage)["modules"])["boxes_of_mine.py"]
+
+
+def test_a_text_that_is_a_modules_name_only_in_part_brings_no_module(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "short_name.py").write_text("")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    import short_name  # type: ignore[import-not-found]  # noqa: F401
+
+    luggage = Luggage()
+    luggage.note_values([pickle.dumps(["a short_name in a text"], 5)])
+    assert not luggage.modules
 
 
 def test_a_working_folder_comes_with_modules_and_uploaded_files(tmp_path: Path) -> None:

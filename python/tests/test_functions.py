@@ -6,6 +6,8 @@ import base64
 import functools
 import importlib
 import operator
+import os
+import pickle
 import subprocess
 import sys
 from typing import Any
@@ -135,3 +137,10 @@ def test_requirements_that_workers_cannot_read_are_refused(tmp_path: Any, line: 
     (tmp_path / "requirements.txt").write_text(line)
     with pytest.raises(ValueError, match="working_dir"):
         Environment(requirements=tmp_path / "requirements.txt").resolved()
+
+
+def test_the_environment_of_this_process_does_not_travel(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("A_SECRET_OF_MINE", "do-not-tell")
+    pickled = pickle_function(os.environ.get)
+    assert b"do-not-tell" not in pickled
+    assert pickle.loads(pickled)("A_SECRET_OF_MINE") == "do-not-tell"
