@@ -23,6 +23,7 @@ from millstream._options import PLAIN, TaskOptions
 LARGE_VALUE = 128 << 10
 
 _SIMPLE = frozenset((int, float, str, bool, bytes, type(None), complex))
+_TINY = frozenset((int, float, bool, complex, type(None)))
 _EMPTY: dict[str, Any] = {}
 
 
@@ -202,6 +203,9 @@ class _ArgumentPickler(cloudpickle.Pickler):  # type: ignore[misc]
         self._literals = literals
 
     def persistent_id(self, value: Any) -> tuple[str, int] | None:
+        # Asked of every single object: a list of numbers must not cost more than it has to.
+        if type(value) in _TINY:
+            return None
         if isinstance(value, Reference):
             return self._number(value.__millstream_ref__())
         if self._size(value) > LARGE_VALUE:
