@@ -359,9 +359,9 @@ pub(crate) struct SimArgs {
     /// Seeds, such as `0..200` or `17`.
     #[arg(long, default_value = "0..200")]
     pub(crate) seeds: String,
-    /// Let jobs import objects of each other, which has open defects under faults.
+    /// Let no job import objects of another one.
     #[arg(long)]
-    pub(crate) imports: bool,
+    pub(crate) no_imports: bool,
 }
 
 #[cfg(test)]

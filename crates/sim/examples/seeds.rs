@@ -1,37 +1,47 @@
 //! Runs a range of seeds on all cores and names every seed that fails, where `millstream sim` stops at the first. It
 //! builds without the engine: `cargo run --release -p millstream-sim --example seeds -- 0..3000`.
 //!
-//! One seed alone (`17..18`) prints its story. `determinate` after the range leaves indeterminate operations out.
+//! One seed alone (`17..18`) prints its story. After the range, `determinate` leaves indeterminate operations out, and
+//! `no-imports` lets no job import from another one.
 
 use std::io::{self, Write as _};
 use std::ops::Range;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-use millstream_sim::{SimConfig, run_seed};
+use millstream_sim::{SimConfig, SimReport, run_seed};
 
 fn main() -> io::Result<ExitCode> {
     let mut args = std::env::args().skip(1);
     let Some(seeds) = args.next().and_then(|text| range(&text)) else {
-        writeln!(io::stderr(), "usage: seeds A..B [determinate]")?;
+        writeln!(io::stderr(), "usage: seeds A..B [determinate] [no-imports]")?;
         return Ok(ExitCode::from(2));
     };
+    let options: Vec<String> = args.collect();
+    let is_set = |name: &str| options.iter().any(|option| option == name);
     let config = SimConfig {
-        indeterminate: args.next().as_deref() != Some("determinate"),
+        indeterminate: !is_set("determinate"),
+        imports: !is_set("no-imports"),
         ..SimConfig::default()
     };
     let has_story = seeds.end - seeds.start == 1;
     let next = AtomicU64::new(seeds.start);
     let failed = AtomicU64::new(0);
+    let total = Mutex::new(SimReport::default());
     let work = || -> io::Result<()> {
         loop {
             let seed = next.fetch_add(1, Ordering::Relaxed);
             if seed >= seeds.end {
                 return Ok(());
             }
-            let Err(failure) = run_seed(seed, &config) else {
-                continue;
+            let failure = match run_seed(seed, &config) {
+                Err(failure) => failure,
+                Ok(report) => {
+                    total.lock().unwrap_or_else(PoisonError::into_inner).add(&report);
+                    continue;
+                }
             };
             failed.fetch_add(1, Ordering::Relaxed);
             let mut out = io::stdout().lock();
@@ -56,7 +66,16 @@ fn main() -> io::Result<ExitCode> {
         })
     })?;
     let failed = failed.into_inner();
-    writeln!(io::stdout(), "{} seeds, {failed} failed", seeds.end - seeds.start)?;
+    let total = total.into_inner().unwrap_or_else(PoisonError::into_inner);
+    writeln!(
+        io::stdout(),
+        "{} seeds, {failed} failed; {} jobs, {} executions, {} inputs of other jobs, {} outputs of importing jobs compared",
+        seeds.end - seeds.start,
+        total.jobs,
+        total.executions,
+        total.imported,
+        total.compared
+    )?;
     Ok(if failed == 0 {
         ExitCode::SUCCESS
     } else {

@@ -17,6 +17,9 @@ use crate::network::{GATEWAY, Message, Owner};
 use crate::worker::Throws;
 use crate::world::{Event, World};
 
+/// After more refusals in a row a client whose sources do not come back gives up.
+const MAX_REFUSALS: u32 = 3;
+
 /// Where a client is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Phase {
@@ -264,14 +267,20 @@ impl World {
         };
         // A store that was lost may have had what it imports: whose clients submit that again.
         let may_come = has(&[Phase::New, Phase::Waiting, Phase::Reading]);
-        let is_excused = self.clients[client].may_lose || has(&[Phase::Removed]) || self.has_lost_journal;
+        let has_given_up = self
+            .clients
+            .iter()
+            .any(|other| self.clients[client].sources.contains(&other.job) && other.refusals > MAX_REFUSALS);
+        let is_gone = has(&[Phase::Removed]) || has_given_up;
+        let is_excused = self.clients[client].may_lose || is_gone || self.has_lost_journal;
         if !may_come && !is_excused {
             self.fail(Some(job), format!("job {job} was refused: {error}"));
         }
         let client = &mut self.clients[client];
         client.refusals += 1;
-        let gives_up = !may_come && client.refusals > 3;
-        client.phase = if gives_up { Phase::Removed } else { Phase::New };
+        let gives_up = !may_come && client.refusals > MAX_REFUSALS;
+        // An earlier submission may be accepted yet: then its job is removed with the others.
+        client.phase = if gives_up { Phase::Done } else { Phase::New };
     }
 
     fn client_answered(&mut self, client: usize, removes: bool, response: Response) {
@@ -451,6 +460,7 @@ impl World {
                 }
                 return;
             }
+            self.report.compared += u64::from(!self.clients[client].sources.is_empty());
         }
         self.tell(Some(job), || format!("result {asked} of {job} is read"));
         self.clients[client].values.insert(asked, value);

@@ -27,8 +27,7 @@ pub struct SimConfig {
     pub rest_ms: u64,
     /// Whether jobs may contain operations that give something else each time.
     pub indeterminate: bool,
-    /// Whether jobs may import objects of earlier ones, some of which their clients remove meanwhile. Off by default:
-    /// under faults this still breaks invariants, as seeds 170, 298, 323, 390 and 519 show.
+    /// Whether jobs may import objects of earlier ones, some of which their clients remove meanwhile.
     pub imports: bool,
     /// Lines of history kept for a failure.
     pub story_lines: usize,
@@ -49,7 +48,7 @@ impl Default for SimConfig {
             delay_per_mille: 5,
             rest_ms: 180_000,
             indeterminate: true,
-            imports: false,
+            imports: true,
             story_lines: 4000,
         }
     }
@@ -63,7 +62,6 @@ impl SimConfig {
             drop_per_mille: 0,
             duplicate_per_mille: 0,
             delay_per_mille: 0,
-            imports: true,
             ..Self::default()
         }
     }

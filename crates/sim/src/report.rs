@@ -16,6 +16,10 @@ pub struct SimReport {
     pub jobs: u64,
     /// Tasks that were executed.
     pub executions: u64,
+    /// Inputs of executed tasks that were objects of other jobs.
+    pub imported: u64,
+    /// Outputs of jobs that import which were read and compared with the fault-free ones.
+    pub compared: u64,
     /// Faults by kind.
     pub faults: BTreeMap<&'static str, u64>,
     /// A hash of everything that was sent: equal for equal runs.
@@ -29,6 +33,8 @@ impl SimReport {
         self.time_ms += other.time_ms;
         self.jobs += other.jobs;
         self.executions += other.executions;
+        self.imported += other.imported;
+        self.compared += other.compared;
         for (kind, count) in &other.faults {
             *self.faults.entry(kind).or_default() += count;
         }

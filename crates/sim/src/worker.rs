@@ -287,6 +287,8 @@ impl World {
             format!("w{worker} starts {}@{} {}", run.task, run.attempt, start.op.name)
         });
         self.report.executions += 1;
+        let foreign = start.inputs.iter().filter(|input| input.object.job != run.job);
+        self.report.imported += foreign.count() as u64;
         *self.executions.entry((run.job, run.task.0)).or_default() += 1;
         let process = &self.workers[worker];
         let read = start

@@ -13,10 +13,10 @@ use crate::output;
 pub(crate) fn run(args: SimArgs) -> anyhow::Result<()> {
     let seeds = seeds(&args.seeds)?;
     let config = SimConfig {
-        imports: args.imports,
+        imports: !args.no_imports,
         ..SimConfig::default()
     };
-    let again = if args.imports { " --imports" } else { "" };
+    let again = if args.no_imports { " --no-imports" } else { "" };
     let began = Instant::now();
     let count = seeds.end - seeds.start;
     for seed in seeds {
