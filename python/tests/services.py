@@ -72,6 +72,8 @@ class ServicesCluster:
                 "worker.spill_dir": str(folder / "spill"),
                 "worker.scratch_dir": str(folder / "scratch"),
                 "python.interpreter": sys.executable,
+                "python.gateway_url": self.url,
+                "python.gateway_token": self.token,
             } | {f"worker.{key}": value for key, value in settings.items()}
         variables = {f"MILLSTREAM__{key.upper().replace('.', '__')}": value for key, value in own.items()}
         with (folder / "log").open("wb") as log:
@@ -100,6 +102,9 @@ class ServicesCluster:
 
 
 def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Find a port below those that the system gives to outgoing connections, so that none takes it meanwhile."""
+    while True:
+        port = 12_000 + secrets.randbelow(20_000)
+        with socket.socket() as listener, contextlib.suppress(OSError):
+            listener.bind(("127.0.0.1", port))
+            return port

@@ -90,9 +90,12 @@ def test_a_detached_job_outlives_its_killed_script(start: Start, client: ms.Clie
 def test_an_interrupt_cancels_what_is_waited_for(start: Start, client: ms.Client) -> None:
     script = start(
         """
+        import signal
         import time
         import millstream as ms
 
+        # A shell that starts something in the background has it ignore interrupts.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         client = ms.Client()
         ms.progress_bar(False)
         slow = client.submit(time.sleep, 600)

@@ -234,9 +234,11 @@ def test_tasks_run_on_the_workers_that_they_name(client: ms.Client) -> None:
 def test_results_are_found_on_their_workers(client: ms.Client) -> None:
     future = client.submit(abs, -1)
     assert future.result(60) == 1
-    name = client.workers()[0]["name"]
-    assert client.who_has(future) == {future.key: [name]}
-    assert future.key in client.has_what()[name]
+    holders = client.who_has(future)[future.key]
+    assert len(holders) == 1
+    held = client.has_what()
+    assert held.keys() == {worker["name"] for worker in client.workers()}
+    assert [name for name, keys in held.items() if future.key in keys] == holders
 
 
 def test_versions_of_both_sides_are_compared(client: ms.Client) -> None:
