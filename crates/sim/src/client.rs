@@ -271,7 +271,7 @@ impl World {
             .clients
             .iter()
             .any(|other| self.clients[client].sources.contains(&other.job) && other.refusals > MAX_REFUSALS);
-        let is_gone = has(&[Phase::Removed]) || has_given_up;
+        let is_gone = has(&[Phase::Removed]) || has_given_up || self.has_failed_source(client);
         let is_excused = self.clients[client].may_lose || is_gone || self.has_lost_journal;
         if !may_come && !is_excused {
             self.fail(Some(job), format!("job {job} was refused: {error}"));
@@ -281,6 +281,14 @@ impl World {
         let gives_up = !may_come && client.refusals > MAX_REFUSALS;
         // An earlier submission may be accepted yet: then its job is removed with the others.
         client.phase = if gives_up { Phase::Done } else { Phase::New };
+    }
+
+    /// Whether a job that it imports from failed, if only when it had to make an output again.
+    fn has_failed_source(&self, client: usize) -> bool {
+        let sources = &self.clients[client].sources;
+        let (jobs, _) = self.store.load(self.now);
+        jobs.iter()
+            .any(|job| job.meta.state == JobState::Failed && sources.contains(&job.meta.job))
     }
 
     fn client_answered(&mut self, client: usize, removes: bool, response: Response) {
