@@ -1,18 +1,20 @@
 //! A simulated worker process: the real core, a store of values, executors and a data plane.
 
+mod execution;
+mod fetching;
+
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use millstream_protocol::wire::WorkerInfo;
-use millstream_protocol::{ErrorKind, TaskError};
 use millstream_types::{Attempt, ByteSize, ClusterName, JobId, ObjectId, ResourceSet, WorkerId};
 use millstream_worker_core::{
-    Fetch, FetchId, FetchObject, FetchOutcome, MemoryLevel, MemoryReport, StartTask, TaskOutput, TaskRun,
-    WorkerConfig, WorkerCore, WorkerEffect, WorkerEvent,
+    Fetch, FetchId, MemoryLevel, MemoryReport, StartTask, TaskRun, WorkerConfig, WorkerCore, WorkerEffect,
+    WorkerEvent,
 };
 use rand::Rng;
 
-use crate::model::{self, DICE, FLAKY, Outcome, STUCK};
+use crate::model;
 use crate::network::{Message, Owner};
 use crate::world::{Event, World};
 
@@ -281,271 +283,11 @@ impl World {
         }
     }
 
-    fn start_task(&mut self, worker: usize, start: StartTask) {
-        let run = start.run;
-        self.tell(Some(run.job), || {
-            format!("w{worker} starts {}@{} {}", run.task, run.attempt, start.op.name)
-        });
-        self.report.executions += 1;
-        let foreign = start.inputs.iter().filter(|input| input.object.job != run.job);
-        self.report.imported += foreign.count() as u64;
-        *self.executions.entry((run.job, run.task.0)).or_default() += 1;
-        let process = &self.workers[worker];
-        let read = start
-            .inputs
-            .iter()
-            .map(|input| process.read(input.object, input.attempt, input.part));
-        let Some(inputs) = read.collect::<Option<Vec<_>>>() else {
-            let reason = format!("worker w{worker} starts {start:?} without all its inputs in its store");
-            self.fail(Some(run.job), reason);
-            return;
-        };
-        let duration = match start.op.name.as_str() {
-            STUCK => 10_000_000,
-            _ if self.rng.random_bool(0.1) => self.rng.random_range(10_000..400_000),
-            _ => self.rng.random_range(50..10_000),
-        };
-        let before = start
-            .after
-            .and_then(|before| self.workers[worker].running.get(&before));
-        let begins_at = before.map_or(self.now, |before| before.ends_at);
-        let ends_at = begins_at + duration;
-        let running = Running {
-            start,
-            inputs,
-            begins_at,
-            ends_at,
-            is_killed: false,
-        };
-        if self.workers[worker].running.insert(run, running).is_some() {
-            self.fail(
-                Some(run.job),
-                format!("worker w{worker} starts {run:?} twice at once"),
-            );
-        }
-        self.at(ends_at, Event::TaskEnds { worker, run });
-    }
-
-    /// What waits behind another task and has not begun does not begin; what has begun goes on.
-    fn recall_task(&mut self, worker: usize, run: TaskRun) {
-        let running = &mut self.workers[worker].running;
-        if running.get(&run).is_some_and(|task| task.begins_at > self.now) {
-            running.remove(&run);
-            self.tell(Some(run.job), || {
-                format!("w{worker} takes back {}@{}", run.task, run.attempt)
-            });
-            self.apply_worker(worker, WorkerEvent::NotStarted { run });
-        }
-    }
-
-    fn kill_task(&mut self, worker: usize, run: TaskRun) {
-        self.tell(Some(run.job), || {
-            format!("w{worker} kills {}@{}", run.task, run.attempt)
-        });
-        let delay = self.rng.random_range(10..20_000);
-        let at = self.now + delay;
-        if let Some(running) = self.workers[worker].running.get_mut(&run)
-            && at < running.ends_at
-        {
-            running.is_killed = true;
-            running.ends_at = at;
-            self.at(at, Event::TaskEnds { worker, run });
-        }
-    }
-
-    pub(crate) fn task_ends(&mut self, worker: usize, run: TaskRun) {
-        let running = &mut self.workers[worker].running;
-        if running
-            .get(&run)
-            .is_none_or(|running| running.ends_at != self.now)
-        {
-            return;
-        }
-        let Some(running) = running.remove(&run) else {
-            return;
-        };
-        let event = if running.is_killed {
-            failure(run, ErrorKind::Cancelled)
-        } else {
-            self.execute(worker, &running.start, &running.inputs)
-        };
-        self.tell(Some(run.job), || {
-            format!(
-                "w{worker} ended {}@{}: {}",
-                run.task,
-                run.attempt,
-                name_of(&event)
-            )
-        });
-        self.apply_worker(worker, event);
-    }
-
-    /// What an executor would do, and say.
-    fn execute(&mut self, worker: usize, start: &StartTask, inputs: &[Object]) -> WorkerEvent {
-        let run = start.run;
-        let is_first = self.executions.get(&(run.job, run.task.0)) == Some(&1);
-        if start.op.name == FLAKY && is_first {
-            return failure(run, ErrorKind::User);
-        }
-        let mut parents = BTreeMap::new();
-        for input in inputs {
-            for (task, attempt) in input.parents.iter() {
-                let known = parents.insert(*task, *attempt);
-                if known.is_some_and(|known| known != *attempt) && !self.has_lost_journal {
-                    self.fail(
-                        Some(run.job),
-                        format!("{run:?} reads two generations of task {task:?}: {known:?} and {attempt:?}"),
-                    );
-                }
-            }
-        }
-        let nonce = self.rng.random();
-        if start.op.name == DICE {
-            parents.insert((run.job, run.task.0), run.attempt);
-        }
-        let values: Vec<_> = inputs.iter().map(|input| input.value).collect();
-        let outcome = model::run(&start.op, &start.params, start.index, &values, nonce);
-        self.conclude(worker, start, outcome, Rc::new(parents))
-    }
-
-    fn conclude(
-        &mut self,
-        worker: usize,
-        start: &StartTask,
-        outcome: Outcome,
-        parents: Rc<Throws>,
-    ) -> WorkerEvent {
-        let run = start.run;
-        let duration_us = self.rng.random_range(50..10_000);
-        let deps: Vec<_> = start
-            .inputs
-            .iter()
-            .map(|input| model::dep(input.task, input.part))
-            .collect();
-        match outcome {
-            Outcome::Fails => failure(run, ErrorKind::User),
-            Outcome::Value(value) => WorkerEvent::TaskFinished {
-                run,
-                output: self.put(worker, start, value, parents),
-                duration_us,
-                log: None,
-            },
-            Outcome::Grows(growth) => WorkerEvent::TaskExtended {
-                run,
-                output: None,
-                extension: Box::new(growth.extension(&deps, true)),
-                duration_us,
-                log: None,
-            },
-            Outcome::Sprouts(value, growth) => WorkerEvent::TaskExtended {
-                run,
-                output: Some(self.put(worker, start, value, parents)),
-                extension: Box::new(growth.extension(&deps, false)),
-                duration_us,
-                log: None,
-            },
-        }
-    }
-
-    fn put(&mut self, worker: usize, start: &StartTask, value: u64, parents: Rc<Throws>) -> TaskOutput {
-        let bytes = 8 + value % 600;
-        let made = (start.run.job, start.run.task.0, start.run.attempt);
-        self.throws.insert(made, parents.clone());
-        let key = (start.run.job, start.run.task.0, start.run.attempt, None);
-        let object = Object {
-            value,
-            bytes,
-            parents,
-        };
-        self.workers[worker].store.insert(key, object);
-        TaskOutput {
-            bytes: ByteSize::new(bytes),
-            inline: (start.inline && !value.is_multiple_of(3)).then(|| model::encode_value(value)),
-            parts: 0,
-        }
-    }
-
-    fn start_fetch(&mut self, worker: usize, fetch: Fetch) {
-        let is_slow = self.is_troubled && self.rng.random_bool(0.02);
-        let delay = if is_slow {
-            self.rng.random_range(50_000..3_000_000)
-        } else {
-            self.rng.random_range(100..5_000)
-        };
-        let (id, ends_at) = (fetch.id, self.now + delay);
-        let fetching = Fetching {
-            fetch,
-            ends_at,
-            is_cancelled: false,
-        };
-        self.workers[worker].fetching.insert(id, fetching);
-        self.at(ends_at, Event::FetchEnds { worker, id });
-    }
-
-    fn cancel_fetch(&mut self, worker: usize, id: FetchId) {
-        let at = self.now + self.rng.random_range(1..2_000);
-        if let Some(fetching) = self.workers[worker].fetching.get_mut(&id)
-            && at < fetching.ends_at
-        {
-            fetching.is_cancelled = true;
-            fetching.ends_at = at;
-            self.at(at, Event::FetchEnds { worker, id });
-        }
-    }
-
-    pub(crate) fn fetch_ends(&mut self, worker: usize, id: FetchId) {
-        let fetching = &mut self.workers[worker].fetching;
-        if fetching
-            .get(&id)
-            .is_none_or(|fetching| fetching.ends_at != self.now)
-        {
-            return;
-        }
-        let Some(fetching) = fetching.remove(&id) else {
-            return;
-        };
-        let from = self.find_worker(fetching.fetch.from.worker);
-        let reachable = from.filter(|from| !fetching.is_cancelled && self.reaches(worker, *from));
-        let objects = &fetching.fetch.objects;
-        let outcomes = objects
-            .iter()
-            .map(|object| self.fetch_one(worker, reachable, object))
-            .collect();
-        self.apply_worker(worker, WorkerEvent::FetchEnded { id, outcomes });
-    }
-
-    fn fetch_one(&mut self, worker: usize, from: Option<usize>, wanted: &FetchObject) -> FetchOutcome {
-        let Some(from) = from else {
-            return FetchOutcome::Unreachable;
-        };
-        let (object, attempt, part) = (wanted.object, wanted.attempt, wanted.part);
-        let Some(found) = self.workers[from].read(object, attempt, part) else {
-            self.tell(Some(object.job), || {
-                format!("w{worker} asks w{from} for {}@{attempt}: gone", object.task)
-            });
-            return FetchOutcome::Gone;
-        };
-        if self.is_troubled && self.chance(2) {
-            self.count("fetch damaged");
-            return FetchOutcome::Damaged;
-        }
-        let bytes = ByteSize::new(found.bytes);
-        self.workers[worker]
-            .store
-            .insert((object.job, object.task.0, attempt, part), found);
-        FetchOutcome::Fetched { bytes }
-    }
-
     /// The place of a worker that is alive.
     pub(crate) fn find_worker(&self, id: WorkerId) -> Option<usize> {
         self.workers
             .iter()
             .position(|worker| worker.id == id && worker.is_alive)
-    }
-
-    fn reaches(&self, a: usize, b: usize) -> bool {
-        let is_up = |worker: usize| self.workers[worker].is_alive && !self.workers[worker].is_cut;
-        is_up(a) && is_up(b) && !self.parted.contains(&(a.min(b), a.max(b)))
     }
 
     /// Memory is short on a worker, or no longer.
@@ -585,22 +327,5 @@ impl World {
                 part,
             },
         );
-    }
-}
-
-fn failure(run: TaskRun, kind: ErrorKind) -> WorkerEvent {
-    WorkerEvent::TaskFailed {
-        run,
-        error: Box::new(TaskError::new(kind, "simulated")),
-        duration_us: 100,
-        log: None,
-    }
-}
-
-const fn name_of(event: &WorkerEvent) -> &'static str {
-    match event {
-        WorkerEvent::TaskFinished { .. } => "finished",
-        WorkerEvent::TaskExtended { .. } => "extended",
-        _ => "failed",
     }
 }
