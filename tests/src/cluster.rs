@@ -276,7 +276,7 @@ impl Cluster {
     /// Waits until a gateway says that it is ready.
     ///
     /// # Errors
-    /// If it does not in time, or a service ended.
+    /// If it does not in time.
     pub async fn wait_ready(&self, api: &Api) -> anyhow::Result<()> {
         wait_until("a gateway to be ready", START, async || is_ready(api).await).await
     }

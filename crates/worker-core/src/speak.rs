@@ -1,6 +1,7 @@
 //! What leaves for the leader: the opening of a session, reports, the list of executing tasks, heartbeats.
 
 use millstream_protocol::columns::{U32s, U64s};
+use millstream_protocol::pieces::MAX_ITEM_BYTES;
 use millstream_protocol::session::PushError;
 use millstream_protocol::wire::{
     ExecutingMsg, FromWorker, InventoryMsg, JobAttempts, JobObjects, RegisterMsg,
@@ -203,7 +204,7 @@ fn push(live: &mut Live, item: FromWorker) {
             error: TaskError::new(
                 ErrorKind::BadInput,
                 format!(
-                    "the task returned a graph extension of {size} bytes, the limit is 64 MiB: use symbolic layers, or extend in steps"
+                    "the task returned a graph extension of {size} bytes, the limit is {MAX_ITEM_BYTES}: use symbolic layers, or extend in steps"
                 ),
             ),
         })),
