@@ -3,12 +3,13 @@
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use millstream::graph::{Graph, GraphBuilder, OpSpec, TaskOptions};
 use millstream_protocol::args::CommandSpec;
 use millstream_protocol::wire::JobOptions;
 use millstream_tests::cli::Shell;
 use millstream_tests::measure::resident_bytes;
+use millstream_tests::yardstick::Speed;
 use millstream_tests::{Cluster, ClusterOptions};
 use serde_json::Value;
 
@@ -25,10 +26,14 @@ const FIRST_TASK: Duration = Duration::from_millis(50);
 /// Submissions measured, of which the median counts: the machine has other work.
 const SUBMISSIONS: usize = 5;
 
-/// Tasks per second of a merge on two workers, in one process and through RabbitMQ and Redis: least rates, which two
-/// cores reach that do nothing else.
+/// Tasks per second of a merge on two workers, in one process and through RabbitMQ and Redis: least rates.
 const LOCAL_RATE: f64 = 100_000.0;
 const CLUSTER_RATE: f64 = 50_000.0;
+
+/// How often a promise is put to the test before it counts as broken, and the rest in between: a shared machine has bad
+/// moments.
+const ATTEMPTS: usize = 4;
+const REST: Duration = Duration::from_secs(5);
 
 /// The shape that the rates are promised for.
 const MERGE: [&str; 6] = ["bench", "merge", "--tasks", "100000", "--json", "--runs"];
@@ -60,8 +65,33 @@ fn unix_nanos() -> anyhow::Result<u128> {
     Ok(SystemTime::now().duration_since(UNIX_EPOCH)?.as_nanos())
 }
 
-/// Tasks per second of the quickest of [`RUNS`] runs.
-async fn merge_rate(shell: &Shell, further: &[&str]) -> anyhow::Result<(f64, String)> {
+/// What one attempt found.
+struct Found {
+    /// What was measured, as a multiple of what is promised: 1 and more keeps the promise.
+    kept: f64,
+    told: String,
+}
+
+/// Tries until `attempt` keeps its promise beside what the machine could do just before and just after.
+async fn keeps_promise(mut attempt: impl AsyncFnMut() -> anyhow::Result<Found>) -> anyhow::Result<()> {
+    let mut all = Vec::new();
+    for number in 0..ATTEMPTS {
+        if number > 0 {
+            tokio::time::sleep(REST).await;
+        }
+        let before = Speed::measure()?;
+        let found = attempt().await?;
+        let after = Speed::measure()?;
+        if found.kept * before.slowdown().max(after.slowdown()) >= 1.0 {
+            return Ok(());
+        }
+        all.push(format!("{}, with {before} before and {after} after", found.told));
+    }
+    bail!("none of {ATTEMPTS} attempts: {}", all.join("; "))
+}
+
+/// Runs of the merge: the rate of the quickest beside the one that is promised.
+async fn merge(shell: &Shell, further: &[&str], promised: f64) -> anyhow::Result<Found> {
     let mut arguments = MERGE.to_vec();
     arguments.push(RUNS);
     arguments.extend(further);
@@ -74,52 +104,65 @@ async fn merge_rate(shell: &Shell, further: &[&str]) -> anyhow::Result<(f64, Str
         .fold(f64::INFINITY, f64::min);
     let tasks = report["tasks"].as_f64().context("no tasks")?;
     ensure!(tasks >= 100_000.0 && quickest > 0.0, "{line}");
-    Ok((tasks / quickest, line))
+    let rate = tasks / quickest;
+    Ok(Found {
+        kept: rate / promised,
+        told: format!("{rate:.0} of {promised:.0} tasks/s"),
+    })
 }
 
 #[tokio::test]
 async fn local_cluster_runs_100k_tasks_a_second() -> anyhow::Result<()> {
-    let (rate, line) = merge_rate(&Shell::new()?, &["--workers", "2"]).await?;
-    ensure!(rate >= LOCAL_RATE, "{rate:.0} tasks/s: {line}");
-    Ok(())
+    let shell = Shell::new()?;
+    keeps_promise(async || merge(&shell, &["--workers", "2"], LOCAL_RATE).await).await
 }
 
 #[tokio::test]
 async fn cluster_runs_50k_tasks_a_second_through_rabbitmq_and_redis() -> anyhow::Result<()> {
     let cluster = Cluster::start(ClusterOptions::default()).await?;
+    let shell = Shell::new()?;
     let gateway = ["--gateway", cluster.api.url(), "--token", cluster.api.token()];
-    let (rate, line) = merge_rate(&Shell::new()?, &gateway).await?;
-    ensure!(rate >= CLUSTER_RATE, "{rate:.0} tasks/s: {line}");
-    Ok(())
+    keeps_promise(async || merge(&shell, &gateway, CLUSTER_RATE).await).await
+}
+
+/// From the submission of a million tasks to the time that the first one writes into `file`.
+async fn first_task(cluster: &Cluster, file: &Path) -> anyhow::Result<Duration> {
+    let graph = map(TASKS, clock(file)?);
+    let began = unix_nanos()?;
+    let (job, _) = sdk(&cluster.api)
+        .submit_graph("million", &graph, JobOptions::default(), Duration::ZERO)
+        .await?;
+    let ran = cluster
+        .api
+        .retry("the first task", SOON, async || {
+            std::fs::read_to_string(file).ok()?.trim().parse::<u128>().ok()
+        })
+        .await?;
+    job.cancel().await?;
+    cluster.api.ended(&job.id().to_string(), LIMIT).await?;
+    let delay = ran.checked_sub(began).context("it ran before its submission")?;
+    Ok(Duration::from_nanos(u64::try_from(delay)?))
 }
 
 #[tokio::test]
 async fn first_of_a_million_tasks_runs_at_once() -> anyhow::Result<()> {
     let cluster = Cluster::start(ClusterOptions::default()).await?;
-    let client = sdk(&cluster.api);
-    let mut delays = Vec::new();
-    for number in 0..SUBMISSIONS {
-        let file = cluster.data().join(format!("first-{number}"));
-        let graph = map(TASKS, clock(&file)?);
-        let began = unix_nanos()?;
-        let (job, _) = client
-            .submit_graph("million", &graph, JobOptions::default(), Duration::ZERO)
-            .await?;
-        let ran = cluster
-            .api
-            .retry("the first task", SOON, async || {
-                std::fs::read_to_string(&file).ok()?.trim().parse::<u128>().ok()
-            })
-            .await?;
-        let delay = ran.checked_sub(began).context("it ran before its submission")?;
-        delays.push(Duration::from_nanos(u64::try_from(delay)?));
-        job.cancel().await?;
-        cluster.api.ended(&job.id().to_string(), LIMIT).await?;
-    }
-    delays.sort();
-    let median = delays[SUBMISSIONS / 2];
-    ensure!(median < FIRST_TASK, "the first tasks ran after {delays:?}");
-    Ok(())
+    let mut number = 0;
+    keeps_promise(async || {
+        let mut delays = Vec::new();
+        for _ in 0..SUBMISSIONS {
+            number += 1;
+            let file = cluster.data().join(format!("first-{number}"));
+            delays.push(first_task(&cluster, &file).await?);
+        }
+        delays.sort();
+        let median = delays[SUBMISSIONS / 2];
+        Ok(Found {
+            kept: FIRST_TASK.as_secs_f64() / median.as_secs_f64(),
+            told: format!("{median:?} until the first task"),
+        })
+    })
+    .await
 }
 
 #[tokio::test]

@@ -21,6 +21,7 @@ pub mod redis;
 pub mod servers;
 pub mod service;
 pub mod up;
+pub mod yardstick;
 
 pub use cluster::{Cluster, ClusterOptions};
 pub use compose::Stack;
