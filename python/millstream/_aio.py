@@ -9,6 +9,8 @@ import threading
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
+from millstream import _turn
+
 T = TypeVar("T")
 
 _lock = threading.Lock()
@@ -44,7 +46,8 @@ def wait(work: Coroutine[Any, Any, T], timeout: float | None = None) -> T:
         raise RuntimeError("a synchronous call would wait for itself here: use AsyncClient inside callbacks")
     running = spawn(work)
     try:
-        return running.result(timeout)
+        _turn.patiently(lambda left: not concurrent.futures.wait((running,), left).not_done, timeout)
+        return running.result(0 if timeout is not None else None)
     except concurrent.futures.TimeoutError:
         if running.done():
             raise

@@ -13,9 +13,10 @@ import time
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, Protocol
 
-from millstream import _aio
+from millstream import _aio, _turn
 from millstream._access import Access
 from millstream._companions import Luggage
 from millstream._compile import Functions, Group, make_group
@@ -237,7 +238,7 @@ class Session:
         deadline = None if timeout is None else time.monotonic() + timeout
         for job, numbers in _by_job(futures).items():
             left = None if deadline is None else max(0.0, deadline - time.monotonic())
-            if not job.wait(numbers, left):
+            if not _turn.patiently(partial(job.wait, numbers), left):
                 # Who only polls must not wait for the reason, too.
                 reason = _aio.wait(why_not_done(self.transport, job, numbers)) if (timeout or 0) >= 1 else ""
                 raise TimeoutError(f"{len(numbers)} task(s) of job {job.id} not done within {timeout} s{reason}")
@@ -247,7 +248,8 @@ class Session:
         self.flush()
         for future in futures:
             if not future.done():
-                await wait_in_loop(lambda done, it=future: it._job.when_done(it._number, done))  # type: ignore[misc]
+                with _turn.waiting():
+                    await wait_in_loop(lambda done, it=future: it._job.when_done(it._number, done))  # type: ignore[misc]
 
     def gather(self, futures: Sequence[Future[Any]], errors: str = "raise") -> list[Any]:
         """Return the values of futures that are over; raise the first exception, or skip failures."""

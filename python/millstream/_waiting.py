@@ -6,9 +6,11 @@ import asyncio
 import queue
 import threading
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Collection, Iterable, Iterator
 from typing import Any, Literal, NamedTuple
 
+from millstream import _turn
 from millstream._future import Future
 
 ALL_COMPLETED = "ALL_COMPLETED"
@@ -100,6 +102,7 @@ class as_completed:  # noqa: N801 - a function to its users, as in concurrent.fu
         timeout: float | None = None,
     ) -> None:
         self._done: queue.SimpleQueue[Future[Any]] = queue.SimpleQueue()
+        self._taken: deque[Future[Any]] = deque()
         self._left = 0
         self._lock = threading.Lock()
         self._with_results = with_results
@@ -137,13 +140,19 @@ class as_completed:  # noqa: N801 - a function to its users, as in concurrent.fu
             if not self._left:
                 raise StopIteration
         left = None if self._deadline is None else max(0.0, self._deadline - time.monotonic())
-        try:
-            future = self._done.get(timeout=left)
-        except queue.Empty:
-            raise TimeoutError(f"{self._left} tasks not done in time") from None
+        if not _turn.patiently(self._take, left):
+            raise TimeoutError(f"{self._left} tasks not done in time")
+        future = self._taken.popleft()
         with self._lock:
             self._left -= 1
         return self._item(future)
+
+    def _take(self, timeout: float | None) -> bool:
+        try:
+            self._taken.append(self._done.get(timeout=timeout))
+        except queue.Empty:
+            return False
+        return True
 
     def _item(self, future: Future[Any]) -> Any:
         if not self._with_results:

@@ -45,7 +45,7 @@ pub(crate) struct Started {
     ended: mpsc::UnboundedSender<Ended>,
 }
 
-/// How a task ended, as its core hears it.
+/// How a task ended or gets on, as its core hears it.
 pub(crate) struct Ended(pub(crate) WorkerEvent);
 
 /// Starts and stops tasks.
@@ -222,6 +222,11 @@ impl PythonWork for Started {
         let inputs = self.inputs_now()?;
         // A copy: a slot that takes the task back prepares it again.
         Ok(self.clone().open(inputs).1)
+    }
+
+    fn waits(&self, waits: bool) {
+        let run = self.task.run;
+        let _ = self.ended.send(Ended(WorkerEvent::TaskWaits { run, waits }));
     }
 
     fn finish(self, result: TaskResult, took: Duration) {

@@ -41,6 +41,8 @@ impl PythonWork for Call {
         Ok(self.0.clone())
     }
 
+    fn waits(&self, _waits: bool) {}
+
     fn finish(self, result: TaskResult, _took: Duration) {
         let _ = self.1.send(result);
     }

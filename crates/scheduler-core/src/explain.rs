@@ -118,6 +118,11 @@ fn assigned(cx: &Shared, job: &Job, task: u32) -> String {
     if job.cols.has(task, flag::CANCELLING) {
         return format!("Worker `{name}` was asked to stop it, and has not answered.");
     }
+    if job.cols.has(task, flag::WAITS) {
+        return format!(
+            "It executes on worker `{name}` and waits for other tasks, which may have its slot meanwhile."
+        );
+    }
     if executes(cx, job, task) {
         return format!("It executes on worker `{name}`.");
     }

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use millstream_types::Amount;
+
 use crate::core::SchedulerCore;
 use crate::ids::WorkerNo;
 use crate::imports;
@@ -91,7 +93,9 @@ impl SchedulerCore {
             ));
         }
         let booked = given.entry(no).or_default();
-        if job.cols.has(task, flag::LOOKAHEAD) {
+        if job.cols.has(task, flag::WAITS) {
+            booked.waiting += 1;
+        } else if job.cols.has(task, flag::LOOKAHEAD) {
             booked.ahead += 1;
         } else {
             booked.queued += 1;
@@ -106,6 +110,7 @@ impl SchedulerCore {
 struct Booked {
     queued: u32,
     ahead: u32,
+    waiting: u32,
     queue_us: u64,
     expected_bytes: u64,
     stored_bytes: u64,
@@ -126,6 +131,7 @@ fn check_worker(worker: &Worker, booked: Option<&Booked>, broken: &mut Vec<Strin
     };
     same("queued", u64::from(worker.queued), u64::from(booked.queued));
     same("ahead", u64::from(worker.ahead), u64::from(booked.ahead));
+    same("waiting", u64::from(worker.waiting), u64::from(booked.waiting));
     same("queue_us", worker.queue_us, booked.queue_us);
     same("expected_bytes", worker.expected_bytes, booked.expected_bytes);
     same("stored_bytes", worker.stored_bytes, booked.stored_bytes);
@@ -135,7 +141,8 @@ fn check_worker(worker: &Worker, booked: Option<&Booked>, broken: &mut Vec<Strin
         u64::from(worker.retracting),
         u64::from(booked.retracting),
     );
-    if worker.assigned() == 0 && worker.free_resources != worker.supply() {
+    let takes_something = worker.taken.iter().any(|(_, amount)| amount > Amount::default());
+    if worker.assigned() == 0 && takes_something {
         broken.push(format!("worker {}: resources are taken by nothing", worker.no));
     }
 }

@@ -110,7 +110,7 @@ impl WorkerCore {
         };
         WorkerStats {
             queued: self.graph.queued_count(),
-            executing: self.graph.running().len() as u32,
+            executing: self.graph.computing(),
             objects: count(crate::graph::Node::is_output),
             copies: count(|node| node.copy().is_some()),
             ignored: self.ignored,
@@ -138,7 +138,7 @@ impl WorkerCore {
             cpu_milli: memory.cpu_milli,
             paused: memory.level.is_paused(),
             queued: self.graph.queued_count() + self.graph.lanes.len() as u32,
-            executing: self.graph.running().len() as u32,
+            executing: self.graph.computing(),
             fetched: memory.fetched,
             served: memory.served,
         }

@@ -41,9 +41,9 @@ pub(crate) fn shed(core: &mut WorkerCore) {
     }
 }
 
-/// The one task that a paused worker on which nothing runs keeps: the best that needs nothing of the others.
+/// The one task that a paused worker on which nothing computes keeps: the best that needs nothing of the others.
 fn last_resort(core: &WorkerCore) -> Option<NodeRef> {
-    if !core.graph.running().is_empty() {
+    if core.graph.computing() > 0 {
         return None;
     }
     let fetching = || {
@@ -65,7 +65,7 @@ pub(crate) fn fetch(core: &mut WorkerCore) {
             core.fetches.want(work.priority, task);
         }
     }
-    let idle = core.graph.running().is_empty() && core.graph.ready.is_empty();
+    let idle = core.graph.computing() == 0 && core.graph.ready.is_empty();
     core.fetches
         .reserve(&mut core.graph, core.config.fetch_share, idle);
     core.fetches.start(&mut core.graph, &core.config, &mut core.out);
@@ -96,9 +96,10 @@ pub(crate) fn recall_due(core: &WorkerCore) -> Option<Timestamp> {
         .min()
 }
 
-/// A task that has run for as long as this is not one of the short ones that it was taken for.
+/// A task that has run for as long as this is not one of the short ones that it was taken for, nor is one that waits.
 fn recall_at(core: &WorkerCore, head: NodeRef) -> Option<Timestamp> {
     match core.graph.node(head).state() {
+        NodeState::Running { waits: true, .. } => Some(Timestamp::ZERO),
         NodeState::Running { since, .. } => Some(since + core.config.report_executing_after),
         _ => None,
     }
@@ -151,9 +152,9 @@ fn expected(core: &WorkerCore, at: NodeRef) -> Option<(u64, u64)> {
     job.cost(work.op).expected().filter(|_| is_function)
 }
 
-/// Paused with nothing running and nothing to spill: waiting would last for ever, so one task runs.
+/// Paused with nothing that computes and nothing to spill: waiting would last for ever, so one task runs.
 fn start_last_resort(core: &mut WorkerCore, now: Timestamp) {
-    if !core.graph.running().is_empty() || core.memory.spillable.as_u64() > 0 {
+    if core.graph.computing() > 0 || core.memory.spillable.as_u64() > 0 {
         return;
     }
     let Some(task) = core.graph.ready.next() else {
@@ -176,6 +177,7 @@ fn start_task(core: &mut WorkerCore, at: NodeRef, now: Timestamp) -> bool {
     let running = NodeState::Running {
         since: now,
         reported: false,
+        waits: false,
         stop: None,
     };
     hand_over(core, at, start, running);

@@ -62,6 +62,13 @@ pub enum WorkerEvent {
         /// What it wrote.
         log: Option<TaskLog>,
     },
+    /// A started task waits for other tasks, or goes on: meanwhile others may have its slot.
+    TaskWaits {
+        /// Which run.
+        run: TaskRun,
+        /// Whether it begins to wait, not ends.
+        waits: bool,
+    },
     /// A task that was to run after another one was recalled or killed before it began.
     NotStarted {
         /// Which run.

@@ -130,9 +130,15 @@ impl WorkerCore {
     pub(crate) fn stop(&mut self, at: NodeRef, why: Stop) {
         let stop = Some(why);
         let to = match self.graph.node(at).state() {
-            NodeState::Running { since, reported, .. } => NodeState::Running {
+            NodeState::Running {
                 since,
                 reported,
+                waits,
+                ..
+            } => NodeState::Running {
+                since,
+                reported,
+                waits,
                 stop,
             },
             NodeState::Behind { .. } => NodeState::Behind { stop },

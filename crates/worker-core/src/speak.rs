@@ -12,7 +12,7 @@ use millstream_types::{JobId, Timestamp};
 use crate::conversation::Live;
 use crate::graph::{LocalGraph, Node, NodeRef, Stop};
 use crate::reports::MAX_ROWS;
-use crate::{WorkerCore, WorkerEffect};
+use crate::{TaskRun, WorkerCore, WorkerEffect};
 
 /// Opens a session if one is due, and sends what there is room for.
 pub(crate) fn speak(core: &mut WorkerCore, now: Timestamp) {
@@ -158,17 +158,25 @@ fn push_executing(core: &mut WorkerCore) {
 }
 
 fn executing(graph: &LocalGraph) -> ExecutingMsg {
-    let mut tasks = Vec::new();
-    let mut running: Vec<_> = graph.running().iter().map(|at| graph.run_of(*at)).collect();
-    running.sort_unstable();
-    for of_job in running.chunk_by(|a, b| a.job == b.job) {
-        tasks.push(JobAttempts {
-            job: of_job[0].job,
-            tasks: of_job.iter().map(|run| run.task.0).collect(),
-            attempts: of_job.iter().map(|run| run.attempt.packed()).collect(),
-        });
+    let running = graph.running().iter();
+    let waiting = running
+        .clone()
+        .filter(|at| graph.node(**at).is_waiting_for_tasks());
+    ExecutingMsg {
+        tasks: by_job(running.map(|at| graph.run_of(*at)).collect()),
+        waiting: by_job(waiting.map(|at| graph.run_of(*at)).collect()),
     }
-    ExecutingMsg { tasks }
+}
+
+fn by_job(mut runs: Vec<TaskRun>) -> Vec<JobAttempts> {
+    runs.sort_unstable();
+    let jobs = runs.chunk_by(|a, b| a.job == b.job);
+    jobs.map(|of_job| JobAttempts {
+        job: of_job[0].job,
+        tasks: of_job.iter().map(|run| run.task.0).collect(),
+        attempts: of_job.iter().map(|run| run.attempt.packed()).collect(),
+    })
+    .collect()
 }
 
 fn send(core: &mut WorkerCore, now: Timestamp) {

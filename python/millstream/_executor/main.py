@@ -16,16 +16,17 @@ from types import FrameType
 from typing import Any
 
 from .. import _serialize
-from . import errors, plugins, streams
+from . import errors, plugins, streams, turn
 from .channel import Channel, Closed, sealed
 from .inputs import Input, arguments, mapped
 from .ops import Op
 from .page import Page
+from .turn import Turn
 
 # Frames of the worker.
 START, OP, RUN, FORGET, FDS = range(1, 6)
 # Frames of this process.
-READY, DONE = range(1, 3)
+READY, DONE, WAITS = range(1, 4)
 # What became of a task.
 VALUE, MAPPED, FAILED, SKIPPED = range(4)
 
@@ -35,6 +36,7 @@ _COUNT = struct.Struct("<I4x")
 _TASK = struct.Struct("<QqQIIII16s")
 _INPUT = struct.Struct("<BB6xQ")
 _DONE = struct.Struct("<QQIIB7x")
+_WAITS = struct.Struct("<Q?7x")
 
 # Answers are sent when they are this old or large, at the latest.
 FLUSH_NS = 500_000
@@ -57,6 +59,8 @@ class Executor:
         self._answered_bytes = 0
         self._first_answer = 0
         self._in_user_code = False
+        self._running = 0
+        self._turn = turn.current = Turn(self._tell_waits)
 
     def serve(self) -> None:
         """Run tasks until the worker closes the channel."""
@@ -113,6 +117,8 @@ class Executor:
                 self._answer_count += 1
 
     def _run(self, seq: int, op: Op, params: bytes, inputs: list[Input], index: int) -> None:
+        self._running = seq
+        self._turn.begin()
         began = perf_counter_ns()
         fd, status = -1, VALUE
         try:
@@ -163,6 +169,16 @@ class Executor:
             raise
         except Exception as error:
             raise errors.unpicklable(op.name, value, op.serializer, error) from None
+
+    def _tell_waits(self, waits: bool) -> None:
+        """Say that the task that runs begins to wait for others, or goes on."""
+        # A signal must not send another frame in the middle of this one.
+        in_user_code, self._in_user_code = self._in_user_code, False
+        try:
+            self._flush()
+            self._channel.send(WAITS, (_WAITS.pack(self._running, waits),))
+        finally:
+            self._in_user_code = in_user_code
 
     def _flush(self) -> None:
         if self._answers:

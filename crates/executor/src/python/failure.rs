@@ -28,6 +28,11 @@ pub(super) enum Killed {
         /// What it held.
         held: u64,
     },
+    /// Its task waits for other tasks, as so many do that no process is left for them.
+    NoneLeft {
+        /// How many tasks of a worker may wait.
+        limit: usize,
+    },
     /// It did not begin what it was sent.
     Hung(Duration),
     /// It sent something that is no answer.
@@ -80,6 +85,12 @@ pub(super) fn died(
             format!(
                 "`{name}` was killed: the worker was about to run out of memory (worker.terminate), and of all python processes this one held the most, {}; give it smaller pieces, or the worker more memory (worker.memory_limit)",
                 ByteSize::new(held)
+            ),
+        ),
+        Some(Killed::NoneLeft { limit }) => TaskError::new(
+            ErrorKind::User,
+            format!(
+                "`{name}` was killed: it waited for tasks of its own, as {limit} tasks of this worker already did; let fewer tasks submit others and wait for them, or use more workers"
             ),
         ),
         Some(Killed::Hung(patience)) => TaskError::new(

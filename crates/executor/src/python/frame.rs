@@ -43,6 +43,13 @@ pub(super) enum FromPython<'a> {
     Ready(Greeting),
     /// Tasks that have ended.
     Done(Vec<Answer<'a>>),
+    /// The task of this number begins to wait for other tasks, or goes on.
+    Waits {
+        /// Its number in the process's life.
+        seq: u32,
+        /// Whether it begins to wait.
+        waits: bool,
+    },
 }
 
 /// What a process says of itself.
@@ -252,6 +259,10 @@ pub(super) fn read(frame: &[u8]) -> Result<FromPython<'_>, Malformed> {
                 .collect::<Result<_, _>>()
                 .map(FromPython::Done)
         }
+        3 => Ok(FromPython::Waits {
+            seq: reader.seq()?,
+            waits: reader.array::<8>()?[0] != 0,
+        }),
         _ => Err(Malformed("an unknown kind of frame")),
     }
 }
@@ -277,6 +288,10 @@ impl<'a> Reader<'a> {
         self.array().map(u64::from_le_bytes)
     }
 
+    fn seq(&mut self) -> Result<u32, Malformed> {
+        u32::try_from(self.u64()?).map_err(|_| Malformed("a number of a task is too large"))
+    }
+
     fn blob(&mut self) -> Result<&'a [u8], Malformed> {
         let size = self.u32()? as usize;
         self.take(size)
@@ -287,7 +302,7 @@ impl<'a> Reader<'a> {
     }
 
     fn answer(&mut self) -> Result<Answer<'a>, Malformed> {
-        let seq = u32::try_from(self.u64()?).map_err(|_| Malformed("a number of a task is too large"))?;
+        let seq = self.seq()?;
         let size = usize::try_from(self.u64()?).map_err(|_| Malformed("a value is too long"))?;
         let log_size = self.u32()? as usize;
         let took_us = self.u32()?;

@@ -27,6 +27,7 @@ mod settings;
 mod slot;
 mod stack;
 mod sys;
+mod turns;
 mod value;
 
 pub use pool::{PythonMemory, PythonPool, PythonWork};

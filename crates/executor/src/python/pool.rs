@@ -1,4 +1,6 @@
 //! The queue that slots take Python tasks from.
+//!
+//! There are as many slots as tasks may run at once, and spare ones, which begin to serve when tasks wait for others.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::io::{self, Write};
@@ -9,6 +11,7 @@ use std::time::Duration;
 
 use millstream_protocol::graph::{OpSpec, Rerun, TaskOptions};
 use tokio_util::sync::CancellationToken;
+use tracing::warn;
 
 use super::environment::Environments;
 use super::failure;
@@ -18,7 +21,11 @@ use super::op::{Env, Needs, Ops};
 use super::settings::PythonSettings;
 use super::slot::Slot;
 use super::stack::PythonStacks;
+use super::turns::{Turn, Turns};
 use crate::task::{TaskContext, TaskFailure, TaskResult};
+
+/// Slots beyond those for tasks that run: as many tasks may wait for others at once, each in a process of its own.
+pub(super) const SPARE: usize = 64;
 
 /// A Python task on its way through a slot. It may be taken to one slot, back, and to another before it begins.
 pub trait PythonWork: Send + 'static {
@@ -33,6 +40,9 @@ pub trait PythonWork: Send + 'static {
 
     /// Pins the inputs, on a thread that may wait for the disk. May be called again for a task that was taken back.
     fn prepare(&self) -> Result<TaskContext, TaskFailure>;
+
+    /// Is told that the task begins to wait for other tasks, so that its slot is free, or that it goes on.
+    fn waits(&self, waits: bool);
 
     /// Takes the end of the task and how long its code ran. Called exactly once, unless the pool is dropped first.
     fn finish(self, result: TaskResult, took: Duration);
@@ -55,6 +65,11 @@ struct Queue<W> {
     waiting: VecDeque<Waiting<W>>,
     /// Slots that found nothing when they last looked.
     hungry: BTreeSet<usize>,
+    turns: Turns,
+    /// Slots that have not begun to serve.
+    spare: Vec<(usize, UnixStream)>,
+    /// The threads of those that have.
+    threads: Vec<JoinHandle<()>>,
     closed: bool,
 }
 
@@ -106,7 +121,6 @@ impl PythonMemory {
 /// The slots for Python tasks. Dropping the pool kills their processes and forgets what waits.
 pub struct PythonPool<W: PythonWork> {
     shared: Arc<Shared<W>>,
-    threads: Vec<JoinHandle<()>>,
 }
 
 impl<W: PythonWork> PythonPool<W> {
@@ -115,7 +129,8 @@ impl<W: PythonWork> PythonPool<W> {
     /// # Errors
     /// Threads or sockets that the system refuses.
     pub fn new(settings: PythonSettings, slots: usize) -> io::Result<Self> {
-        let pairs = (0..slots)
+        let all = slots + SPARE;
+        let pairs = (0..all)
             .map(|_| UnixStream::pair())
             .collect::<io::Result<Vec<_>>>()?;
         let (wakers, woken): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();
@@ -123,29 +138,27 @@ impl<W: PythonWork> PythonPool<W> {
             socket.set_nonblocking(true)?;
         }
         let shared = Arc::new(Shared {
-            shares: Arc::new(Shares::new(slots, settings.memory_limit)),
+            shares: Arc::new(Shares::new(all, settings.memory_limit)),
             settings,
             queue: Mutex::new(Queue {
                 waiting: VecDeque::new(),
                 hungry: BTreeSet::new(),
+                turns: Turns::new(slots),
+                // Taken from the end.
+                spare: woken.into_iter().enumerate().rev().collect(),
+                threads: Vec::with_capacity(slots),
                 closed: false,
             }),
             wakers: wakers.into(),
             ops: Ops::default(),
             copies: Copies::default(),
             environments: Environments::default(),
-            stacks: PythonStacks::new(slots),
+            stacks: PythonStacks::new(all),
         });
-        let mut pool = Self {
-            shared,
-            threads: Vec::with_capacity(slots),
-        };
-        for (number, waker) in woken.into_iter().enumerate() {
-            let slot = Slot::new(number, Arc::clone(&pool.shared), waker);
-            let thread = thread::Builder::new()
-                .name(format!("python-{number}"))
-                .spawn(move || slot.serve())?;
-            pool.threads.push(thread);
+        // Dropped if one fails, which ends those before it.
+        let pool = Self { shared };
+        for _ in 0..slots {
+            pool.shared.serve_one_more()?;
         }
         Ok(pool)
     }
@@ -224,7 +237,8 @@ impl<W: PythonWork> Drop for PythonPool<W> {
             queue.waiting.clear();
         }
         (0..self.shared.wakers.len()).for_each(|slot| self.shared.wake(slot));
-        for thread in self.threads.drain(..) {
+        let threads = std::mem::take(&mut self.shared.lock().threads);
+        for thread in threads {
             // A panic has been reported by the thread itself.
             let _ = thread.join();
         }
@@ -273,31 +287,97 @@ impl<W: PythonWork> Shared<W> {
         woken.into_iter().for_each(|slot| self.wake(slot));
     }
 
+    /// Slots that are not spare.
+    pub(super) fn slots(&self) -> usize {
+        self.lock().turns.slots()
+    }
+
+    /// Lets another slot begin to serve; whether one was left.
+    fn serve_one_more(self: &Arc<Self>) -> io::Result<bool> {
+        let mut queue = self.lock();
+        if queue.closed {
+            return Ok(true);
+        }
+        let Some((number, waker)) = queue.spare.pop() else {
+            return Ok(false);
+        };
+        let slot = Slot::new(number, Arc::clone(self), waker);
+        let thread = thread::Builder::new()
+            .name(format!("python-{number}"))
+            .spawn(move || slot.serve())?;
+        queue.threads.push(thread);
+        Ok(true)
+    }
+
+    /// A slot's task waits for others: they may run in its stead. False if no slot is left that could run them.
+    pub(super) fn lend(self: &Arc<Self>, turn: &mut Turn) -> bool {
+        let mut queue = self.lock();
+        queue.turns.lend(turn);
+        let served = queue.threads.len();
+        let wanted = queue.turns.wanted();
+        self.feed(queue, 1);
+        if served >= wanted {
+            return true;
+        }
+        self.serve_one_more().unwrap_or_else(|error| {
+            warn!(%error, "no further slot for python tasks");
+            false
+        })
+    }
+
+    /// A slot's task goes on, or has ended while it waited.
+    pub(super) fn reclaim(&self, turn: &mut Turn) {
+        self.lock().turns.reclaim(turn);
+    }
+
     /// Takes up to `room` tasks for a slot, no more than its share of all; `None` when the pool is dropped. `busy` is
     /// the environment of a process that has tasks under way: only tasks for it can join them.
-    pub(super) fn take(&self, slot: usize, room: usize, busy: Option<&Arc<Env>>) -> Option<Vec<Waiting<W>>> {
+    pub(super) fn take(
+        &self,
+        slot: usize,
+        turn: &mut Turn,
+        room: usize,
+        busy: Option<&Arc<Env>>,
+    ) -> Option<Vec<Waiting<W>>> {
         let mut queue = self.lock();
         if queue.closed {
             return None;
         }
-        let share = queue.waiting.len().div_ceil(self.wakers.len());
+        if busy.is_none() {
+            queue.turns.rest(turn);
+        }
         let mut taken: Vec<Waiting<W>> = Vec::new();
-        while taken.len() < share.min(room)
-            && let Some(next) = queue.waiting.front()
-        {
-            let env = busy.or(taken.first().map(|first| &first.needs.env));
-            let joins = env.is_none_or(|env| *env == next.needs.env && !next.is_exclusive());
-            let alone = taken.first().is_some_and(Waiting::is_exclusive);
-            if !joins || alone {
-                break;
-            }
-            taken.extend(queue.waiting.pop_front());
+        if busy.is_some() || queue.turns.has_room() {
+            let share = queue.waiting.len().div_ceil(queue.turns.slots());
+            taken = next_tasks(&mut queue.waiting, share.min(room), busy);
         }
         if taken.is_empty() {
             queue.hungry.insert(slot);
         } else {
             queue.hungry.remove(&slot);
+            queue.turns.begin(turn);
         }
         Some(taken)
     }
+}
+
+/// The first tasks, as far as they go together into one process.
+fn next_tasks<W: PythonWork>(
+    waiting: &mut VecDeque<Waiting<W>>,
+    most: usize,
+    busy: Option<&Arc<Env>>,
+) -> Vec<Waiting<W>> {
+    let mut taken: Vec<Waiting<W>> = Vec::new();
+    while taken.len() < most
+        && let Some(next) = waiting.front()
+    {
+        let env = busy.or(taken.first().map(|first| &first.needs.env));
+        let joins = env.is_none_or(|env| *env == next.needs.env && !next.is_exclusive());
+        let alone = taken.first().is_some_and(Waiting::is_exclusive);
+        if !joins || alone {
+            break;
+        }
+        taken.extend(waiting.pop_front());
+    }
+    taken
 }

@@ -233,7 +233,9 @@ impl Process {
                     self.greeting = greeting;
                     return Ok(true);
                 }
-                FromPython::Done(_) => return Err(io::Error::other("an answer before the greeting")),
+                FromPython::Done(_) | FromPython::Waits { .. } => {
+                    return Err(io::Error::other("an answer before the greeting"));
+                }
             }
         }
         if open && !ready.ended {

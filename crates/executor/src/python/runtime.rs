@@ -76,6 +76,10 @@ const FILES: &[(&str, &str)] = &[
         "_executor/streams.py",
         include_str!("../../../../python/millstream/_executor/streams.py"),
     ),
+    (
+        "_executor/turn.py",
+        include_str!("../../../../python/millstream/_executor/turn.py"),
+    ),
 ];
 
 /// Writes the files below `dir`, in a folder named by their content, and returns that folder. What another process

@@ -17,9 +17,10 @@ use super::frame::{self, Answer, Batch, FromPython, Outcome};
 use super::memory::Watch;
 use super::op::Env;
 use super::pace::Pace;
-use super::pool::{PythonWork, Shared, Waiting};
+use super::pool::{PythonWork, SPARE, Shared, Waiting};
 use super::process::Process;
 use super::sys::{self, Wait};
+use super::turns::Turn;
 use crate::log::LogCapture;
 use crate::task::TaskOutput;
 
@@ -32,6 +33,9 @@ const TICK: Duration = Duration::from_millis(100);
 /// A process that does not begin a task for so long is stuck: users' code left a thread that holds the interpreter.
 const STUCK: Duration = Duration::from_secs(60);
 
+/// How long a spare slot keeps a process that nobody needs.
+const KEPT: Duration = Duration::from_secs(30);
+
 /// Deaths in a row of processes that ran nothing, after which the next task is failed rather than tried again.
 const IDLE_DEATHS: u32 = 3;
 
@@ -40,6 +44,7 @@ pub(super) struct Slot<W: PythonWork> {
     number: usize,
     shared: Arc<Shared<W>>,
     waker: UnixStream,
+    turn: Turn,
     process: Option<Process>,
     parked: VecDeque<Process>,
     flight: VecDeque<Flight<W>>,
@@ -61,6 +66,7 @@ impl<W: PythonWork> Slot<W> {
             number,
             shared,
             waker,
+            turn: Turn::default(),
             process: None,
             parked: VecDeque::new(),
             flight: VecDeque::new(),
@@ -88,6 +94,9 @@ impl<W: PythonWork> Slot<W> {
     /// Takes tasks as long as the process has room; false when the pool is dropped.
     fn fill(&mut self) -> bool {
         loop {
+            if self.turn == Turn::Lent && !self.flight.is_empty() {
+                return !self.shared.is_closed();
+            }
             let room = self.pace.window().saturating_sub(self.flight.len());
             let has_grown = self.memory.held() > self.shared.settings.recycle_above;
             let ends = self.stopping.is_some() || self.killed.is_some() || has_grown;
@@ -102,7 +111,7 @@ impl<W: PythonWork> Slot<W> {
                 return !self.shared.is_closed();
             }
             let busy = self.flight.front().map(|flight| &flight.waiting.needs.env);
-            let Some(taken) = self.shared.take(self.number, room, busy) else {
+            let Some(taken) = self.shared.take(self.number, &mut self.turn, room, busy) else {
                 return false;
             };
             if taken.is_empty() {
@@ -223,7 +232,9 @@ impl<W: PythonWork> Slot<W> {
     }
 
     fn patience(&self) -> Option<Duration> {
-        self.flight.front()?;
+        if self.flight.is_empty() {
+            return self.is_spare().then_some(KEPT);
+        }
         let quiet = self.moved.elapsed();
         let tick = if quiet < LONG { LONG - quiet } else { TICK };
         let kill = self
@@ -267,12 +278,31 @@ impl<W: PythonWork> Slot<W> {
             };
             match frame::read(&frame) {
                 Ok(FromPython::Done(answers)) => answers.into_iter().for_each(|answer| self.answered(answer)),
+                Ok(FromPython::Waits { seq, waits }) => self.waits(seq, waits),
                 Ok(FromPython::Ready(_)) => {}
                 Err(error) => {
                     debug!(%error, "a python process is confused");
                     self.kill(Killed::Confused);
                 }
             }
+        }
+    }
+
+    /// The task that runs begins to wait for other tasks, or goes on. What was sent behind it cannot run meanwhile.
+    fn waits(&mut self, seq: u32, waits: bool) {
+        if self.flight.iter().all(|flight| flight.seq != seq) {
+            return;
+        }
+        if waits {
+            self.take_back();
+            if !self.shared.lend(&mut self.turn) {
+                self.kill(Killed::NoneLeft { limit: SPARE });
+            }
+        } else {
+            self.shared.reclaim(&mut self.turn);
+        }
+        if let Some(flight) = self.flight.iter().find(|flight| flight.seq == seq) {
+            flight.waiting.work.waits(waits);
         }
     }
 
@@ -361,7 +391,9 @@ impl<W: PythonWork> Slot<W> {
             return;
         }
         if self.flight.is_empty() {
-            if self.memory.held() > self.shared.settings.recycle_above {
+            if self.is_spare() && now.duration_since(self.moved) >= KEPT {
+                self.let_go();
+            } else if self.memory.held() > self.shared.settings.recycle_above {
                 self.replace();
             }
             return;
@@ -408,6 +440,19 @@ impl<W: PythonWork> Slot<W> {
             let held = self.memory.held();
             self.kill(Killed::Short { held });
         }
+    }
+
+    /// Whether the slot serves only in the stead of others.
+    fn is_spare(&self) -> bool {
+        self.number >= self.shared.slots()
+    }
+
+    /// Ends processes that nobody needs.
+    fn let_go(&mut self) {
+        self.shared.stacks.set(self.number, None);
+        self.memory.forget();
+        self.parked.clear();
+        self.process = None;
     }
 
     /// Replaces an idle process that has grown.

@@ -354,6 +354,9 @@ pub struct ReturnedMsg {
 pub struct ExecutingMsg {
     /// By job.
     pub tasks: Vec<JobAttempts>,
+    /// Those of them that wait for other tasks, by job: their slots are free meanwhile.
+    #[serde(default)]
+    pub waiting: Vec<JobAttempts>,
 }
 
 /// Inputs that could not be fetched.

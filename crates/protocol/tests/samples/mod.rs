@@ -345,6 +345,7 @@ pub(crate) fn from_worker() -> Vec<(&'static str, FromWorker)> {
             "executing",
             FromWorker::Executing(ExecutingMsg {
                 tasks: vec![attempts()],
+                waiting: vec![attempts()],
             }),
         ),
         (

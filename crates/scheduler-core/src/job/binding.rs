@@ -1,11 +1,11 @@
 //! What a task takes of the worker it is given to, and gives back when it leaves it.
 
-use millstream_types::Attempt;
+use millstream_types::{Attempt, ResourceSet};
 
 use super::{Job, TaskState, flag};
 use crate::ids::WorkerNo;
 use crate::shared::Shared;
-use crate::worker::Given;
+use crate::worker::{CPU, Given};
 
 impl Job {
     /// Gives a task to a worker: books its slot, its expected time and bytes, and its resources.
@@ -18,18 +18,15 @@ impl Job {
         self.cols.set_attempt(task, attempt);
         self.cols.set_worker(task, Some(no));
         self.transition(cx, task, TaskState::Assigned);
-        let worker = &mut cx.workers[no];
-        if self.is_raw || self.is_complete(task) {
-            worker.queued += 1;
-            worker.queue_us += u64::from(cost);
-        } else {
+        if !self.is_raw && !self.is_complete(task) {
             self.cols.set(task, flag::LOOKAHEAD);
-            worker.ahead += 1;
         }
+        self.book(cx, task);
+        let worker = &mut cx.workers[no];
         worker.expected_bytes += bytes;
         if let Some(resources) = self.resources_of(task) {
             // A recovered task may find them taken: then it simply runs, as it already did.
-            worker.free_resources.try_take(resources);
+            worker.taken.put_back(resources);
         }
         worker.given.push(Given {
             job: self.no,
@@ -41,15 +38,9 @@ impl Job {
     /// Takes an assigned task off its worker. Its state must change next.
     pub(crate) fn unbind(&mut self, cx: &mut Shared, task: u32) {
         let Some(no) = self.cols.worker(task) else { return };
+        self.set_waits(cx, task, false);
+        self.unbook(cx, task);
         let worker = &mut cx.workers[no];
-        if self.cols.has(task, flag::LOOKAHEAD) {
-            worker.ahead -= 1;
-        } else {
-            worker.queued -= 1;
-            worker.queue_us = worker
-                .queue_us
-                .saturating_sub(u64::from(self.cols.cost_us[task as usize]));
-        }
         worker.expected_bytes = worker
             .expected_bytes
             .saturating_sub(self.cols.bytes[task as usize]);
@@ -57,12 +48,67 @@ impl Job {
             worker.retracting = worker.retracting.saturating_sub(1);
         }
         if let Some(resources) = self.resources_of(task) {
-            worker.free_resources.put_back(resources);
+            worker.taken.try_take(resources);
         }
         self.cols.clear(task, flag::OF_ASSIGNMENT);
         self.cols.set_worker(task, None);
         self.cols.bytes[task as usize] = 0;
         self.cols.cost_us[task as usize] = 0;
+    }
+
+    /// Counts an assigned task where its flags put it: among those that wait for other tasks, that were sent ahead, or
+    /// in its worker's queue. Flags that matter change between [`Job::unbook`] and this.
+    pub(crate) fn book(&self, cx: &mut Shared, task: u32) {
+        let Some(no) = self.cols.worker(task) else { return };
+        let worker = &mut cx.workers[no];
+        if self.cols.has(task, flag::WAITS) {
+            worker.waiting += 1;
+        } else if self.cols.has(task, flag::LOOKAHEAD) {
+            worker.ahead += 1;
+        } else {
+            worker.queued += 1;
+            worker.queue_us += u64::from(self.cols.cost_us[task as usize]);
+        }
+    }
+
+    /// Takes back what [`Job::book`] counted.
+    pub(crate) fn unbook(&self, cx: &mut Shared, task: u32) {
+        let Some(no) = self.cols.worker(task) else { return };
+        let worker = &mut cx.workers[no];
+        if self.cols.has(task, flag::WAITS) {
+            worker.waiting -= 1;
+        } else if self.cols.has(task, flag::LOOKAHEAD) {
+            worker.ahead -= 1;
+        } else {
+            worker.queued -= 1;
+            let cost = u64::from(self.cols.cost_us[task as usize]);
+            worker.queue_us = worker.queue_us.saturating_sub(cost);
+        }
+    }
+
+    /// Notes whether an assigned task waits for others: then its slot and its cpu are free for them. What else it took
+    /// it keeps: a process that waits still fills its memory and its device.
+    pub(crate) fn set_waits(&mut self, cx: &mut Shared, task: u32, waits: bool) {
+        if self.cols.has(task, flag::WAITS) == waits {
+            return;
+        }
+        self.unbook(cx, task);
+        if waits {
+            self.cols.set(task, flag::WAITS);
+        } else {
+            self.cols.clear(task, flag::WAITS);
+        }
+        self.book(cx, task);
+        let cpu = self.resources_of(task).map(|resources| resources.get(CPU));
+        if let (Some(no), Some(cpu)) = (self.cols.worker(task), cpu) {
+            let cpu = ResourceSet::new().with(CPU, cpu);
+            let taken = &mut cx.workers[no].taken;
+            if waits {
+                taken.try_take(&cpu);
+            } else {
+                taken.put_back(&cpu);
+            }
+        }
     }
 
     /// Whether the task is on `worker` with this attempt.

@@ -134,8 +134,10 @@ pub(crate) mod flag {
     pub(crate) const IMPORT: u16 = 1 << 10;
     /// Another job's import holds its object.
     pub(crate) const EXPORTED: u16 = 1 << 11;
+    /// Executes and waits for other tasks, which may have its slot meanwhile.
+    pub(crate) const WAITS: u16 = 1 << 12;
     /// Everything that ends with the assignment.
-    pub(crate) const OF_ASSIGNMENT: u16 = LOOKAHEAD | RETRACTING | CANCELLING | REDO;
+    pub(crate) const OF_ASSIGNMENT: u16 = LOOKAHEAD | RETRACTING | CANCELLING | REDO | WAITS;
 }
 
 /// One row per task.

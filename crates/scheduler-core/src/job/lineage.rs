@@ -92,13 +92,9 @@ impl Job {
         if !self.cols.has(task, flag::LOOKAHEAD) {
             return;
         }
+        self.unbook(cx, task);
         self.cols.clear(task, flag::LOOKAHEAD);
-        if let Some(no) = self.cols.worker(task) {
-            let worker = &mut cx.workers[no];
-            worker.ahead -= 1;
-            worker.queued += 1;
-            worker.queue_us += u64::from(self.cols.cost_us[task as usize]);
-        }
+        self.book(cx, task);
     }
 
     /// A task became done: its inputs have one reader less. What nobody reads any more is released; what nobody will

@@ -381,13 +381,9 @@ impl Job {
             is_local &= comes_here || self.cols.is_held(input);
         });
         if is_local {
+            self.unbook(cx, task);
             self.cols.set(task, flag::LOOKAHEAD);
-            let row = &mut cx.workers[worker];
-            row.queued -= 1;
-            row.ahead += 1;
-            row.queue_us = row
-                .queue_us
-                .saturating_sub(u64::from(self.cols.cost_us[task as usize]));
+            self.book(cx, task);
         } else {
             self.ask_cancel(cx, task, true);
         }

@@ -3,7 +3,7 @@
 use millstream_protocol::codec::{self, DecodeError};
 use millstream_protocol::envelope::{self, Header};
 use millstream_protocol::session::{Session, Verdict};
-use millstream_protocol::wire::{FromWorker, RegisterMsg};
+use millstream_protocol::wire::{ExecutingMsg, FromWorker, RegisterMsg};
 use millstream_types::WorkerId;
 use uuid::Uuid;
 
@@ -132,10 +132,12 @@ fn register_worker(
         Some(no) => no,
         None => cx.workers.add(register.info.clone(), now),
     };
+    // Its list of what executes follows.
+    reports::executing(core, no, &ExecutingMsg::default());
+    let cx = &mut core.cx;
     let has_moved = cx.workers[no].info.data_address != register.info.data_address;
     let worker = &mut cx.workers[no];
     worker.end_session();
-    worker.executing.clear();
     worker.info = register.info;
     worker.queue = register.queue;
     worker.last_session = header.session;

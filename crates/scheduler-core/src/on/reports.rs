@@ -2,7 +2,8 @@
 
 use millstream_protocol::TaskError;
 use millstream_protocol::wire::{
-    ExecutingMsg, FailedMsg, GoneInput, GoneMsg, JobObjects, ReturnOutcome, ReturnedMsg, TaskLogMsg,
+    ExecutingMsg, FailedMsg, GoneInput, GoneMsg, JobAttempts, JobObjects, ReturnOutcome, ReturnedMsg,
+    TaskLogMsg,
 };
 use millstream_types::Attempt;
 
@@ -94,10 +95,22 @@ fn returned_one(
     }
 }
 
-/// What executes on a worker.
+/// What executes on a worker, and which of it waits for other tasks.
 pub(crate) fn executing(core: &mut SchedulerCore, no: WorkerNo, msg: &ExecutingMsg) {
+    let list = known_rows(core, &msg.tasks);
+    let waiting = known_rows(core, &msg.waiting);
+    let before = std::mem::replace(&mut core.cx.workers[no].executing, list);
+    for given in before.iter().chain(&waiting) {
+        let job = core.jobs.get_mut(given.job);
+        if let Some(job) = job.filter(|job| job.is_given(given.task, no, given.attempt)) {
+            job.set_waits(&mut core.cx, given.task, waiting.contains(given));
+        }
+    }
+}
+
+fn known_rows(core: &SchedulerCore, tasks: &[JobAttempts]) -> Vec<Given> {
     let mut list = Vec::new();
-    for tasks in &msg.tasks {
+    for tasks in tasks {
         let Some(job) = core.jobs.find(tasks.job) else {
             continue;
         };
@@ -108,7 +121,7 @@ pub(crate) fn executing(core: &mut SchedulerCore, no: WorkerNo, msg: &ExecutingM
             attempt: Attempt::from_packed(*attempt),
         }));
     }
-    core.cx.workers[no].executing = list;
+    list
 }
 
 /// Inputs could not be fetched: the task comes back, and what is really gone is made again.

@@ -212,10 +212,7 @@ impl<'a> Need<'a> {
     }
 
     fn fits_now(&self, worker: &Worker) -> bool {
-        self.is_named(worker)
-            && self
-                .resources
-                .is_none_or(|request| worker.free_resources.shortage(request).is_none())
+        self.is_named(worker) && self.resources.is_none_or(|request| worker.has_free(request))
     }
 
     fn fits_ever(&self, worker: &Worker) -> bool {

@@ -17,6 +17,9 @@ use crate::ids::{JobNo, WorkerNo};
 /// Forgotten jobs that are told again; more than can be on their way when a session ends.
 const FORGOTTEN: usize = 1024;
 
+/// The resource that slots are counted in.
+pub(crate) const CPU: &str = "cpu";
+
 /// Where a worker's session stands.
 #[derive(Debug)]
 pub(crate) enum Link {
@@ -103,6 +106,8 @@ pub(crate) struct Worker {
     pub(crate) queued: u32,
     /// Tasks given ahead of their inputs.
     pub(crate) ahead: u32,
+    /// Tasks given that execute and wait for others: their slots are free.
+    pub(crate) waiting: u32,
     /// Expected run time of `queued`.
     pub(crate) queue_us: u64,
     /// Expected output of all given tasks.
@@ -110,8 +115,8 @@ pub(crate) struct Worker {
     /// Output held.
     pub(crate) stored_bytes: u64,
     pub(crate) objects: u32,
-    /// What restricted tasks may still take.
-    pub(crate) free_resources: ResourceSet,
+    /// What restricted tasks have taken, which is too much where recovered ones found it taken.
+    pub(crate) taken: ResourceSet,
     /// Tasks given, newest last; entries of tasks that have moved on are dropped now and then.
     pub(crate) given: Vec<Given>,
     pub(crate) executing: Vec<Given>,
@@ -141,7 +146,7 @@ impl Worker {
     pub(crate) fn new(no: WorkerNo, info: WorkerInfo, now: Timestamp) -> Self {
         Self {
             no,
-            free_resources: supply(&info),
+            taken: ResourceSet::new(),
             info,
             queue: String::new(),
             link: Link::Down,
@@ -152,6 +157,7 @@ impl Worker {
             load: None,
             queued: 0,
             ahead: 0,
+            waiting: 0,
             queue_us: 0,
             expected_bytes: 0,
             stored_bytes: 0,
@@ -182,7 +188,8 @@ impl Worker {
     /// of memory that only a task can free.
     pub(crate) fn takes_last_resort(&self) -> bool {
         let executes_nothing = self.load.is_none_or(|load| load.executing == 0);
-        self.is_open() && self.is_paused() && self.assigned() == 0 && executes_nothing
+        let has_nothing_to_do = self.assigned() == self.waiting;
+        self.is_open() && self.is_paused() && has_nothing_to_do && executes_nothing
     }
 
     fn is_open(&self) -> bool {
@@ -228,7 +235,7 @@ impl Worker {
 
     /// All tasks given.
     pub(crate) const fn assigned(&self) -> u32 {
-        self.queued + self.ahead
+        self.queued + self.ahead + self.waiting
     }
 
     pub(crate) const fn slots(&self) -> u32 {
@@ -243,6 +250,15 @@ impl Worker {
     /// What it can offer to restricted tasks when it is idle.
     pub(crate) fn supply(&self) -> ResourceSet {
         supply(&self.info)
+    }
+
+    /// Whether it can offer a restricted task all that it asks for now.
+    pub(crate) fn has_free(&self, request: &ResourceSet) -> bool {
+        let supply = self.supply();
+        request.iter().all(|(name, amount)| {
+            let taken = self.taken.get(name).as_milli();
+            taken.saturating_add(amount.as_milli()) <= supply.get(name).as_milli()
+        })
     }
 
     /// Forgets what belonged to a session that is over. What executed is remembered: if the worker does not come back,
@@ -282,8 +298,8 @@ impl Worker {
 /// A worker offers what it says, and where it says nothing of them its slots as cpu and its limit as memory.
 fn supply(info: &WorkerInfo) -> ResourceSet {
     let mut supply = info.resources.clone();
-    if supply.get("cpu") == Amount::default() {
-        supply = supply.with("cpu", Amount::whole(u64::from(info.slots)));
+    if supply.get(CPU) == Amount::default() {
+        supply = supply.with(CPU, Amount::whole(u64::from(info.slots)));
     }
     if supply.get("memory") == Amount::default() && info.memory_limit > ByteSize::ZERO {
         supply = supply.with("memory", Amount::whole(info.memory_limit.as_u64()));

@@ -277,6 +277,15 @@ impl LocalGraph {
         self.timeouts.first().copied()
     }
 
+    /// Number of tasks that execute and do not wait for others.
+    pub(crate) fn computing(&self) -> u32 {
+        let computing = self
+            .running
+            .iter()
+            .filter(|at| !self.node(**at).is_waiting_for_tasks());
+        computing.count() as u32
+    }
+
     /// Whether the list of executing tasks differs from what the leader was told.
     pub(crate) const fn executing_changed(&self) -> bool {
         self.executing_changed
@@ -300,12 +309,16 @@ impl LocalGraph {
         self.executing_changed = false;
         for i in 0..self.running.len() {
             let at = self.running[i];
-            if let NodeState::Running { since, stop, .. } = self.node(at).state {
+            if let NodeState::Running {
+                since, waits, stop, ..
+            } = self.node(at).state
+            {
                 self.transition(
                     at,
                     NodeState::Running {
                         since,
                         reported: true,
+                        waits,
                         stop,
                     },
                 );

@@ -76,8 +76,10 @@ pub(crate) enum NodeState {
     Running {
         /// Since when.
         since: Timestamp,
-        /// Whether the leader was told.
+        /// Whether the leader was told, also of the waiting.
         reported: bool,
+        /// Whether it waits for other tasks, which may have its slot meanwhile.
+        waits: bool,
         /// Why it was told to stop.
         stop: Option<Stop>,
     },
@@ -206,6 +208,11 @@ impl Node {
     /// Whether the node is a task that executes.
     pub(crate) const fn is_running(&self) -> bool {
         matches!(self.state, NodeState::Running { .. })
+    }
+
+    /// Whether the node is a task that executes and waits for others.
+    pub(crate) const fn is_waiting_for_tasks(&self) -> bool {
+        matches!(self.state, NodeState::Running { waits: true, .. })
     }
 
     /// Whether the node is a task that is with an executor, whether it has begun or comes next.

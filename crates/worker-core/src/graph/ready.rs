@@ -30,7 +30,8 @@ struct Class {
 pub(crate) struct ReadyQueue {
     names: Vec<String>,
     supply: Vec<u64>,
-    free: Vec<u64>,
+    /// Negative where tasks that had lent their slots have gone on.
+    free: Vec<i64>,
     slots: u32,
     taken_slots: u32,
     classes: Vec<Class>,
@@ -53,7 +54,7 @@ impl ReadyQueue {
         let (names, supply): (Vec<_>, Vec<_>) = supply.into_iter().unzip();
         Self {
             names,
-            free: supply.clone(),
+            free: supply.iter().map(|amount| signed(*amount)).collect(),
             supply,
             slots: slots.max(1),
             taken_slots: 0,
@@ -107,7 +108,7 @@ impl ReadyQueue {
     pub(super) fn take(&mut self, class: ClassRef) {
         self.taken_slots += 1;
         for (at, amount) in &self.classes[class.0 as usize].request {
-            self.free[*at] = self.free[*at].saturating_sub(*amount);
+            self.free[*at] -= signed(*amount);
         }
     }
 
@@ -115,8 +116,31 @@ impl ReadyQueue {
     pub(super) fn put_back(&mut self, class: ClassRef) {
         self.taken_slots -= 1;
         for (at, amount) in &self.classes[class.0 as usize].request {
-            self.free[*at] += amount;
+            self.free[*at] += signed(*amount);
         }
+    }
+
+    /// Lets others have the slot and the cpu of a task that waits for them. What else it took it keeps: a process that
+    /// waits still fills its memory and its device.
+    pub(super) fn lend_slot(&mut self, class: ClassRef) {
+        self.taken_slots -= 1;
+        if let Some((at, amount)) = self.cpu_of(class) {
+            self.free[at] += amount;
+        }
+    }
+
+    /// Takes back what [`ReadyQueue::lend_slot`] lent, whether others have it or not.
+    pub(super) fn reclaim_slot(&mut self, class: ClassRef) {
+        self.taken_slots += 1;
+        if let Some((at, amount)) = self.cpu_of(class) {
+            self.free[at] -= amount;
+        }
+    }
+
+    fn cpu_of(&self, class: ClassRef) -> Option<(usize, i64)> {
+        let request = &self.classes[class.0 as usize].request;
+        let mut cpu = request.iter().filter(|(at, _)| self.names[*at] == CPU);
+        cpu.next().map(|(at, amount)| (*at, signed(*amount)))
     }
 
     /// The task to start next, if one fits.
@@ -147,7 +171,7 @@ impl ReadyQueue {
             let lacking = class
                 .request
                 .iter()
-                .filter(|(at, amount)| self.free[*at] < *amount);
+                .filter(|(at, amount)| self.free[*at] < signed(*amount));
             barred.extend(lacking.map(|(at, _)| *at));
         }
         None
@@ -181,25 +205,31 @@ impl ReadyQueue {
         self.classes.iter().map(|class| class.ready.len()).sum()
     }
 
-    /// Whether exactly these classes hold slots and resources.
-    pub(super) fn is_taken_by(&self, running: impl Iterator<Item = ClassRef>) -> bool {
-        let mut free = self.supply.clone();
+    /// Whether exactly these classes hold slots and resources; those marked have lent their slots.
+    pub(super) fn is_taken_by(&self, running: impl Iterator<Item = (ClassRef, bool)>) -> bool {
+        let mut free: Vec<_> = self.supply.iter().map(|amount| signed(*amount)).collect();
         let mut slots = 0;
-        for class in running {
-            slots += 1;
+        for (class, lends) in running {
+            slots += u32::from(!lends);
             for (at, amount) in &self.classes[class.0 as usize].request {
-                match free[*at].checked_sub(*amount) {
-                    Some(left) => free[*at] = left,
-                    None => return false,
+                if !lends || self.names[*at] != CPU {
+                    free[*at] -= signed(*amount);
                 }
             }
         }
-        free == self.free && slots == self.taken_slots && slots <= self.slots
+        // Only what is lent can be short.
+        let mut kept = self.names.iter().zip(&free).filter(|(name, _)| *name != CPU);
+        free == self.free && slots == self.taken_slots && kept.all(|(_, left)| *left >= 0)
     }
 
     fn fits(&self, request: &[(usize, u64)], barred: &[usize]) -> bool {
         request
             .iter()
-            .all(|(at, amount)| (*amount == 0 || !barred.contains(at)) && self.free[*at] >= *amount)
+            .all(|(at, amount)| (*amount == 0 || !barred.contains(at)) && self.free[*at] >= signed(*amount))
     }
+}
+
+/// Thousandths are bytes times 1000 at most: far from the limit.
+fn signed(amount: u64) -> i64 {
+    i64::try_from(amount).unwrap_or(i64::MAX)
 }

@@ -10,9 +10,20 @@ impl LocalGraph {
     /// Moves a node to another state and keeps every set that follows from states.
     pub(crate) fn transition(&mut self, at: NodeRef, to: NodeState) {
         let from = std::mem::replace(&mut self.node_mut(at).state, to);
-        if let (NodeState::Running { since, .. }, NodeState::Running { stop, .. }) = (from, to) {
+        if let (
+            NodeState::Running { since, waits, .. },
+            NodeState::Running {
+                waits: will_wait,
+                stop,
+                ..
+            },
+        ) = (from, to)
+        {
             if stop.is_some() {
                 self.disarm(at, since);
+            }
+            if waits != will_wait {
+                self.lend_slot(at, will_wait);
             }
             return;
         }
@@ -62,6 +73,7 @@ impl LocalGraph {
                 NodeState::Running {
                     since: now,
                     reported: false,
+                    waits: false,
                     stop,
                 },
             );
@@ -78,7 +90,10 @@ impl LocalGraph {
                 }
             }
             NodeState::Behind { .. } => self.lanes.left(at),
-            NodeState::Running { since, .. } => {
+            NodeState::Running { since, waits, .. } => {
+                if waits {
+                    self.lend_slot(at, false);
+                }
                 self.lanes.head_left(at);
                 self.running.retain(|other| *other != at);
                 self.executing_changed = true;
@@ -88,6 +103,18 @@ impl LocalGraph {
                 self.disarm(at, since);
             }
             _ => {}
+        }
+    }
+
+    /// Lets others have the slot of a task that waits for them, or takes it again.
+    fn lend_slot(&mut self, at: NodeRef, waits: bool) {
+        self.executing_changed = true;
+        if let Some((class, _)) = self.class_and_priority(at) {
+            if waits {
+                self.ready.lend_slot(class);
+            } else {
+                self.ready.reclaim_slot(class);
+            }
         }
     }
 
@@ -237,9 +264,12 @@ pub(super) fn faults(graph: &LocalGraph) -> Vec<String> {
         "the lanes have the wrong tasks",
         None,
     );
-    let classes = graph.running.iter().filter_map(|at| graph.node(*at).work());
+    let classes = graph.running.iter().filter_map(|at| {
+        let node = graph.node(*at);
+        node.work().map(|work| (work.class, node.is_waiting_for_tasks()))
+    });
     check(
-        graph.ready.is_taken_by(classes.map(|work| work.class)),
+        graph.ready.is_taken_by(classes),
         "resources are counted wrongly",
         None,
     );

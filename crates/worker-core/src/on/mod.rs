@@ -8,6 +8,7 @@ mod memory;
 mod object_lost;
 mod replicate;
 mod run_ended;
+mod run_waits;
 mod take_back;
 
 use millstream_types::Timestamp;
@@ -41,6 +42,7 @@ pub(crate) fn event(core: &mut WorkerCore, now: Timestamp, event: WorkerEvent) {
             duration_us,
             log,
         } => run_ended::failed(core, run, *error, duration_us, log),
+        WorkerEvent::TaskWaits { run, waits } => run_waits::changed(core, run, waits),
         WorkerEvent::NotStarted { run } => run_ended::not_started(core, run),
         WorkerEvent::FetchEnded { id, outcomes } => fetch_ended::ended(core, id, outcomes),
         WorkerEvent::ObjectLost {

@@ -141,6 +141,7 @@ pub(super) struct Work {
     pub(super) number: usize,
     pub(super) task: TaskContext,
     done: Sender<(usize, TaskResult)>,
+    waits: Sender<(usize, bool)>,
 }
 
 impl PythonWork for Work {
@@ -158,6 +159,10 @@ impl PythonWork for Work {
 
     fn prepare(&self) -> Result<TaskContext, TaskFailure> {
         Ok(self.task.clone())
+    }
+
+    fn waits(&self, waits: bool) {
+        let _ = self.waits.send((self.number, waits));
     }
 
     fn finish(self, result: TaskResult, _took: Duration) {

@@ -390,14 +390,23 @@ impl FakeWorker {
 
     /// Reports these tasks as executing.
     pub(crate) fn execute(&mut self, tasks: &[(JobId, u32)]) {
+        self.execute_and_wait(tasks, &[]);
+    }
+
+    /// Reports these tasks as executing, and some of them as waiting for others.
+    pub(crate) fn execute_and_wait(&mut self, tasks: &[(JobId, u32)], waiting: &[(JobId, u32)]) {
         self.running = tasks.to_vec();
-        let list = tasks.iter().map(|(job, task)| JobAttempts {
-            job: *job,
-            tasks: U32s(vec![*task]),
-            attempts: U64s(vec![self.tasks[&(*job, *task)].attempt.packed()]),
-        });
+        let list = |rows: &[(JobId, u32)]| {
+            let rows = rows.iter().map(|(job, task)| JobAttempts {
+                job: *job,
+                tasks: U32s(vec![*task]),
+                attempts: U64s(vec![self.tasks[&(*job, *task)].attempt.packed()]),
+            });
+            rows.collect()
+        };
         let msg = ExecutingMsg {
-            tasks: list.collect(),
+            tasks: list(tasks),
+            waiting: list(waiting),
         };
         self.say(FromWorker::Executing(msg));
     }
