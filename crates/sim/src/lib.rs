@@ -148,10 +148,11 @@ impl World {
             .iter()
             .filter(|worker| worker.is_alive)
             .find_map(|worker| {
-                let (believed, held) = (leader.objects_at(worker.id), worker.objects());
-                (believed != Some(held)).then(|| {
+                // One that has just started is not known yet, and has nothing.
+                let (believed, held) = (leader.objects_at(worker.id).unwrap_or(0), worker.objects());
+                (believed != held).then(|| {
                     format!(
-                        "worker {} holds {held} objects, the leader believes {believed:?}: {:?}",
+                        "worker {} holds {held} objects, the leader believes {believed}: {:?}",
                         worker.id,
                         worker.store.keys().collect::<Vec<_>>()
                     )

@@ -30,6 +30,12 @@ pub(crate) enum Event {
     WorkerTick(usize),
     /// A task ends on a worker.
     TaskEnds { worker: usize, run: TaskRun },
+    /// A task begins to wait for others, or goes on.
+    TaskWaits {
+        worker: usize,
+        run: TaskRun,
+        waits: bool,
+    },
     /// A fetch ends on a worker.
     FetchEnds { worker: usize, id: FetchId },
     /// A process connects to the broker, if it is not connected.
@@ -245,6 +251,7 @@ impl World {
             Event::Returned { to, queue } => self.returned(to, queue),
             Event::WorkerTick(worker) => self.worker_tick(worker),
             Event::TaskEnds { worker, run } => self.task_ends(worker, run),
+            Event::TaskWaits { worker, run, waits } => self.task_waits(worker, run, waits),
             Event::FetchEnds { worker, id } => self.fetch_ends(worker, id),
             Event::Connect(owner) => self.connect(owner),
             Event::SchedulerTick(scheduler) => self.scheduler_tick(scheduler),

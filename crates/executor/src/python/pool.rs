@@ -24,9 +24,6 @@ use super::stack::PythonStacks;
 use super::turns::{Turn, Turns};
 use crate::task::{TaskContext, TaskFailure, TaskResult};
 
-/// Slots beyond those for tasks that run: as many tasks may wait for others at once, each in a process of its own.
-pub(super) const SPARE: usize = 64;
-
 /// A Python task on its way through a slot. It may be taken to one slot, back, and to another before it begins.
 pub trait PythonWork: Send + 'static {
     /// What to do.
@@ -129,7 +126,7 @@ impl<W: PythonWork> PythonPool<W> {
     /// # Errors
     /// Threads or sockets that the system refuses.
     pub fn new(settings: PythonSettings, slots: usize) -> io::Result<Self> {
-        let all = slots + SPARE;
+        let all = slots + settings.waiting;
         let pairs = (0..all)
             .map(|_| UnixStream::pair())
             .collect::<io::Result<Vec<_>>>()?;

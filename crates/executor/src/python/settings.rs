@@ -70,6 +70,8 @@ pub struct PythonSettings {
     pub log_limit: u64,
     /// Idle executors of other environments that a slot keeps.
     pub parked: usize,
+    /// Tasks that may wait for other tasks at once, each in an executor beyond those of the slots.
+    pub waiting: usize,
 }
 
 impl Default for PythonSettings {
@@ -94,6 +96,7 @@ impl Default for PythonSettings {
             inband_limit: 256 << 10,
             log_limit: 64 << 10,
             parked: 1,
+            waiting: 64,
         }
     }
 }

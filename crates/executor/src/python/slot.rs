@@ -17,7 +17,7 @@ use super::frame::{self, Answer, Batch, FromPython, Outcome};
 use super::memory::Watch;
 use super::op::Env;
 use super::pace::Pace;
-use super::pool::{PythonWork, SPARE, Shared, Waiting};
+use super::pool::{PythonWork, Shared, Waiting};
 use super::process::Process;
 use super::sys::{self, Wait};
 use super::turns::Turn;
@@ -296,7 +296,8 @@ impl<W: PythonWork> Slot<W> {
         if waits {
             self.take_back();
             if !self.shared.lend(&mut self.turn) {
-                self.kill(Killed::NoneLeft { limit: SPARE });
+                let limit = self.shared.settings.waiting;
+                self.kill(Killed::NoneLeft { limit });
             }
         } else {
             self.shared.reclaim(&mut self.turn);

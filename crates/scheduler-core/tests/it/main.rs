@@ -12,3 +12,4 @@ mod placement;
 mod random;
 mod recovery;
 mod sessions;
+mod waiting;

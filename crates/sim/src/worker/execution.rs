@@ -56,6 +56,24 @@ impl World {
             );
         }
         self.at(ends_at, Event::TaskEnds { worker, run });
+        if self.rng.random_bool(0.05) {
+            let from = self.rng.random_range(begins_at..=ends_at);
+            let to = self.rng.random_range(from..=ends_at);
+            let waits = |waits| Event::TaskWaits { worker, run, waits };
+            self.at(from, waits(true));
+            self.at(to, waits(false));
+        }
+    }
+
+    /// A task of which others may have the slot, or not any more. Nothing in its job depends on that.
+    pub(crate) fn task_waits(&mut self, worker: usize, run: TaskRun, waits: bool) {
+        if self.workers[worker].running.contains_key(&run) {
+            let what = if waits { "waits in" } else { "goes on with" };
+            self.tell(Some(run.job), || {
+                format!("w{worker} {what} {}@{}", run.task, run.attempt)
+            });
+            self.apply_worker(worker, WorkerEvent::TaskWaits { run, waits });
+        }
     }
 
     /// What waits behind another task and has not begun does not begin; what has begun goes on.

@@ -12,3 +12,4 @@ mod rig;
 mod running;
 mod sessions;
 mod throughput;
+mod waiting;

@@ -212,7 +212,7 @@ fn a_task_that_executes_for_long_is_reported_at_once() {
     rig.step();
     rig.pass(Duration::from_millis(20));
     let step = rig.step_with_all();
-    let [FromWorker::Executing(ExecutingMsg { tasks })] = &step.said[..] else {
+    let [FromWorker::Executing(ExecutingMsg { tasks, .. })] = &step.said[..] else {
         panic!("{step:?}")
     };
     assert_eq!(tasks[0].tasks.0, [1]);

@@ -175,6 +175,8 @@ pub(super) struct Pool {
     pub(super) pool: PythonPool<Work>,
     done: Sender<(usize, TaskResult)>,
     ends: Receiver<(usize, TaskResult)>,
+    waits: Sender<(usize, bool)>,
+    told: Receiver<(usize, bool)>,
     _dir: tempfile::TempDir,
 }
 
@@ -193,10 +195,13 @@ impl Pool {
         };
         change(&mut settings);
         let (done, ends) = channel();
+        let (waits, told) = channel();
         Self {
             pool: PythonPool::new(settings, slots).unwrap(),
             done,
             ends,
+            waits,
+            told,
             _dir: dir,
         }
     }
@@ -207,6 +212,7 @@ impl Pool {
             number,
             task,
             done: self.done.clone(),
+            waits: self.waits.clone(),
         });
         self.pool.start(work);
     }
@@ -214,6 +220,11 @@ impl Pool {
     /// The next end.
     pub(super) fn next(&self) -> (usize, TaskResult) {
         self.ends.recv_timeout(PATIENCE).unwrap()
+    }
+
+    /// What was said so far of tasks that wait for others.
+    pub(super) fn told(&self) -> Vec<(usize, bool)> {
+        self.told.try_iter().collect()
     }
 
     /// Runs one task.

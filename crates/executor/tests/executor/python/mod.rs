@@ -9,3 +9,4 @@ mod pace;
 mod relief;
 mod stacks;
 mod values;
+mod waits;
