@@ -137,6 +137,9 @@ pub(crate) fn redis_store(url: &str) -> RedisState {
 pub(crate) fn redis_settings(url: &str) -> RedisSettings {
     let mut settings = RedisSettings::new(url, unique_name("test").parse().unwrap());
     settings.limits = LIMITS;
+    // A busy machine is not what these tests are about.
+    settings.connect_timeout = Duration::from_secs(20);
+    settings.command_timeout = Duration::from_secs(20);
     settings
 }
 
