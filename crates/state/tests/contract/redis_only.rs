@@ -89,7 +89,8 @@ async fn a_killed_server_that_wrote_its_log_loses_nothing() {
 async fn a_commit_that_was_given_up_is_never_applied_after_a_later_one() {
     let server = RedisServer::start().await.unwrap();
     let mut settings = redis_settings(&server.url());
-    settings.command_timeout = Duration::from_millis(200);
+    settings.connect_timeout = Duration::from_secs(1);
+    settings.command_timeout = Duration::from_millis(500);
     let store = RedisState::connect(&settings).unwrap();
     let fence = lead(&store).await;
     let mark = |text: &'static str| Write::SetPages {
