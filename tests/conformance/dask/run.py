@@ -6,8 +6,8 @@
     python tests/conformance/dask/run.py --out results.json     # everything; results are added file by file
     python tests/conformance/dask/run.py --out results.json --logs logs array/tests/test_slicing.py
 
-The cluster is what ``MILLSTREAM_GATEWAY`` names, else one of this machine, a new one for each file. A test counts if it
-passes under ``sync``, and counts as passed if it passes here, too; whatever does not is a failure, unless
+The cluster is what ``MILLSTREAM_GATEWAY`` names, else one of this machine, a new one for each file. A test counts if
+it passes under ``sync``, and counts as passed if it passes here, too; whatever does not is a failure, unless
 ``deselected.txt`` says why the test cannot apply to a cluster. Ends with 1 if fewer than 99 % pass, or if a file did not
 come to its end.
 """
@@ -65,8 +65,8 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="only the tests that take a minute or two")
     parser.add_argument("--out", type=Path, help="where to record the results; those of other files there are kept")
     parser.add_argument("--logs", type=Path, help="a folder for what pytest prints")
-    parser.add_argument("--limit", type=float, default=3600, help="seconds that a file may take, %(default)s by default")
-    parser.add_argument("--timeout", type=float, default=120, help="seconds that a test may take, %(default)s by default")
+    parser.add_argument("--limit", type=float, default=3600, help="seconds for a file, %(default)s by default")
+    parser.add_argument("--timeout", type=float, default=120, help="seconds for a test, %(default)s by default")
     parser.add_argument("files", nargs="*", help="files below dask's folder; all by default")
     asked = parser.parse_args()
     results = []
