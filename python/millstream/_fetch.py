@@ -37,8 +37,8 @@ class Fetcher:
         self._transport = transport
         self._slots: asyncio.Semaphore | None = None
 
-    async def raws(self, job: Job, numbers: Sequence[int]) -> dict[int, bytes]:
-        """Return stored results as they are, by number."""
+    async def raws(self, job: Job, numbers: Sequence[int]) -> dict[int, bytes] | BaseException:
+        """Return stored results as they are, by number, or why one of them is not there."""
         found = {number: job.raws[number] for number in numbers if number in job.raws}
         missing = [number for number in dict.fromkeys(numbers) if number not in found]
         job.asked += len(missing)
@@ -49,7 +49,10 @@ class Fetcher:
             missing = [number for number in missing if number not in found]
         if missing:
             fetched = await asyncio.gather(*(self._one(job, number) for number in missing))
-            found |= dict(zip(missing, fetched, strict=True))
+            for number, raw in zip(missing, fetched, strict=True):
+                if isinstance(raw, BaseException):
+                    return raw
+                found[number] = raw
         return found
 
     async def _list(self, job: Job) -> None:
@@ -61,7 +64,7 @@ class Fetcher:
             rows = zip(wanted, view["held"], values, strict=True)
             job.raws.update({number: value for number, held, value in rows if held == _INLINE})
 
-    async def _one(self, job: Job, number: int) -> bytes:
+    async def _one(self, job: Job, number: int) -> bytes | BaseException:
         if self._slots is None:
             self._slots = asyncio.Semaphore(_AT_ONCE)
         path = f"/v1/jobs/{job.id}/results/{quote(job.key_of(number), safe='')}"
@@ -76,7 +79,7 @@ class Fetcher:
                         # Another task's error: this one's result is about to be in the index.
                         await asyncio.sleep(_INDEX_PAUSE)
                         continue
-                    raise self._lost(job, number, error) from error
+                    return self._lost(job, number, error)
                 if response.status_code == 200:
                     return response.content
 

@@ -80,16 +80,16 @@ async def follow(transport: Transport, reference: weakref.ref[Job], view: dict[s
             if is_single:
                 view = await transport.call("GET", f"/v1/jobs/{job_id}", params={"wait": _LONG_WAIT})
                 continue
-            await asyncio.sleep(pause)
+            # The end is answered at once, so that nobody waits for it longer than it takes.
+            view = await transport.call("GET", f"/v1/jobs/{job_id}", params={"wait": f"{1000 * pause:.0f}ms"})
             pause = min(1.5 * pause, _LAST_LOOK)
-            state, states = await look(transport, job_id)
+            if view["state"] in TERMINAL:
+                continue
+            _, states = await look(transport, job_id)
             job = reference()
-            if job is not None and state not in TERMINAL:
+            if job is not None:
                 job.update(states)
             del job
-            view = {"state": state}
-            if state in TERMINAL:
-                view = await transport.call("GET", f"/v1/jobs/{job_id}", params={"wait": "1s"})
         except MillstreamError as error:
             lost = reference()
             if lost is not None:

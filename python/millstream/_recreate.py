@@ -76,7 +76,7 @@ def _value(session: Session, job: Job, target: Any) -> Any:
             raws = _aio.wait(session.fetcher.raws(job, [target]))
         except (OSError, concurrent.futures.CancelledError):
             raws = {}
-        if target in raws:
+        if isinstance(raws, dict) and target in raws:
             return decode_result(job.kind_of(target), raws[target])
     # Let go after its readers: made again, here.
     return _call(session, job, target)

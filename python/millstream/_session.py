@@ -29,6 +29,7 @@ from millstream._jobs import CANCELLED, FAILED, PENDING, Fate, Job
 from millstream._options import PLAIN, TaskOptions
 from millstream._presence import Presence
 from millstream._results import decode_result
+from millstream._retry import again, with_failed_inputs
 from millstream._task import Literals
 
 # How long a draft waits for company while nobody waits for it, and at most while calls keep coming.
@@ -260,15 +261,27 @@ class Session:
         raws = await asyncio.wrap_future(_aio.spawn(self._fetch(futures, errors)))
         return self._values(futures, raws, errors)
 
-    async def _fetch(self, futures: Sequence[Future[Any]], errors: str) -> dict[Job, dict[int, bytes]]:
+    async def _fetch(self, futures: Sequence[Future[Any]], errors: str) -> dict[Job, dict[int, bytes]] | BaseException:
+        """Return stored results, or what the first task that failed raised."""
         failed = [future for future in futures if future._job.states[future._number] in (FAILED, CANCELLED)]
         if failed and errors == "raise":
             first = failed[0]
-            raise await self.fetcher.error(first._job, first._number)
+            # Returned, because a task may raise what ends the loop that raises it: `SystemExit`, `KeyboardInterrupt`.
+            return await self.fetcher.error(first._job, first._number)
         jobs = _by_job([future for future in futures if future not in set(failed)] if failed else futures)
-        return {job: await self.fetcher.raws(job, numbers) for job, numbers in jobs.items()}
+        raws: dict[Job, dict[int, bytes]] = {}
+        for job, numbers in jobs.items():
+            found = await self.fetcher.raws(job, numbers)
+            if isinstance(found, BaseException):
+                return found
+            raws[job] = found
+        return raws
 
-    def _values(self, futures: Sequence[Future[Any]], raws: dict[Job, dict[int, bytes]], errors: str) -> list[Any]:
+    def _values(
+        self, futures: Sequence[Future[Any]], raws: dict[Job, dict[int, bytes]] | BaseException, errors: str
+    ) -> list[Any]:
+        if isinstance(raws, BaseException):
+            raise raws
         values = []
         for future in futures:
             raw = raws.get(future._job, {}).get(future._number)
@@ -319,12 +332,12 @@ class Session:
 
     def retry(self, futures: Sequence[Future[Any]]) -> None:
         """Run tasks that failed again; their futures then stand for the new runs."""
-        again = _with_failed_inputs([future for future in futures if future.status in ("error", "cancelled")])
-        for job, numbers in _by_job(again).items():
-            groups, positions = _again(self, job, numbers)
+        failed = with_failed_inputs([future for future in futures if future.status in ("error", "cancelled")])
+        for job, numbers in _by_job(failed).items():
+            groups, positions = again(self, job, numbers)
             new, firsts = self._place(groups)
             base = firsts[0]
-            for future in again:
+            for future in failed:
                 if future._job is job:
                     future._job, future._number = new, base + positions[future._number]
         self.flush()
@@ -402,57 +415,3 @@ def _local(target: Any, job: Job, base: int) -> Any:
     if isinstance(target, Future) and target._job is job:
         return target._number
     return target
-
-
-def _with_failed_inputs(futures: Sequence[Future[Any]]) -> list[Future[Any]]:
-    """Futures that failed, and those of other jobs that failed before them, inputs first."""
-    found: dict[int, Future[Any]] = {}
-    stack: list[tuple[Job, int]] = []
-    seen: set[tuple[Job, int]] = set()
-    for future in futures:
-        found[id(future)] = future
-        stack.append((future._job, future._number))
-    while stack:
-        job, number = place = stack.pop()
-        if place in seen or job.kinds is not None:
-            continue
-        seen.add(place)
-        group, at = job.group_of(number)
-        for target in group.references_of(at):
-            if isinstance(target, int) and job.states[target] in (FAILED, CANCELLED):
-                stack.append((job, target))
-            elif isinstance(target, Future) and target.status in ("error", "cancelled"):
-                found[id(target)] = target
-                stack.append((target._job, target._number))
-    return list(found.values())[::-1]
-
-
-def _again(session: Session, job: Job, numbers: Sequence[int]) -> tuple[list[Group], dict[int, int]]:
-    """Copy calls and what they need of the same job, to be made in another one."""
-    needed: set[int] = set()
-    stack = list(numbers)
-    while stack:
-        number = stack.pop()
-        if number in needed:
-            continue
-        needed.add(number)
-        group, at = job.group_of(number)
-        stack += [
-            target
-            for target in group.references_of(at)
-            if isinstance(target, int) and job.states[target] in (FAILED, CANCELLED)
-        ]
-    positions = {number: position for position, number in enumerate(sorted(needed))}
-    groups = []
-    for number in positions:
-        group, at = job.group_of(number)
-        references = [
-            target
-            if not isinstance(target, int)
-            else positions[target]
-            if target in positions
-            else Future(session, job, target)
-            for target in group.references_of(at)
-        ]
-        groups.append(Group(group.op, group.options, [group.params[at]], [references], [group.key_of(at)]))
-    return groups, positions

@@ -225,7 +225,8 @@ class _ArgumentPickler(cloudpickle.Pickler):  # type: ignore[misc]
         if kind.__module__.partition(".")[0] not in self._BUFFERS:
             return 0
         try:
-            if hasattr(value, "memory_usage"):
+            # Lazy collections' nodes are full of empty frames, which are expensive to measure.
+            if hasattr(value, "memory_usage") and len(value):
                 usage = value.memory_usage()
                 return int(usage if isinstance(usage, int) else usage.sum())
             return int(getattr(value, "nbytes", 0) or 0)

@@ -15,7 +15,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary, WeakValueDictionary
+from weakref import WeakKeyDictionary, ref
 
 import dask
 from dask._task_spec import Alias, DataNode, GraphNode, convert_legacy_graph
@@ -74,7 +74,38 @@ class DaskFuture:
         return f"<DaskFuture {self.key!r} {self.future.status}>"
 
 
-_persisted: WeakKeyDictionary[Client, WeakValueDictionary[Any, DaskFuture]] = WeakKeyDictionary()
+class _Persisted:
+    """The persisted results that somebody holds, by Dask's key.
+
+    A graph over them has their keys only. Several results may have one key, as when a collection is persisted twice:
+    any of them will do, and when one is let go the others are still there.
+    """
+
+    def __init__(self) -> None:
+        self._by_key: dict[Any, list[ref[DaskFuture]]] = {}
+
+    def add(self, future: DaskFuture) -> None:
+        """Remember a result for as long as somebody holds it."""
+        key = future.key
+        self._by_key.setdefault(key, []).append(ref(future, lambda gone: self._forget(key, gone)))
+
+    def get(self, key: Any) -> DaskFuture | None:
+        """Return the latest result of a key that is held."""
+        for held in reversed(self._by_key.get(key, ())):
+            future = held()
+            if future is not None:
+                return future
+        return None
+
+    def _forget(self, key: Any, gone: ref[DaskFuture]) -> None:
+        left = [held for held in self._by_key.get(key, ()) if held is not gone]
+        if left:
+            self._by_key[key] = left
+        else:
+            self._by_key.pop(key, None)
+
+
+_persisted: WeakKeyDictionary[Client, _Persisted] = WeakKeyDictionary()
 
 
 class Scheduler:
@@ -90,7 +121,7 @@ class Scheduler:
         self.client = client
         self.calls = 0
         # By client, not by scheduler: what one persisted, another finds.
-        self._persisted = _persisted.setdefault(client, WeakValueDictionary())
+        self._persisted = _persisted.setdefault(client, _Persisted())
 
     def get(self, dsk: Any, keys: Any, **kwargs: Any) -> Any:
         """Compute keys of a graph.
@@ -138,7 +169,8 @@ class Scheduler:
 
         if not isinstance(future, Future):
             return DataNode(key, future) if isinstance(future, _AMBIGUOUS) else future
-        held = self._persisted[key] = DaskFuture(key, future)
+        held = DaskFuture(key, future)
+        self._persisted.add(held)
         return held
 
     def _gather(self, futures: Mapping[Any, Any]) -> dict[Any, Any]:
@@ -253,7 +285,7 @@ def _annotations_of(dsk: Any) -> dict[str, dict[Any, Any]]:
 class _Lowering:
     """Turns nodes of a Dask graph into tasks, each once."""
 
-    def __init__(self, graph: Mapping[Any, Any], persisted: Mapping[Any, DaskFuture], options: _Options) -> None:
+    def __init__(self, graph: Mapping[Any, Any], persisted: _Persisted, options: _Options) -> None:
         self._graph = graph
         self._persisted = persisted
         self._options = options

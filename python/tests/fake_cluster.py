@@ -113,7 +113,7 @@ class FakeJob:
                 self.values[number] = self._call(self.ops[op], params, inputs)
                 self.states[number] = 1
                 return
-            except Exception as error:
+            except BaseException as error:
                 if left:
                     continue
                 error.__traceback__ = error.__traceback__.tb_next if error.__traceback__ else None

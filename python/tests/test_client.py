@@ -111,6 +111,18 @@ def test_exceptions_keep_their_type_and_tell_where(client: ms.Client) -> None:
     assert future.status == "error"
 
 
+@pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt])
+def test_a_task_that_raises_what_ends_programs_fails_like_any_other(
+    client: ms.Client, error: type[BaseException]
+) -> None:
+    def end() -> None:
+        raise error
+
+    with pytest.raises(error):
+        client.submit(end).result(60)
+    assert client.submit(abs, -1).result(60) == 1
+
+
 def test_a_failed_input_fails_its_readers_with_its_own_exception(client: ms.Client) -> None:
     failed = client.submit(fail_with, OwnError(3))
     reader = client.submit(inc, failed)

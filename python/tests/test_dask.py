@@ -156,3 +156,11 @@ def test_settings_are_taken_back(client: ms.Client) -> None:
     assert dask.config.get("dataframe.shuffle.method") == "tasks"
     door.disable()
     assert dask.config.get("scheduler", None) == before
+
+
+def test_a_collection_that_is_persisted_twice_outlives_one_of_both(scheduler: door.Scheduler) -> None:
+    x = da.arange(6, chunks=3) + 1
+    first, second = x.persist(), x.persist()
+    assert set(first.__dask_graph__()) == set(second.__dask_graph__())
+    del second
+    assert (first * 2).compute().tolist() == [2, 4, 6, 8, 10, 12]
