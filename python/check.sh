@@ -3,7 +3,8 @@
 #
 #   check.sh            lints, types, and the tests on a cluster inside their own process
 #   check.sh BINARY     the tests also on a local cluster of this program, on services where the environment names a
-#                       RabbitMQ and a Redis (`xtask with-servers`), and the quick part of Dask's own tests
+#                       RabbitMQ and a Redis (`xtask with-servers`), the quick part of Dask's own tests, and the
+#                       wheels of both packages in an environment of their own
 #
 # The environment is kept in the user's cache folder, under a name made of what it holds.
 set -euo pipefail
@@ -38,6 +39,8 @@ export PATH=$environment/bin:$PATH PYTHONPATH=$PWD PYTHONDONTWRITEBYTECODE=1
 title "ruff and mypy"
 ruff check --no-cache .
 ruff format --no-cache --check .
+ruff check --no-cache --config pyproject.toml ../python-bin
+ruff format --no-cache --config pyproject.toml --check ../python-bin
 mypy --cache-dir "$environment/mypy"
 title "tests on a cluster inside the tests' process"
 pytest -q -p no:cacheprovider
@@ -52,3 +55,8 @@ if [ -n "${MILLSTREAM_TEST_AMQP:-}" ]; then
 fi
 title "Dask's own tests, the quick part"
 python ../tests/conformance/dask/run.py --quick
+
+title "both wheels"
+wheels=$(mktemp -d)
+trap 'rm -rf "$wheels"' EXIT
+python ../python-bin/pack.py "$binary" --out "$wheels" --check

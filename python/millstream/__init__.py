@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from millstream._plugins import Plugin as Plugin
     from millstream._plugins import get_plugin as get_plugin
     from millstream._progress import progress_bar as progress_bar
+    from millstream._report import performance_report as performance_report
     from millstream._visualize import visualize as visualize
     from millstream._waiting import as_completed as as_completed
     from millstream._waiting import fire_and_forget as fire_and_forget
@@ -99,6 +100,7 @@ _HOMES = {
     "get_plugin": "_plugins",
     "native": "_functions",
     "optimize": "_compute",
+    "performance_report": "_report",
     "persist": "_compute",
     "progress_bar": "_progress",
     "visualize": "_visualize",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -16,6 +17,7 @@ from millstream._waiting import DoneAndNotDone, ReturnWhen, as_completed, wait
 
 if TYPE_CHECKING:
     from millstream._attached import AttachedJob
+    from millstream._executor_pool import Executor
     from millstream._local import LocalCluster
 
 T = TypeVar("T")
@@ -149,6 +151,16 @@ class AsyncClient(AsyncSharing):
         """Return a job that another client submitted; see :meth:`Client.attach`."""
         return await asyncio.to_thread(self.client.attach, job_id)
 
+    @property
+    def url(self) -> str:
+        """The address of the gateway."""
+        return self.client.url
+
+    @property
+    def dashboard_link(self) -> str:
+        """Where to watch the cluster."""
+        return self.client.dashboard_link
+
     async def workers(self) -> list[dict[str, Any]]:
         """Return all workers; see :meth:`Client.workers`."""
         return await asyncio.to_thread(self.client.workers)
@@ -168,6 +180,44 @@ class AsyncClient(AsyncSharing):
     async def who_has(self, futures: Any) -> dict[str, list[str]]:
         """Return which workers hold each future's result; see :meth:`Client.who_has`."""
         return await asyncio.to_thread(self.client.who_has, futures)
+
+    async def has_what(self) -> dict[str, list[str]]:
+        """Return the keys of this client's results by worker; see :meth:`Client.has_what`."""
+        return await asyncio.to_thread(self.client.has_what)
+
+    async def ncores(self) -> dict[str, int]:
+        """Return how many tasks each worker runs at once; see :meth:`Client.ncores`."""
+        return await asyncio.to_thread(self.client.ncores)
+
+    nthreads = ncores
+
+    async def story(self, future: Future[Any]) -> list[dict[str, Any]]:
+        """Return what happened to a task; see :meth:`Client.story`."""
+        return await asyncio.to_thread(self.client.story, future)
+
+    async def logs(self, future: Future[Any]) -> str:
+        """Return what a task printed; see :meth:`Client.logs`."""
+        return await asyncio.to_thread(self.client.logs, future)
+
+    async def explain(self, future: Future[Any]) -> list[str]:
+        """Return why a task is where it is; see :meth:`Client.explain`."""
+        return await asyncio.to_thread(self.client.explain, future)
+
+    async def recreate_error_locally(self, future: Future[Any]) -> None:
+        """Call the function of a task that failed in this process; see :meth:`Client.recreate_error_locally`."""
+        await asyncio.to_thread(self.client.recreate_error_locally, future)
+
+    @contextlib.asynccontextmanager
+    async def performance_report(self, filename: str | Path = "millstream-report.html") -> AsyncIterator[None]:
+        """Write what the cluster does during an ``async with`` block; see :func:`millstream.performance_report`."""
+        report = self.client.performance_report(filename)
+        await asyncio.to_thread(report.__enter__)
+        try:
+            yield
+        except BaseException as error:
+            await asyncio.to_thread(report.__exit__, type(error), error, error.__traceback__)
+            raise
+        await asyncio.to_thread(report.__exit__, None, None, None)
 
     async def call_stack(self, futures: Any = None) -> dict[str, str]:
         """Return what running tasks execute; see :meth:`Client.call_stack`."""
@@ -196,6 +246,10 @@ class AsyncClient(AsyncSharing):
     async def get_versions(self, check: bool = False) -> dict[str, Any]:
         """Return the versions of this side and of the workers; see :meth:`Client.get_versions`."""
         return await asyncio.to_thread(self.client.get_versions, check)
+
+    def get_executor(self, **options: Any) -> Executor:
+        """Return an executor as of `concurrent.futures`, for `run_in_executor`; see :meth:`Client.get_executor`."""
+        return self.client.get_executor(**options)
 
     async def close(self) -> None:
         """Cancel what goes on and was not detached, and close the connection."""

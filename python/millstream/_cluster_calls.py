@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import uuid
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -157,6 +158,17 @@ class ClusterCalls:
             if asked is None or (text_of_id(stack["job"]), stack["key"]) in asked:
                 found[stack["key"]] = f"on {stack['worker']}\n{stack['text']}"
         return found
+
+    def performance_report(
+        self, filename: str | Path = "millstream-report.html"
+    ) -> contextlib.AbstractContextManager[None]:
+        """Write what the cluster does during a ``with`` block to an HTML file; see `millstream.performance_report`."""
+        from typing import cast
+
+        from millstream._client import Client
+        from millstream._report import performance_report
+
+        return performance_report(filename, client=cast("Client", self))
 
     # ---- what tasks find
 

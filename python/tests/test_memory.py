@@ -46,6 +46,8 @@ def test_a_gibibyte_between_two_tasks_is_not_copied(is_real: bool) -> None:
         array = client.submit(make)
         ms.wait([array], timeout=300)
         reads = [client.submit(read, array).result(300) for _ in range(3)]
+    # Shown by `pytest -s`: the figures are in the README.
+    print(reads)
     count = _GIB // 8
     assert {each["sum"] for each in reads} == {count * (count - 1) // 2}
     # The array itself is mapped; neither the reader nor the worker holds one of its own.
