@@ -69,7 +69,8 @@ def performance_report(
     """Write what the cluster does during a block of code to an HTML file.
 
     The file holds everything that it shows: how busy the slots were, what each function took, and a picture of what ran
-    where and when. It tells of the whole cluster, also of what others run there meanwhile.
+    where and when. It tells of the whole cluster, also of what others run there meanwhile. Before and after the block
+    it waits a second or two for the workers' news.
 
     Parameters
     ----------
@@ -91,6 +92,8 @@ def performance_report(
     # Before hours of work, not after them.
     if not path.parent.is_dir():
         raise FileNotFoundError(f"the folder {path.parent} of the report does not exist")
+    # What ended before must be told by now, or it would count as part of the block.
+    _wait_for_news(used, _now(used) // 1000)
     began_us, before = _now(used), _operations(used)
     try:
         yield
@@ -137,11 +140,11 @@ def _report(client: Client, began_us: int, before: Mapping[tuple[str, str], Oper
     return Report((ended_us - began_us) / 1e6, client.workers(), operations, spans)
 
 
-def _wait_for_news(client: Client, ended_ms: int) -> None:
+def _wait_for_news(client: Client, at_ms: int) -> None:
     deadline = time.monotonic() + _PATIENCE
     while time.monotonic() < deadline:
         points = _get(client, "/v1/live/history")["points"]
-        if points and points[-1]["at_ms"] >= ended_ms + _NEWS_MS:
+        if points and points[-1]["at_ms"] >= at_ms + _NEWS_MS:
             return
         time.sleep(0.1)
 
