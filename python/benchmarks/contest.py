@@ -19,6 +19,21 @@ from typing import Any
 Result = dict[str, Any]
 Contender = Callable[[int], Result]
 
+PROCESSES = os.cpu_count() or 1
+
+
+def dask_cluster() -> Any:
+    """Start Dask's cluster of this machine: a worker process with one thread for each core."""
+    from distributed import LocalCluster
+
+    return LocalCluster(
+        n_workers=PROCESSES,
+        threads_per_worker=1,
+        host="127.0.0.1",
+        dashboard_address=None,
+        worker_dashboard_address=None,
+    )
+
 
 def run(
     description: str | None,

@@ -6,13 +6,11 @@ The parameters that are found must be the same. Needs ``scikit-learn``, and ``di
 
 from __future__ import annotations
 
-import os
 import time
 from typing import Any
 
-from contest import Result, run, times
+from contest import PROCESSES, Result, dask_cluster, run, times
 
-PROCESSES = os.cpu_count() or 1
 GRID = {"C": [0.1, 1.0, 10.0, 100.0], "gamma": [0.0001, 0.0005, 0.001, 0.005, 0.01]}
 
 
@@ -28,16 +26,9 @@ def loky(folds: int) -> Result:
 
 def dask(folds: int) -> Result:
     """Search by Dask distributed's backend for joblib."""
-    from distributed import Client, LocalCluster
+    from distributed import Client
 
-    cluster = LocalCluster(
-        n_workers=PROCESSES,
-        threads_per_worker=1,
-        host="127.0.0.1",
-        dashboard_address=None,
-        worker_dashboard_address=None,
-    )
-    with cluster, Client(cluster):
+    with dask_cluster() as cluster, Client(cluster):
         return _measure("dask", folds)
 
 

@@ -6,13 +6,10 @@ Both have as many processes as there are cores, and are warm: one call was answe
 
 from __future__ import annotations
 
-import os
 import time
 from typing import Any
 
-from contest import Result, run, times
-
-PROCESSES = os.cpu_count() or 1
+from contest import PROCESSES, Result, dask_cluster, run, times
 
 
 def millstream(calls: int) -> Result:
@@ -26,16 +23,9 @@ def millstream(calls: int) -> Result:
 
 def dask(calls: int) -> Result:
     """Calls from Dask's client to its local cluster: a worker process with one thread for each core."""
-    from distributed import Client, LocalCluster
+    from distributed import Client
 
-    cluster = LocalCluster(
-        n_workers=PROCESSES,
-        threads_per_worker=1,
-        host="127.0.0.1",
-        dashboard_address=None,
-        worker_dashboard_address=None,
-    )
-    with cluster, Client(cluster) as client:
+    with dask_cluster() as cluster, Client(cluster) as client:
         return _measure(client, calls)
 
 
