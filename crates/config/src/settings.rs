@@ -179,6 +179,10 @@ sections! {
             "PYTHONPATH",
             "LD_LIBRARY_PATH",
             "CUDA_VISIBLE_DEVICES",
+            // What they decide, results are rounded by.
+            "OPENBLAS_CORETYPE",
+            "MKL_CBWR",
+            "NPY_DISABLE_CPU_FEATURES",
         ]
         .map(str::to_owned)
         .to_vec(),

@@ -103,7 +103,7 @@ impl Default for PythonSettings {
 
 impl PythonSettings {
     /// The variables that executors inherit by default.
-    pub const fn inherited() -> [&'static str; 11] {
+    pub const fn inherited() -> [&'static str; 14] {
         [
             "PATH",
             "HOME",
@@ -116,6 +116,9 @@ impl PythonSettings {
             "PYTHONPATH",
             "LD_LIBRARY_PATH",
             "CUDA_VISIBLE_DEVICES",
+            "OPENBLAS_CORETYPE",
+            "MKL_CBWR",
+            "NPY_DISABLE_CPU_FEATURES",
         ]
     }
 
