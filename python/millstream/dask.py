@@ -13,13 +13,16 @@ Examples
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import functools
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary, ref
 
 import dask
+import dask.utils
 from dask._task_spec import Alias, DataNode, GraphNode, convert_legacy_graph
-from dask.base import get_annotations
+from dask.base import get_annotations, get_scheduler
 from dask.callbacks import local_callbacks, unpack_callbacks
 from dask.core import flatten
 
@@ -27,6 +30,7 @@ from millstream import _dask_remote
 from millstream._compute import submit_collections
 from millstream._delayed import Delayed
 from millstream._functions import carry
+from millstream._locks import Lock
 from millstream._options import TaskOptions
 from millstream._task import Task, new_key
 
@@ -346,6 +350,26 @@ def _nested(keys: Any, values: Mapping[Any, Any]) -> Any:
         return tuple(_nested(key, values) for key in keys)
     return values[keys]
 
+
+def _with_cluster_locks(make_lock: Callable[..., Any]) -> Callable[..., Any]:
+    """What Dask asks for a lock that its scheduler's tasks can share; those of a cluster are in several processes."""
+
+    @functools.wraps(make_lock)
+    def get_scheduler_lock(collection: Any = None, scheduler: Any = None) -> Any:
+        chosen = get_scheduler(collections=[collection], scheduler=scheduler)
+        owner = getattr(chosen, "__self__", None)
+        if isinstance(owner, Scheduler):
+            return Lock(client=owner.client)
+        return make_lock(collection, scheduler)
+
+    return get_scheduler_lock
+
+
+# Those who use it have it under its name: Dask offers no place to register another.
+dask.utils.get_scheduler_lock = _with_cluster_locks(dask.utils.get_scheduler_lock)
+for _name in ("dask.array.core", "dask.dataframe.io.hdf"):
+    if _name in sys.modules:
+        sys.modules[_name].get_scheduler_lock = dask.utils.get_scheduler_lock  # type: ignore[attr-defined]
 
 _enabled: list[contextlib.ExitStack] = []
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -53,6 +54,27 @@ def test_data_frames(scheduler: door.Scheduler) -> None:
     merged = lazy.merge(lazy, on="a", suffixes=("", "_r")).compute()
     assert len(merged) == len(frame.merge(frame, on="a"))
     assert scheduler.calls == 2
+
+
+class Counter:
+    """Counts in a file how many blocks were stored, which goes wrong if two do so at once."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __setitem__(self, key: object, block: object) -> None:
+        count = int(self.path.read_text())
+        time.sleep(0.01)
+        self.path.write_text(str(count + 1))
+
+
+def test_blocks_are_stored_one_after_the_other(scheduler: door.Scheduler, tmp_path: Path) -> None:
+    path = tmp_path / "count"
+    path.write_text("0")
+    da.store(da.ones(12, chunks=1), Counter(path), lock=True)
+    assert path.read_text() == "12"
+    assert isinstance(dask.utils.get_scheduler_lock(), ms.Lock)
+    assert not isinstance(dask.utils.get_scheduler_lock(scheduler="sync"), ms.Lock)
 
 
 def test_netcdf_files_are_reduced_as_without_chunks(scheduler: door.Scheduler, tmp_path: Path) -> None:
