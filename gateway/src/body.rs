@@ -14,6 +14,9 @@ use serde::de::DeserializeOwned;
 use crate::error::{ApiError, BodyFault};
 use crate::near::nearest;
 
+/// Bytes of a body that is too large which are read all the same, so that its sender reads why.
+const MAX_DISCARDED: u64 = 4 << 30;
+
 /// Deepest nesting of a MessagePack body; JSON's own reader stops at 128 too.
 const MAX_DEPTH: usize = 128;
 
@@ -58,6 +61,8 @@ pub(crate) async fn read(
         .get(CONTENT_LENGTH)
         .and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     if announced.is_some_and(|length| length > limit.as_u64()) {
+        // A client that is cut off while it writes never reads the refusal.
+        let _ = tokio::time::timeout(timeout, discard(payload)).await;
         return Err(ApiError::BodyTooLarge(limit));
     }
     let collect = async {
@@ -74,6 +79,17 @@ pub(crate) async fn read(
     tokio::time::timeout(timeout, collect)
         .await
         .map_err(|_| ApiError::BodyTimeout)?
+}
+
+/// Reads what nobody wants, within reason.
+async fn discard(mut payload: web::Payload) {
+    let mut left = MAX_DISCARDED;
+    while let Some(Ok(chunk)) = payload.next().await {
+        left = match left.checked_sub(chunk.len() as u64) {
+            Some(left) => left,
+            None => return,
+        };
+    }
 }
 
 /// Decodes a body.

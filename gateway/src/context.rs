@@ -17,6 +17,7 @@ use tokio::sync::Semaphore;
 
 use crate::cluster::Cluster;
 use crate::error::ApiError;
+use crate::fleet::Fleet;
 use crate::graphs::GraphCache;
 use crate::intake::Recent;
 use crate::layers::LayerCache;
@@ -52,6 +53,8 @@ pub(crate) struct Context {
     pub(crate) streams: Arc<Semaphore>,
     /// Requests that may wait for something shared at once; the others must find room beside them.
     pub(crate) waits: Arc<Semaphore>,
+    /// What starts workers, where this process can.
+    pub(crate) fleet: Option<Arc<dyn Fleet>>,
     active: Mutex<Option<(Instant, usize)>>,
 }
 
@@ -81,6 +84,7 @@ impl Context {
             cluster,
             graphs: GraphCache::default(),
             recent: Recent::default(),
+            fleet: None,
             active: Mutex::default(),
         })
     }

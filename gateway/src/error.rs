@@ -6,6 +6,7 @@ use millstream_protocol::codec::DecodeError;
 use millstream_protocol::graph::GraphError;
 use millstream_protocol::wire::{JobState, RequestError};
 use millstream_state::{SharedError, StateError};
+use millstream_transfer::FetchError;
 use millstream_types::{ByteSize, JobId};
 
 /// Why a body is not what the route expects.
@@ -127,6 +128,14 @@ pub(crate) enum ApiError {
     UnknownSession(String),
     #[error("no worker `{0}`")]
     UnknownWorker(String),
+    #[error("no worker is there that could take it")]
+    NoWorker,
+    #[error("no worker took the upload: {0}")]
+    UploadFailed(FetchError),
+    #[error("the workers of this cluster are started elsewhere")]
+    NoFleet,
+    #[error("workers could not be started: {0}")]
+    Fleet(String),
     #[error("too many requests wait for something shared")]
     TooManyWaits,
     #[error("task `{key}` of job {job} failed: {error}")]

@@ -12,6 +12,7 @@ mod cluster;
 mod context;
 mod delivery;
 mod error;
+mod fleet;
 mod graphs;
 mod intake;
 mod layers;
@@ -37,6 +38,8 @@ use millstream_telemetry::Metrics;
 use millstream_types::GatewayId;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
+
+pub use fleet::Fleet;
 
 use access::Access;
 use cluster::Cluster;
@@ -90,6 +93,19 @@ impl Gateway {
         bus: Arc<dyn Bus>,
         state: Arc<dyn StateStore>,
     ) -> Result<Self, StartError> {
+        Self::start_with(settings, bus, state, None).await
+    }
+
+    /// The same for a gateway that can start workers.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub async fn start_with(
+        settings: &Settings,
+        bus: Arc<dyn Bus>,
+        state: Arc<dyn StateStore>,
+        fleet: Option<Arc<dyn Fleet>>,
+    ) -> Result<Self, StartError> {
         let token = settings.gateway.token.clone().ok_or(StartError::NoToken)?;
         let failed = |source| bind_error(&settings.gateway, source);
         let listener = bind(&settings.gateway)?;
@@ -101,7 +117,9 @@ impl Gateway {
         let timeout = settings.gateway.leader_timeout;
         let (leader, conversation) = Leader::start(Arc::clone(&bus), id, timeout, metrics.clone());
         let (live, listening) = Live::start(bus, id, metrics.clone(), Arc::clone(&cluster));
-        let context = Arc::new(Context::new(settings, state, leader, live, id, metrics, cluster)?);
+        let mut context = Context::new(settings, state, leader, live, id, metrics, cluster)?;
+        context.fleet = fleet;
+        let context = Arc::new(context);
         let beat = tokio::spawn(routes::system::beat(Arc::clone(&context)));
         let server = server::serve(listener, context, Arc::clone(&access)).map_err(failed)?;
         let handle = server.handle();

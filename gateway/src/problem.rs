@@ -94,6 +94,18 @@ fn classify(error: &ApiError) -> Class {
         ApiError::UnknownFile { .. } => (404, "unknown_file", "No such file", None),
         ApiError::UnknownSession(_) => (404, "unknown_session", "No such session", Some(SESSION_HINT)),
         ApiError::UnknownWorker(_) => (404, "unknown_worker", "No such worker", Some("see /v1/workers")),
+        ApiError::NoWorker => (503, "no_worker", "There is no worker", Some(WORKER_HINT)),
+        ApiError::UploadFailed(error) if error.is_retryable() => {
+            (503, "upload_failed", "The upload failed", Some(WORKER_HINT))
+        }
+        ApiError::UploadFailed(_) => (507, "upload_refused", "The upload was refused", Some(ROOM_HINT)),
+        ApiError::NoFleet => (
+            409,
+            "fixed_workers",
+            "Workers are started elsewhere",
+            Some(FLEET_HINT),
+        ),
+        ApiError::Fleet(_) => (500, "workers_not_started", "Workers could not be started", None),
         ApiError::TooManyWaits => (429, "too_many_waits", "Too many requests wait", Some(WAITS_HINT)),
         ApiError::Shared(error) => shared_class(error),
         ApiError::TaskFailed { error, .. } => task_class(error),
@@ -130,6 +142,10 @@ const SIGN_IN_HINT: &str =
     "a code is good once and for an hour; `millstream token` prints the token, which signs in too";
 const HOST_HINT: &str = "add the name to `gateway.allowed_hosts` in the gateway's settings";
 const ORIGIN_HINT: &str = "add the page's origin to `gateway.allowed_origins` in the gateway's settings";
+const WORKER_HINT: &str = "start one with `millstream worker`, or see /v1/workers";
+const ROOM_HINT: &str = "make room in the workers' `worker.spill_dir`, or raise `worker.spill_quota`";
+const FLEET_HINT: &str = "start workers where the others are, such as with `docker compose up --scale worker=N`; \
+                          only `millstream up` starts them itself";
 const FORMAT_HINT: &str = "accept application/json, application/x-ndjson, text/csv, text/plain, \
                            application/vnd.apache.arrow.stream or application/vnd.apache.parquet";
 const LARGE_HINT: &str =

@@ -10,7 +10,7 @@ from importlib import import_module
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
-from millstream import _aio, _remote
+from millstream import _aio
 from millstream._access import GATEWAY_VARIABLE, Access, find_access
 from millstream._cluster_calls import ClusterCalls, futures_in
 from millstream._collections import take_apart
@@ -276,9 +276,7 @@ class Client(ClusterCalls, Sharing):
 
     def _scatter(self, values: list[Any]) -> list[Future[Any]]:
         keys = [new_key(type(value).__name__) for value in values]
-        futures = self._call(_remote.identity, [((value,), {}) for value in values], keys, {}, True)
-        self.session.flush()
-        return futures
+        return self.session.scatter(values, keys)
 
     # ---- collections
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import uuid
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from millstream import _aio, _remote
 from millstream._collections import take_apart
 from millstream._future import Future
+from millstream._http import text_of_id
 from millstream._options import TaskOptions
 from millstream._task import new_key
 
@@ -28,17 +28,6 @@ _COMPARED = ("millstream", "cloudpickle", "msgpack", "numpy", "pandas", "polars"
 
 # Tasks in one answer.
 _PAGE = 1000
-
-
-def text_of_id(value: bytes | str) -> str:
-    """Return an id as text: MessagePack carries it as its 16 bytes.
-
-    Examples
-    --------
-    >>> text_of_id(bytes(16))
-    '00000000-0000-0000-0000-000000000000'
-    """
-    return str(uuid.UUID(bytes=value)) if isinstance(value, bytes) else value
 
 
 class ClusterCalls:

@@ -7,6 +7,7 @@ import pickle
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import cloudpickle
@@ -25,6 +26,7 @@ from millstream._functions import (
 )
 from millstream._options import PLAIN, TaskOptions
 from millstream._task import Literal, Literals, pack, pack_plain
+from millstream._uploads import UPLOAD_OP, Upload
 from millstream._wire import Dep, GraphEncoder, OpSpec, TaskRange
 
 if TYPE_CHECKING:
@@ -201,11 +203,19 @@ class JobBuilder:
         numbers. The calls' tasks are numbered on from `offset`; helper tasks come before.
     carried : mapping
         The ends of the futures of other jobs that are referred to.
+    uploads : mapping
+        Literals that workers have already.
     """
 
-    def __init__(self, groups: Sequence[Group], carried: Mapping[Future[Any], Carried]) -> None:
+    def __init__(
+        self,
+        groups: Sequence[Group],
+        carried: Mapping[Future[Any], Carried],
+        uploads: Mapping[Literal, Upload] = MappingProxyType({}),
+    ) -> None:
         self._groups = groups
         self._carried = carried
+        self._uploads = uploads
         self._helper_ops: dict[tuple[Any, ...], int] = {}
         self._helpers: dict[int, int] = {}
         self._graph = GraphEncoder()
@@ -224,6 +234,8 @@ class JobBuilder:
 
     def _help(self, group: Group) -> None:
         """Make the helper tasks that calls need: literals, results of other jobs, their own large parameters."""
+        if group.op is UPLOAD_OP:
+            return
         for references in group.references or ():
             for target in references:
                 if not isinstance(target, int) and id(target) not in self._helpers:
@@ -236,6 +248,8 @@ class JobBuilder:
 
     def _help_with(self, target: Literal | Future[Any], reader: OpSpec) -> int:
         if isinstance(target, Literal):
+            if target in self._uploads:
+                return self._upload(self._uploads[target])
             return self._helper(_remote.load_joined, reader, cloudpickle.dumps(target.value, 5))
         carried = self._carried[target]
         if carried.error is not None:
@@ -243,6 +257,10 @@ class JobBuilder:
         if carried.source is not None:
             return self._import(*carried.source)
         return self._helper(_remote.load_result, reader, carried.raw, carried.kind)
+
+    def _upload(self, upload: Upload, key: str | None = None) -> int:
+        options = self._graph.options(TaskOptions(workers=upload.workers))
+        return self._graph.task(self._graph.op(UPLOAD_OP), options, upload.params(), (), key)
 
     def _import(self, job_id: str, task: int) -> int:
         import msgpack
@@ -282,6 +300,9 @@ class JobBuilder:
 
     def _add(self, group: Group) -> None:
         graph = self._graph
+        if group.op is UPLOAD_OP:
+            self._add_uploads(group)
+            return
         op, options = graph.op(group.op), graph.options(group.options)
         tasks = TaskRange(graph.task_count, len(group))
         if isinstance(group.keys, str):
@@ -294,6 +315,12 @@ class JobBuilder:
         named = group.keys if isinstance(group.keys, list) else None
         for number in range(len(group)):
             self._add_call(group, number, op, options, named[number] if named is not None else None)
+
+    def _add_uploads(self, group: Group) -> None:
+        self._graph.want_all(TaskRange(self._graph.task_count, len(group)))
+        for number in range(len(group)):
+            (literal,) = group.references_of(number)
+            self._upload(self._uploads[literal], group.key_of(number))
 
     def _add_call(self, group: Group, number: int, op: int, options: int, key: str | None) -> None:
         deps = [self._number(target) for target in group.references_of(number)]

@@ -13,6 +13,8 @@ from millstream._compile import Carried, JobBuilder
 from millstream._errors import GatewayError, MillstreamError
 from millstream._http import GRAPH, Transport
 from millstream._jobs import PENDING, TERMINAL, Job
+from millstream._task import Literal
+from millstream._uploads import Upload
 
 # Encoding more calls than this would keep the background loop from everything else.
 _MANY_CALLS = 2_000
@@ -25,9 +27,11 @@ _LAST_LOOK = 0.3
 _JOB_STATE = "millstream-job-state"
 
 
-async def submit(transport: Transport, job: Job, carried: Mapping[Any, Carried]) -> dict[str, Any]:
+async def submit(
+    transport: Transport, job: Job, carried: Mapping[Any, Carried], uploads: Mapping[Literal, Upload]
+) -> dict[str, Any]:
     """Send a job; return where it stands a moment later."""
-    builder = JobBuilder(job.groups, carried)
+    builder = JobBuilder(job.groups, carried, uploads)
     if len(job.states) > _MANY_CALLS:
         graph = await asyncio.to_thread(builder.encode)
     else:

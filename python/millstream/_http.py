@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import uuid
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -105,6 +106,17 @@ class Transport:
             f"the gateway at {self.access.url} cannot be reached ({error or type(error).__name__}): "
             "is it running, and is the port open? `Client()` starts a cluster on this machine"
         )
+
+
+def text_of_id(value: bytes | str) -> str:
+    """Return an id as text: MessagePack carries it as its 16 bytes.
+
+    Examples
+    --------
+    >>> text_of_id(bytes(16))
+    '00000000-0000-0000-0000-000000000000'
+    """
+    return str(uuid.UUID(bytes=value)) if isinstance(value, bytes) else value
 
 
 def _connections(access: Access, most: int | None) -> httpx.AsyncClient:

@@ -14,6 +14,7 @@ from typing import Any
 
 from millstream._compile import Group
 from millstream._errors import CancelledError
+from millstream._uploads import Upload
 
 PENDING, STORED, RELEASED, FAILED, CANCELLED = range(5)
 
@@ -72,6 +73,8 @@ class Job:
         self.began = time.monotonic()
         self.ended: float | None = None
         self.blockers: set[Any] = set()
+        # What its tasks, or those of jobs that it reads from, may read again.
+        self.uploads: set[Upload] = set()
         self.states = bytearray()
         self.raws: dict[int, bytes] = {}
         # How many results were asked for, and whether all small ones were taken over since the end.

@@ -19,10 +19,11 @@ from typing import IO, TYPE_CHECKING, Self
 from millstream._access import Access, read_token
 from millstream._binary import find_binary
 from millstream._errors import MillstreamError
-from millstream._options import byte_size
+from millstream._options import Duration, byte_size, seconds
 
 if TYPE_CHECKING:
     from millstream._client import Client
+    from millstream._scaling import Adaptive
 
 _UP = re.compile(r"millstream is up with .* at (http://\S+)")
 _START_TIMEOUT = 60.0
@@ -71,6 +72,8 @@ class LocalCluster:
     ) -> None:
         self.workers = workers or n_workers or 1
         self.slots = slots or threads_per_worker
+        self._control: Client | None = None
+        self._adaptive: Adaptive | None = None
         self._log: deque[str] = deque(maxlen=_LOG_LINES)
         command = self._command(memory_limit, port)
         self._process = subprocess.Popen(
@@ -135,8 +138,69 @@ class LocalCluster:
         """Return the last lines that the cluster's program wrote."""
         return "\n".join(self._log)
 
+    def scale(self, n: int) -> None:
+        """Start workers, or retire some, until there are so many.
+
+        New ones have as many slots and as much memory as the first. Those that retire finish what they run and hand
+        their results over to the others.
+
+        Examples
+        --------
+        >>> with ms.LocalCluster(workers=1, slots=1) as cluster, ms.Client(cluster) as own:
+        ...     cluster.scale(2)
+        ...     len(own.workers())
+        2
+        """
+        from millstream._scaling import scale
+
+        self._stop_adapting()
+        scale(self._own_client(), n)
+
+    def adapt(
+        self, minimum: int = 1, maximum: int | None = None, interval: Duration = 1.0, wait_count: int = 3
+    ) -> Adaptive:
+        """Let the number of workers follow the tasks there are.
+
+        Parameters
+        ----------
+        minimum, maximum : int
+            The fewest and the most workers; as many as the machine has cores by default.
+        interval : float or str
+            Time between looks.
+        wait_count : int
+            How many looks in a row must find too many workers before some retire.
+
+        Returns
+        -------
+        Adaptive
+            Its ``stop()`` leaves the number as it is; so does :meth:`scale`.
+        """
+        from millstream._scaling import Adaptive
+
+        self._stop_adapting()
+        most = maximum if maximum is not None else max(minimum, os.cpu_count() or 1)
+        pause = seconds(interval, "interval")
+        self._adaptive = Adaptive(self._own_client(), minimum, most, pause, wait_count)
+        return self._adaptive
+
+    def _stop_adapting(self) -> None:
+        if self._adaptive is not None:
+            self._adaptive.stop()
+            self._adaptive = None
+
+    def _own_client(self) -> Client:
+        if self._control is None:
+            from millstream._client import Client
+
+            self._control = Client(self, name="cluster", set_as_default=False)
+        return self._control
+
     def close(self) -> None:
         """Stop the cluster."""
+        self._stop_adapting()
+        if self._control is not None:
+            self._control.close()
+            self._control = None
         self._finalizer()
         atexit.unregister(self._finalizer)
 
@@ -149,7 +213,7 @@ class LocalCluster:
         self.close()
 
     def __repr__(self) -> str:
-        return f"<LocalCluster {self.url} {self.status}, {self.workers} worker(s)>"
+        return f"<LocalCluster {self.url} {self.status}, started with {self.workers} worker(s)>"
 
     def _repr_html_(self) -> str:
         from millstream._repr import cluster_html

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from millstream import _aio
-from millstream._cluster_calls import text_of_id
+from millstream._http import text_of_id
 
 if TYPE_CHECKING:
     from millstream._client import Client

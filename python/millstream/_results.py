@@ -21,6 +21,10 @@ _ERRORS = {
 }
 
 
+# How pickled values begin, as `millstream._serialize` writes them.
+PICKLED = b"MSP5"
+
+
 def kind_of_content(content_type: str) -> str:
     """Return which kind of operation makes results of this content type."""
     return _BY_CONTENT_TYPE.get(content_type.partition(";")[0].strip(), "command")
@@ -47,6 +51,9 @@ def decode_result(kind: str, raw: bytes | bytearray | memoryview) -> Any:
 
         return loads(raw)
     if kind == "native":
+        if bytes(raw[:4]) == PICKLED:
+            # A value that was uploaded: no MessagePack value begins so.
+            return decode_result("python", raw)
         import msgpack
 
         return msgpack.unpackb(raw, strict_map_key=False)

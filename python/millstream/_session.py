@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, Protocol
 
-from millstream import _aio, _turn
+from millstream import _aio, _remote, _turn
 from millstream._access import Access
 from millstream._companions import Luggage
 from millstream._compile import Functions, Group, make_group
@@ -30,7 +30,8 @@ from millstream._options import PLAIN, TaskOptions
 from millstream._presence import Presence
 from millstream._results import decode_result
 from millstream._retry import again, with_failed_inputs
-from millstream._task import Literals
+from millstream._task import Literal, Literals
+from millstream._uploads import LARGE_UPLOAD, UPLOAD_OP, Uploads, size_of
 
 # How long a draft waits for company while nobody waits for it, and at most while calls keep coming.
 _PAUSE = 0.003
@@ -56,6 +57,7 @@ class Session:
         self.luggage = Luggage()
         self.transport: Transport = _aio.wait(_make_transport(access))
         self.fetcher = Fetcher(self.transport)
+        self.uploads = Uploads(self.transport)
         self.presence = Presence(self.transport) if attached else None
         self.is_closed = False
         self._lock = threading.RLock()
@@ -123,6 +125,26 @@ class Session:
                 if not self._is_flush_due and (self._draft or self._blocked):
                     self._is_flush_due = True
                     _aio.spawn(self._flush_later())
+
+    def scatter(self, values: Sequence[Any], keys: list[str]) -> list[Future[Any]]:
+        """Add values as results; large ones go to the workers ahead of the job, pickled once."""
+        large = [size_of(value) > LARGE_UPLOAD for value in values]
+        futures: dict[int, Future[Any]] = {}
+        for kind in (False, True):
+            chosen = [number for number, is_large in enumerate(large) if is_large is kind]
+            if not chosen:
+                continue
+            named = [keys[number] for number in chosen]
+            if kind:
+                references: list[Sequence[Any]] = [[Literal(values[number])] for number in chosen]
+                group = Group(UPLOAD_OP, PLAIN, [b""] * len(chosen), references, named)
+                made = self.call_groups([group])
+            else:
+                calls: list[tuple[tuple[Any, ...], dict[str, Any]]] = [((values[number],), {}) for number in chosen]
+                made = self.call(_remote.identity, calls, named, pure=True)
+            futures.update(zip(chosen, made, strict=True))
+        self.flush()
+        return [futures[number] for number in range(len(values))]
 
     def _place(self, groups: Sequence[Group]) -> tuple[Job, list[int]]:
         """Put groups into a job that has not been sent."""
@@ -205,7 +227,12 @@ class Session:
                 return
             if self.presence is not None:
                 job.options["attached_to"] = await self.presence.id()
-            view = await submit(self.transport, job, carried)
+            placed = await self.uploads.place(job.groups)
+            job.uploads.update(placed.values())
+            for source in {source._job for source in sources}:
+                job.uploads |= source.uploads
+            view = await submit(self.transport, job, carried, placed)
+            del placed
         except Exception as error:
             # Whoever waits for one of its futures is told.
             job.end("failed", error)
@@ -333,6 +360,9 @@ class Session:
     def retry(self, futures: Sequence[Future[Any]]) -> None:
         """Run tasks that failed again; their futures then stand for the new runs."""
         failed = with_failed_inputs([future for future in futures if future.status in ("error", "cancelled")])
+        for future in failed:
+            # What it was given may be gone with its workers.
+            self.uploads.forget(future._job.uploads)
         for job, numbers in _by_job(failed).items():
             groups, positions = again(self, job, numbers)
             new, firsts = self._place(groups)
@@ -350,6 +380,8 @@ class Session:
         jobs = list(_by_job(futures))
         for job in jobs:
             job.fate.is_kept = True
+            for upload in job.uploads:
+                upload.life.is_kept = True
         return [job.id for job in jobs]
 
     def pin(self, futures: Sequence[Future[Any]]) -> None:
@@ -384,6 +416,7 @@ class Session:
                 if job.fate.is_sent:
                     await self.transport.request("DELETE", f"/v1/jobs/{job.id}", tries=1)
             job.end("cancelled")
+        await self.uploads.close()
         for place in list(self.places):
             with contextlib.suppress(Exception):
                 await place.leave()

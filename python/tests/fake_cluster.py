@@ -11,6 +11,7 @@ import json
 import threading
 import traceback
 import uuid
+import zlib
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -34,8 +35,9 @@ NATIVE = {
 
 
 class FakeJob:
-    def __init__(self, body: dict[str, Any], others: dict[str, FakeJob]) -> None:
+    def __init__(self, body: dict[str, Any], others: dict[str, FakeJob], uploads: dict[str, bytes]) -> None:
         self.others = others
+        self.uploads = uploads
         self.id = body["id"]
         self.options = body["options"]
         ops, options, layers, keys, outputs = msgpack.unpackb(body["graph"], strict_map_key=False)
@@ -129,6 +131,9 @@ class FakeJob:
         kind, name, op_params, code, _ = op
         if kind == "native":
             args = [self.input(dep).value() for dep in inputs]
+            if name == "millstream:upload":
+                (listed,) = msgpack.unpackb(params)
+                return self.uploads[msgpack.unpackb(listed["v"])]
             if params:
                 listed = msgpack.unpackb(params)
                 args = [msgpack.unpackb(a["v"]) if "v" in a else args[a["i"]] for a in listed]
@@ -143,7 +148,8 @@ class FakeJob:
         if kind == "import":
             source, task = self._source(params)
             return source.input(task)
-        return Input(PICKLE if kind == "python" else MSGPACK, memoryview(self.values[number]))
+        is_pickled = kind == "python" or self.values[number].startswith(b"MSP5")
+        return Input(PICKLE if is_pickled else MSGPACK, memoryview(self.values[number]))
 
 
 class FakeCluster:
@@ -154,6 +160,7 @@ class FakeCluster:
     def __init__(self) -> None:
         self.jobs: dict[str, FakeJob] = {}
         self.removed: list[str] = []
+        self.uploads: dict[str, bytes] = {}
         self.sessions: dict[str, str] = {}
         self.shared = FakeShared()
         self.inline_limit = 4096
@@ -175,7 +182,7 @@ class FakeCluster:
         request = msgpack.unpackb(body)
         job = self.jobs.get(request["id"])
         if job is None:
-            job = self.jobs[request["id"]] = FakeJob(request, self.jobs)
+            job = self.jobs[request["id"]] = FakeJob(request, self.jobs, self.uploads)
             threading.Thread(target=job.run, daemon=True).start()
         return job
 
@@ -251,7 +258,9 @@ class _Handler(BaseHTTPRequestHandler):
             self.fake.sessions[path[1]] = self.command
             self._send({"id": path[1], "ttl": "60s"})
         elif path == ["workers"]:
-            self._send({"workers": []})
+            self._send({"workers": [{"id": "w1"}]})
+        elif path[0] == "uploads":
+            self._upload(path[1], body)
         elif self.command == "POST" and path == ["jobs"]:
             job = self.fake.submit(body)
             job.over.wait(_seconds(query.get("wait")))
@@ -260,6 +269,14 @@ class _Handler(BaseHTTPRequestHandler):
             self._job(self.fake.jobs[path[1]], path[2:], query)
         else:
             self._problem(404, "unknown_job", f"no job {path[-1]}")
+
+    def _upload(self, name: str, body: bytes) -> None:
+        if self.command == "DELETE":
+            self.fake.uploads.pop(name, None)
+            self._bytes(204, b"", "application/vnd.msgpack")
+            return
+        self.fake.uploads[name] = body
+        self._send({"id": name, "length": len(body), "crc32": zlib.crc32(body), "workers": ["w1"]})
 
     def _shared(self, path: list[str], query: dict[str, str], body: bytes) -> None:
         # Names stay as they are in the path, as the real gateway keeps escaped slashes.
@@ -297,7 +314,8 @@ class _Handler(BaseHTTPRequestHandler):
                 self._bytes(202, msgpack.packb(self.fake.view(job)), "application/vnd.msgpack")
                 return
             kind = job.ops[job.tasks[task][0]][0]
-            content = "application/vnd.millstream.pickle" if kind == "python" else "application/vnd.msgpack"
+            is_pickled = kind == "python" or job.values[task].startswith(b"MSP5")
+            content = "application/vnd.millstream.pickle" if is_pickled else "application/vnd.msgpack"
             self._bytes(200, job.values[task], content)
         elif rest[0] == "tasks":
             task = job.keys.index(rest[1])

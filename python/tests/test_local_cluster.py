@@ -7,6 +7,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -98,3 +99,48 @@ def test_a_script_needs_no_guard(tmp_path: Path) -> None:
         [sys.executable, script], env=environment, capture_output=True, text=True, timeout=2 * _PATIENCE, check=True
     )
     assert done.stdout.splitlines() == ["the top level runs once", "[0, 1, 2] False"]
+
+
+def eventually(condition: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + _PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.05)
+
+
+def test_a_cluster_grows_and_shrinks_without_losing_results() -> None:
+    with ms.LocalCluster(workers=1, slots=1) as cluster, ms.Client(cluster) as client:
+        cluster.scale(3)
+        assert sorted(client.ncores()) == ["worker-0", "worker-1", "worker-2"]
+        held = [client.submit(lambda n=n: n, workers=[f"worker-{n}"]) for n in range(3)]
+        assert client.gather(held) == [0, 1, 2]
+        cluster.scale(1)
+        eventually(lambda: len(client.workers()) == 1, "two workers leave")
+        assert client.submit(lambda *all: sum(all), *held).result(_PATIENCE) == 3
+        cluster.scale(2)
+        # A number is not given twice.
+        assert max(client.ncores()) == "worker-3"
+        with pytest.raises(ValueError, match="must not be negative"):
+            cluster.scale(-1)
+
+
+def test_an_adaptive_cluster_follows_its_tasks(tmp_path: Path) -> None:
+    go = tmp_path / "go"
+
+    def wait_for(go: Path) -> None:
+        deadline = time.monotonic() + 60
+        while not go.exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+
+    with ms.LocalCluster(workers=1, slots=1) as cluster, ms.Client(cluster) as client:
+        adaptive = cluster.adapt(minimum=1, maximum=3, interval=0.1, wait_count=2)
+        blocked = client.map(wait_for, [go] * 5)
+        eventually(lambda: len(client.workers()) == 3, "it grows to its maximum")
+        go.touch()
+        client.gather(blocked)
+        eventually(lambda: len(client.workers()) == 1, "it shrinks to its minimum")
+        adaptive.stop()
+        with pytest.raises(ValueError, match="minimum <= maximum"):
+            cluster.adapt(minimum=3, maximum=2)
+    assert cluster.status == "closed"

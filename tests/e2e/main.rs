@@ -23,4 +23,5 @@ mod servers;
 mod sql;
 mod support;
 mod tasks;
+mod uploads;
 mod worker;

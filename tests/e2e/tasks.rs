@@ -194,6 +194,7 @@ async fn openapi_describes_every_path_and_its_first_examples_run() -> anyhow::Re
         "/v1/jobs/{job}/results",
         "/v1/jobs/{job}/results/{key}",
         "/v1/jobs/{job}/events",
+        "/v1/uploads/{upload}",
         "/v1/workers",
         "/v1/workers/{worker}",
         "/v1/workers/{worker}/drain",

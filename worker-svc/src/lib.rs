@@ -17,6 +17,7 @@ mod memory;
 mod outbox;
 mod python;
 mod runner;
+mod uploads;
 mod work;
 
 use std::collections::HashMap;
@@ -33,7 +34,7 @@ use millstream_frame::{PlannerOptions, StageEnv, StageLimits};
 use millstream_protocol::wire::WorkerInfo;
 use millstream_store::probe::MemoryProbe;
 use millstream_store::{SpillConfig, SpillPolicy, Store, StoreConfig, StoreEvents};
-use millstream_transfer::{DataServer, DataServerOptions, FetchOptions, Fetcher};
+use millstream_transfer::{DataServer, DataServerOptions, FetchOptions, Fetcher, UploadShelf};
 use millstream_types::{Amount, ByteSize, WorkerId};
 use millstream_worker_core::{WorkerConfig, WorkerCore, WorkerEvent};
 use tokio::sync::mpsc;
@@ -83,6 +84,10 @@ impl WorkerService {
         let (store, store_events) = self.open_store(limit)?;
         let server = DataServer::start(store.clone(), self.data_server_options())
             .context("cannot serve the data plane")?;
+        let uploads = self.open_shelf(&store)?;
+        if let Some(shelf) = &uploads {
+            server.serve_uploads(shelf.clone());
+        }
         let address = server.address().to_owned();
 
         let info = self.info(worker, address, slots, limit);
@@ -90,7 +95,10 @@ impl WorkerService {
         info!(%worker, name, address = info.data_address, slots, memory = %limit, "the worker starts");
         let config = WorkerConfig::for_memory(limit);
         let work = Arc::new(WorkLog::new());
-        let env = self.task_env(&store, &info, limit, slots, config.inline_limit, &work)?;
+        let env = TaskEnv {
+            uploads,
+            ..self.task_env(&store, &info, limit, slots, config.inline_limit, &work)?
+        };
         let env = Arc::new(env);
         let python = python::settings(&self.settings, &self.python, limit, slots);
         let (runner, mut results, mut ends) = Runner::start(env, slots, python)?;
@@ -241,6 +249,15 @@ impl WorkerService {
         Store::open(config).context("cannot use worker.spill_dir")
     }
 
+    /// Within the store's folder, which is cleared whatever becomes of this process.
+    fn open_shelf(&self, store: &Store) -> anyhow::Result<Option<UploadShelf>> {
+        let open = |folder: &std::path::Path| {
+            UploadShelf::open(folder.join("uploads"), self.settings.spill_quota)
+                .context("cannot make a folder for uploads in worker.spill_dir")
+        };
+        store.folder().map(open).transpose()
+    }
+
     fn data_server_options(&self) -> DataServerOptions {
         DataServerOptions {
             host: self.settings.data_host.clone(),
@@ -316,6 +333,7 @@ impl WorkerService {
         };
         Ok(TaskEnv {
             store: store.clone(),
+            uploads: None,
             executors: ExecutorSet::new(Arc::new(NativeExecutor::new()?))
                 .with(Arc::new(command))
                 .with(Arc::new(FrameExecutor { env, planner })),

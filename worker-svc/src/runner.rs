@@ -16,17 +16,20 @@ use millstream_executor::{
 use millstream_protocol::ErrorKind;
 use millstream_protocol::graph::{OpKind, OpSpec, TaskOptions};
 use millstream_store::{Missing, PutError, Store};
+use millstream_transfer::UploadShelf;
 use millstream_types::{ByteSize, ObjectId};
 use millstream_worker_core::{StartTask, TaskOutput, TaskRun, WorkerEvent};
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use crate::uploads;
 use crate::work::{TaskEnd, WorkLog};
 
 /// What all tasks of a worker share.
 pub(crate) struct TaskEnv {
     pub(crate) store: Store,
+    pub(crate) uploads: Option<UploadShelf>,
     pub(crate) executors: ExecutorSet,
     pub(crate) scratch: Arc<Path>,
     pub(crate) host: Arc<str>,
@@ -191,7 +194,8 @@ impl SlotWork for Started {
         match self.inputs_now() {
             Ok(inputs) => {
                 let (ending, context) = self.open(inputs);
-                let result = ending.env.executors.native().run_native(&context);
+                let result = uploads::read(ending.env.uploads.as_ref(), &context)
+                    .unwrap_or_else(|| ending.env.executors.native().run_native(&context));
                 // Lets go of the inputs before the output takes its room.
                 drop(context);
                 ending.end(result, began.elapsed())

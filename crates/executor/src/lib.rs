@@ -22,6 +22,7 @@ pub use millstream_macros::task;
 pub use native::{DuplicateFunction, NativeExecutor, NativeFunction, NativeRegistry, TaskCtx, Variadic};
 pub use python::{
     GatewayAccess, PythonMemory, PythonPool, PythonSettings, PythonStacks, PythonWork, TaskStack,
+    value_of_file,
 };
 pub use slots::{SlotPool, SlotResults, SlotWork};
 pub use task::{Input, TaskContext, TaskFailure, TaskOutput, TaskResult};

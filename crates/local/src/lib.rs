@@ -4,6 +4,7 @@
 //! The services are the ones that run as separate containers; only what joins them differs. Each has a thread of its
 //! own, so that a busy one does not hold up the others.
 
+mod crew;
 mod thread;
 
 use std::path::PathBuf;
@@ -11,14 +12,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use millstream_bus::{Bus, InprocBroker, Names};
-use millstream_config::{MemoryLimit, Settings, SlotCount};
-use millstream_gateway::Gateway;
+use millstream_config::Settings;
+use millstream_gateway::{Fleet, Gateway};
 use millstream_scheduler_svc::SchedulerService;
 use millstream_state::{MemoryState, StateStore};
 use millstream_types::{ByteSize, ClusterName};
-use millstream_worker_svc::WorkerService;
 use uuid::Uuid;
 
+use crate::crew::{Crew, Place};
 use crate::thread::ServiceThread;
 
 /// How long services may take to be ready; a laptop under load needs well below a second.
@@ -85,8 +86,10 @@ pub struct LocalCluster {
     dashboard: String,
     token: String,
     state: Arc<MemoryState>,
-    // In the order in which they stop: nobody takes jobs, then nobody works, then nobody decides.
-    services: Vec<ServiceThread>,
+    // They stop in this order: nobody takes jobs, then nobody works, then nobody decides.
+    gateway: ServiceThread,
+    crew: Crew,
+    scheduler: ServiceThread,
     folder: tempfile::TempDir,
 }
 
@@ -95,8 +98,9 @@ impl LocalCluster {
     ///
     /// # Errors
     /// A port that is taken, a folder that cannot be made, or a machine too slow to start in half a minute.
-    pub async fn start(options: LocalOptions) -> Result<Self, LocalError> {
-        let workers = options.workers.max(1);
+    pub async fn start(mut options: LocalOptions) -> Result<Self, LocalError> {
+        options.workers = options.workers.max(1);
+        let workers = options.workers;
         let names = Names::new(ClusterName::default());
         let broker = InprocBroker::new();
         let bus: Arc<dyn Bus> = broker.bus(names);
@@ -109,26 +113,26 @@ impl LocalCluster {
         let folder = scratch_folder(&options.settings.worker.spill_dir)?;
 
         // First, because workers tell their tasks its address.
-        let (gateway, url, dashboard) = gateway(&options, &token, &secret, &bus, &state).await?;
-        let mut services = vec![gateway];
-        let place = Place {
-            workers,
-            bus: bus.clone(),
+        let crew = Crew::default();
+        let (gateway, url, dashboard) = gateway(&options, &token, &secret, &bus, &state, &crew).await?;
+        let scheduler = scheduler(&options.settings, &bus, &state)?;
+        crew.settle(Place {
+            options,
+            bus,
             secret,
             folder: folder.path().to_owned(),
             url: url.clone(),
             token: token.clone(),
-        };
-        for number in 0..workers {
-            services.push(worker(&options, &place, number)?);
-        }
-        services.push(scheduler(&options.settings, &bus, &state)?);
+        });
+        crew.start(workers)?;
         let cluster = Self {
             url,
             dashboard,
             token,
             state,
-            services,
+            gateway,
+            crew,
+            scheduler,
             folder,
         };
         cluster.wait_for_workers(workers as usize).await?;
@@ -156,10 +160,10 @@ impl LocalCluster {
     }
 
     /// Stops all services. Tasks that run are stopped, and results are gone: both live in this process.
-    pub async fn stop(mut self) {
-        for service in self.services.drain(..) {
-            service.stop().await;
-        }
+    pub async fn stop(self) {
+        self.gateway.stop().await;
+        self.crew.stop().await;
+        self.scheduler.stop().await;
     }
 
     async fn wait_for_workers(&self, wanted: usize) -> Result<(), LocalError> {
@@ -169,7 +173,8 @@ impl LocalCluster {
             if known >= wanted {
                 return Ok(());
             }
-            if let Some(failed) = self.services.iter().find_map(ServiceThread::failure) {
+            let failed = self.crew.failure().or_else(|| self.scheduler.failure());
+            if let Some(failed) = failed.or_else(|| self.gateway.failure()) {
                 return Err(failed);
             }
             if began.elapsed() > START_LIMIT {
@@ -213,65 +218,23 @@ fn scheduler(
     })
 }
 
-/// What all workers of a cluster are told.
-struct Place {
-    workers: u32,
-    bus: Arc<dyn Bus>,
-    secret: String,
-    folder: PathBuf,
-    url: String,
-    token: String,
-}
-
-fn worker(options: &LocalOptions, place: &Place, number: u32) -> Result<ServiceThread, LocalError> {
-    let (workers, folder) = (place.workers, &place.folder);
-    let mut settings = options.settings.worker.clone();
-    let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u32);
-    settings.name = Some(format!("worker-{number}"));
-    settings.slots = SlotCount::Count(options.slots.unwrap_or_else(|| (cores / workers).max(1)));
-    settings.memory_limit =
-        MemoryLimit::Bytes(options.memory_limit.unwrap_or_else(|| share_of_memory(workers)));
-    settings.spill_dir = folder.join(format!("spill-{number}"));
-    settings.scratch_dir = folder.join(format!("scratch-{number}"));
-    // Nothing outlives the process: there is nobody to hand results to.
-    settings.drain_timeout = Duration::ZERO;
-    let mut python = options.settings.python.clone();
-    python.gateway_url = Some(place.url.clone());
-    python.gateway_token = Some(place.token.clone().into());
-    let service = WorkerService {
-        settings,
-        data: options.settings.data.clone(),
-        python,
-        all_files: options.settings.data.roots.is_empty(),
-        secret: place.secret.clone(),
-        bus: place.bus.clone(),
-        shares_process: true,
-        on_progress: Arc::new(|| {}),
-    };
-    ServiceThread::start(&format!("worker-{number}"), move |shutdown| service.run(shutdown))
-}
-
-/// Leaves a fifth to everything else on the machine.
-fn share_of_memory(workers: u32) -> ByteSize {
-    let all = millstream_worker_svc::machine_memory();
-    ByteSize::new(all.fraction(0.8).as_u64() / u64::from(workers))
-}
-
 async fn gateway(
     options: &LocalOptions,
     token: &str,
     secret: &str,
     bus: &Arc<dyn Bus>,
     state: &Arc<MemoryState>,
+    crew: &Crew,
 ) -> Result<(ServiceThread, String, String), LocalError> {
     let mut settings = options.settings.clone();
     settings.gateway.port = options.port;
     settings.gateway.token = Some(token.to_owned().into());
     settings.cluster.secret = Some(secret.to_owned().into());
     let (bus, state) = (bus.clone(), state.clone() as Arc<dyn StateStore>);
+    let fleet: Arc<dyn Fleet> = Arc::new(crew.clone());
     let (ready, address) = tokio::sync::oneshot::channel();
     let thread = ServiceThread::start("gateway", move |shutdown| async move {
-        let gateway = Gateway::start(&settings, bus, state).await?;
+        let gateway = Gateway::start_with(&settings, bus, state, Some(fleet)).await?;
         let _ = ready.send((gateway.address(), gateway.dashboard_link()));
         shutdown.await;
         gateway.stop().await;

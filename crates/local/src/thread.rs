@@ -70,6 +70,11 @@ impl ServiceThread {
         })
     }
 
+    /// Whether the service has ended.
+    pub(crate) fn is_finished(&self) -> bool {
+        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+
     /// Waits for the end of a service that is known to have ended badly.
     pub(crate) async fn failed(mut self) -> LocalError {
         self.join().await;

@@ -1,6 +1,6 @@
 //! The store's handle: put, get, drop; loads, levels, events.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
@@ -127,6 +127,11 @@ impl Store {
             spiller: Some(spiller),
         });
         Ok((Self { owner }, receiver))
+    }
+
+    /// The folder of this store's own for what must go with it, if it has a disk.
+    pub fn folder(&self) -> Option<&Path> {
+        self.shared().folder.as_ref().map(SpillFolder::path)
     }
 
     /// Stores the output of a task and returns its size. A second put of the same generation changes nothing.

@@ -10,6 +10,9 @@
 //!  length of head u32 │ head: MessagePack AnswerHead │ per part: bytes, crc32 u32     (little-endian)
 //! ```
 //!
+//! Values sent ahead: `PUT /uploads/{id}` with their bytes answers with a MessagePack
+//! [`UploadReceipt`](crate::UploadReceipt); `DELETE` of the same removes them.
+//!
 //! What tasks do: `GET /stacks` answers with a MessagePack list of [`TaskStack`].
 
 use millstream_store::{Format, Missing};

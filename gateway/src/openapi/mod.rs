@@ -19,6 +19,9 @@ const EXAMPLE_JOB: &str = "0190b5a1-7d2e-7c3f-8a44-2f9f1c7e5b10";
 /// The session that the examples open and end.
 const EXAMPLE_SESSION: &str = "5a3c0d7e-2b64-4c1f-9d0a-8e7f6b5a4c3d";
 
+/// The upload that the examples leave and remove.
+const EXAMPLE_UPLOAD: &str = "3f6d2c1b-0a9e-4d8c-b7f6-5e4d3c2b1a09";
+
 /// Stands for a worker while none is known.
 const NO_WORKER: &str = "worker-0";
 
@@ -29,10 +32,10 @@ pub(crate) async fn page(gateway: web::Data<Context>) -> HttpResponse {
     let worker = workers
         .first()
         .map_or_else(|| NO_WORKER.to_owned(), |worker| worker.id.to_string());
-    HttpResponse::Ok().json(document(&worker))
+    HttpResponse::Ok().json(document(&worker, gateway.fleet.is_some()))
 }
 
-fn document(worker: &str) -> Value {
+fn document(worker: &str, has_fleet: bool) -> Value {
     json!({
         "openapi": "3.1.0",
         "info": {
@@ -45,7 +48,7 @@ fn document(worker: &str) -> Value {
         },
         "servers": [{"url": "/"}],
         "security": [{"token": []}],
-        "paths": paths(worker),
+        "paths": paths(worker, has_fleet),
         "components": {
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer",
                 "description": "`millstream token` prints it."}},
@@ -58,8 +61,11 @@ fn document(worker: &str) -> Value {
     })
 }
 
-fn paths(worker: &str) -> Value {
+fn paths(worker: &str, has_fleet: bool) -> Value {
     let mut paths = operations::paths(worker);
+    if has_fleet {
+        paths["/v1/workers"]["post"] = operations::add_workers();
+    }
     dashboard::add(&mut paths);
     if let Some(paths) = paths.as_object_mut() {
         paths.extend(shared::paths());

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{EXAMPLE_JOB, EXAMPLE_SESSION};
+use super::{EXAMPLE_JOB, EXAMPLE_SESSION, EXAMPLE_UPLOAD};
 
 pub(super) fn paths(worker: &str) -> Value {
     json!({
@@ -21,6 +21,7 @@ pub(super) fn paths(worker: &str) -> Value {
         "/v1/jobs/{job}/results/{key}": {"get": result()},
         "/v1/sql": {"post": sql()},
         "/v1/sessions/{session}": {"put": renew_session(), "delete": end_session()},
+        "/v1/uploads/{upload}": {"put": put_upload(), "delete": remove_upload()},
         "/v1/workers": {"get": operation("listWorkers", "All workers.", json!([]),
             json_answer("200", "The workers, by name.", Some("WorkersPage")))},
         "/v1/workers/{worker}": {"get": operation("showWorker", "One worker.", json!([worker_param(worker)]),
@@ -31,6 +32,51 @@ pub(super) fn paths(worker: &str) -> Value {
             "Lets a worker finish what it runs, hand over its results and leave.", json!([worker_param(worker)]),
             json_answer("202", "The worker, draining.", Some("Worker")))},
     })
+}
+
+/// Only of a gateway that can start workers.
+pub(super) fn add_workers() -> Value {
+    let mut operation = operation(
+        "addWorkers",
+        "Starts workers. Only `millstream up` can; elsewhere they are started where the others are.",
+        json!([]),
+        json_answer("202", "The names of the new `workers`.", None),
+    );
+    operation["requestBody"] = json!({"required": true, "content": {"application/json": {
+        "examples": {"one": {"value": {"count": 1}}}
+    }}});
+    operation
+}
+
+fn put_upload() -> Value {
+    let mut operation = operation(
+        "putUpload",
+        "Leaves a value on two workers, for tasks of the native function `millstream:upload` to read, whose \
+            argument is its id. It is kept for a day unless it is removed.",
+        json!([upload_param()]),
+        json_answer(
+            "200",
+            "`id`, `length`, `crc32` and the ids of the `workers` that have it.",
+            None,
+        ),
+    );
+    operation["requestBody"] = json!({"required": true, "content": {
+        "application/vnd.millstream.pickle": {"schema": {"type": "string", "format": "binary"}}
+    }});
+    operation
+}
+
+fn remove_upload() -> Value {
+    operation(
+        "removeUpload",
+        "Removes an uploaded value from the workers. Tasks that have read it keep their outputs.",
+        json!([upload_param()]),
+        json!({"204": {"description": "No worker that answers has it."}}),
+    )
+}
+
+fn upload_param() -> Value {
+    path_param("upload", "The upload's id, made by the client.", EXAMPLE_UPLOAD)
 }
 
 fn submit() -> Value {

@@ -16,6 +16,7 @@ pub(crate) mod sql;
 pub(crate) mod stacks;
 pub(crate) mod system;
 pub(crate) mod tasks;
+pub(crate) mod uploads;
 pub(crate) mod workers;
 
 use actix_web::{HttpRequest, web};
@@ -58,7 +59,16 @@ pub(crate) fn configure(config: &mut web::ServiceConfig) {
                 .route(web::delete().to(sessions::end)),
         )
         .configure(configure_shared)
-        .service(resource("/v1/workers").route(web::get().to(workers::list)))
+        .service(
+            resource("/v1/uploads/{upload}")
+                .route(web::put().to(uploads::put))
+                .route(web::delete().to(uploads::remove)),
+        )
+        .service(
+            resource("/v1/workers")
+                .route(web::get().to(workers::list))
+                .route(web::post().to(workers::add)),
+        )
         .service(resource("/v1/workers/{worker}").route(web::get().to(workers::show)))
         .service(resource("/v1/stacks").route(web::get().to(stacks::list)))
         .service(resource("/v1/workers/{worker}/drain").route(web::post().to(workers::drain)))

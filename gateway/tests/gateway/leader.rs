@@ -27,6 +27,8 @@ use parking_lot::Mutex;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
+use crate::plane::DataPlane;
+
 pub(crate) const WORKER: WorkerId = WorkerId::from_u128(77);
 
 /// How often the leader says hello: faster than the real one, to keep tests short.
@@ -47,6 +49,8 @@ struct Shared {
     asked: Mutex<Vec<GatewayRequest>>,
     /// Whether requests are left without an answer.
     silent: Mutex<bool>,
+    /// The data plane of the one worker.
+    plane: DataPlane,
 }
 
 #[derive(Clone)]
@@ -78,6 +82,7 @@ impl FakeLeader {
             jobs: Mutex::default(),
             asked: Mutex::default(),
             silent: Mutex::default(),
+            plane: DataPlane::start(),
         });
         let task = tokio::spawn(serve(Arc::clone(&shared), consumer, intake));
         Self { shared, task }
@@ -85,6 +90,11 @@ impl FakeLeader {
 
     pub(crate) fn be_silent(&self, silent: bool) {
         *self.shared.silent.lock() = silent;
+    }
+
+    /// The data plane of the one worker.
+    pub(crate) fn plane(&self) -> &DataPlane {
+        &self.shared.plane
     }
 
     pub(crate) fn asked(&self) -> Vec<GatewayRequest> {
@@ -360,7 +370,7 @@ impl Shared {
             }),
             // As a leader of before, which does not know the question.
             GatewayRequest::Layers { job } => Err(RequestError::UnknownJob(job)),
-            GatewayRequest::Workers => Ok(Response::Workers(vec![worker()])),
+            GatewayRequest::Workers => Ok(Response::Workers(vec![self.worker()])),
             GatewayRequest::Drain { worker } if worker == WORKER => Ok(Response::Done),
             GatewayRequest::Drain { worker } => Err(RequestError::UnknownWorker(worker)),
         };
@@ -448,24 +458,26 @@ fn task_answer(job: &Job, task: TaskIdx) -> TaskAnswer {
     }
 }
 
-fn worker() -> WorkerAnswer {
-    WorkerAnswer {
-        info: WorkerInfo {
-            worker: WORKER,
-            name: "worker-0".to_owned(),
-            host: "here".to_owned(),
-            pid: 1,
-            data_address: "127.0.0.1:1".to_owned(),
-            slots: 2,
-            memory_limit: ByteSize::from_mib(1),
-            resources: ResourceSet::new(),
-            version: "0".to_owned(),
-        },
-        state: "active".to_owned(),
-        assigned: 0,
-        executing: 0,
-        objects: 0,
-        silent_ms: 0,
-        load: None,
+impl Shared {
+    fn worker(&self) -> WorkerAnswer {
+        WorkerAnswer {
+            info: WorkerInfo {
+                worker: WORKER,
+                name: "worker-0".to_owned(),
+                host: "here".to_owned(),
+                pid: 1,
+                data_address: self.plane.address().to_owned(),
+                slots: 2,
+                memory_limit: ByteSize::from_mib(1),
+                resources: ResourceSet::new(),
+                version: "0".to_owned(),
+            },
+            state: "active".to_owned(),
+            assigned: 0,
+            executing: 0,
+            objects: 0,
+            silent_ms: 0,
+            load: None,
+        }
     }
 }

@@ -15,6 +15,9 @@ use crate::leader::FakeLeader;
 
 pub(crate) const TOKEN: &str = "s3cret";
 
+/// What workers' data planes want to see.
+pub(crate) const CLUSTER_SECRET: &str = "of the cluster";
+
 /// Longest wait for a condition.
 pub(crate) const LIMIT: Duration = Duration::from_secs(20);
 
@@ -45,6 +48,7 @@ impl TestGateway {
         settings.gateway.port = 0;
         settings.gateway.token = Some(Secret::new(TOKEN));
         settings.gateway.leader_timeout = Duration::from_secs(5);
+        settings.cluster.secret = Some(Secret::new(CLUSTER_SECRET));
         change(&mut settings.gateway);
         let store: Arc<dyn StateStore> = state.clone();
         let gateway = Gateway::start(&settings, Arc::clone(&bus), store).await.unwrap();

@@ -30,6 +30,23 @@ mod sys;
 mod turns;
 mod value;
 
+use std::fs::File;
+use std::io;
+use std::sync::Arc;
+
+use millstream_store::{Format, Payload};
+
+use crate::task::TaskOutput;
+
 pub use pool::{PythonMemory, PythonPool, PythonWork};
 pub use settings::{GatewayAccess, PythonSettings};
 pub use stack::{PythonStacks, TaskStack};
+
+/// A task's output out of a file of `size` bytes that holds a Python value as clients pickle it.
+///
+/// # Errors
+/// A file that cannot be read, or no memory.
+pub fn value_of_file(file: File, size: u64) -> io::Result<TaskOutput> {
+    let value = value::SealedValue::of_file(file, size)?;
+    Ok(TaskOutput::new(Payload::Shared(Arc::new(value)), Format::Pickle))
+}

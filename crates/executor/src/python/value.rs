@@ -32,6 +32,21 @@ impl SealedValue {
         Self::over(memory, bytes.len(), format)
     }
 
+    /// Copies a file of a pickled value into sealed memory.
+    pub(super) fn of_file(mut file: File, size: u64) -> io::Result<Self> {
+        let mut memory = sys::memory(size)?;
+        let copied = io::copy(&mut file, &mut memory)?;
+        if copied != size {
+            return Err(io::Error::new(
+                io::ErrorKind::UnexpectedEof,
+                format!("the file has {copied} bytes instead of {size}"),
+            ));
+        }
+        sys::seal(&memory)?;
+        let size = usize::try_from(size).map_err(io::Error::other)?;
+        Self::over(memory, size, Format::Pickle)
+    }
+
     fn over(memory: File, size: usize, format: Format) -> io::Result<Self> {
         let bytes = Bytes::from_owner(Mapping::new(&memory, size)?);
         Ok(Self {

@@ -3,17 +3,21 @@
 mod batch;
 mod stream;
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use futures::TryStreamExt;
+use bytes::Bytes;
+use futures::{Stream, TryStreamExt};
 use millstream_store::{Missing, Object, Pinned};
 use millstream_types::ByteSize;
-use reqwest::{Client, Response, StatusCode};
+use reqwest::{Body, Client, Response, StatusCode};
+use uuid::Uuid;
 
 use crate::error::FetchError;
 use crate::local;
+use crate::uploads::UploadReceipt;
 use crate::wire::{MAX_BATCH, ObjectRequest, TaskStack};
 
 pub use stream::ObjectStream;
@@ -61,7 +65,7 @@ pub enum Fetched {
 impl Fetched {
     /// The object, ready for [`millstream_store::Store::put_fetched`]. Within a process nothing is copied, but a part
     /// of typed data that cannot be divided is encoded.
-    pub fn into_object(self) -> std::io::Result<Object> {
+    pub fn into_object(self) -> io::Result<Object> {
         match self {
             Self::Remote(object) => Ok(object),
             Self::Local(pinned) => pinned.to_object(),
@@ -73,6 +77,8 @@ impl Fetched {
 #[derive(Clone)]
 pub struct Fetcher {
     client: Client,
+    /// Its answers come after the body, which takes as long as it takes.
+    sender: Client,
     options: Arc<FetchOptions>,
     fetched: Arc<AtomicU64>,
 }
@@ -80,20 +86,24 @@ pub struct Fetcher {
 impl Fetcher {
     /// A fetcher without any connection yet.
     pub fn new(options: FetchOptions) -> Result<Self, FetchError> {
-        let client = Client::builder()
-            .connect_timeout(options.connect_timeout)
-            .read_timeout(options.read_timeout)
-            .pool_idle_timeout(POOL_IDLE)
-            .tcp_nodelay(true)
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .build()
-            .map_err(|error| FetchError::Refused {
-                address: "this process".to_owned(),
-                reason: describe(&error),
-            })?;
+        let builder = || {
+            Client::builder()
+                .connect_timeout(options.connect_timeout)
+                .pool_idle_timeout(POOL_IDLE)
+                .tcp_nodelay(true)
+                .no_proxy()
+                .redirect(reqwest::redirect::Policy::none())
+        };
+        let unusable = |error| FetchError::Refused {
+            address: "this process".to_owned(),
+            reason: describe(&error),
+        };
         Ok(Self {
-            client,
+            client: builder()
+                .read_timeout(options.read_timeout)
+                .build()
+                .map_err(unusable)?,
+            sender: builder().build().map_err(unusable)?,
             options: Arc::new(options),
             fetched: Arc::default(),
         })
@@ -162,6 +172,27 @@ impl Fetcher {
         rmp_serde::from_slice(&body).map_err(|error| damaged(address, error.to_string()))
     }
 
+    /// Leaves a value at the worker at `address`, as it arrives. A body that ends in an error leaves nothing.
+    pub async fn upload(
+        &self,
+        address: &str,
+        id: Uuid,
+        body: impl Stream<Item = io::Result<Bytes>> + Send + 'static,
+    ) -> Result<UploadReceipt, FetchError> {
+        let url = format!("http://{address}/uploads/{id}");
+        let request = self.sender.put(url).body(Body::wrap_stream(body));
+        let response = self.send(address, request).await?;
+        let answer = response.bytes().await;
+        let answer = answer.map_err(|error| broken(address, describe(&error)))?;
+        rmp_serde::from_slice(&answer).map_err(|error| damaged(address, error.to_string()))
+    }
+
+    /// Removes a value that was left at the worker at `address`.
+    pub async fn remove_upload(&self, address: &str, id: Uuid) -> Result<(), FetchError> {
+        let url = format!("http://{address}/uploads/{id}");
+        self.send(address, self.client.delete(url)).await.map(drop)
+    }
+
     async fn send(&self, address: &str, request: reqwest::RequestBuilder) -> Result<Response, FetchError> {
         let sent = request.bearer_auth(&self.options.secret).send().await;
         let response = sent.map_err(|error| broken(address, describe(&error)))?;
@@ -224,6 +255,7 @@ async fn refused(address: &str, status: StatusCode, response: Response) -> Fetch
     match status {
         StatusCode::GONE if code == "object_damaged" => FetchError::Damaged { address, reason },
         StatusCode::GONE => FetchError::Gone { address, reason },
+        StatusCode::INSUFFICIENT_STORAGE => FetchError::Refused { address, reason },
         status if status.is_server_error() => FetchError::Unreachable { address, reason },
         _ => FetchError::Refused { address, reason },
     }

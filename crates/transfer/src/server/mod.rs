@@ -16,6 +16,7 @@ use tracing::error;
 
 use crate::error::ServeError;
 use crate::local::Registration;
+use crate::uploads::UploadShelf;
 use crate::wire::TaskStack;
 
 use routes::Service;
@@ -51,6 +52,7 @@ pub struct DataServer {
     address: String,
     served: Arc<AtomicU64>,
     stacks: Arc<OnceLock<StackSource>>,
+    uploads: Arc<OnceLock<UploadShelf>>,
     handle: ServerHandle,
     stopped: Option<oneshot::Receiver<()>>,
     _registration: Registration,
@@ -61,8 +63,10 @@ impl DataServer {
     pub fn start(store: Store, options: DataServerOptions) -> Result<Self, ServeError> {
         let served = Arc::new(AtomicU64::new(0));
         let stacks = Arc::new(OnceLock::new());
+        let uploads = Arc::new(OnceLock::new());
         let service = web::Data::new(Service {
             store: store.clone(),
+            uploads: Arc::clone(&uploads),
             secret: options.secret.clone(),
             served: Arc::clone(&served),
             stacks: Arc::clone(&stacks),
@@ -91,6 +95,7 @@ impl DataServer {
             address,
             served,
             stacks,
+            uploads,
             handle,
             stopped: Some(stopped),
         })
@@ -104,6 +109,11 @@ impl DataServer {
     /// Serves what tasks execute, too; until then there are none. The first source stays.
     pub fn serve_stacks(&self, source: StackSource) {
         let _ = self.stacks.set(source);
+    }
+
+    /// Takes uploads, too; until then they are refused. The first shelf stays.
+    pub fn serve_uploads(&self, shelf: UploadShelf) {
+        let _ = self.uploads.set(shelf);
     }
 
     /// Bytes of objects served to other processes since the start.

@@ -12,8 +12,10 @@ use millstream_store::{EncodedObject, Missing, Pinned, Store};
 use millstream_types::{JobId, ObjectId, TaskIdx};
 use serde::Deserialize;
 use tokio::task;
+use uuid::Uuid;
 
 use super::StackSource;
+use crate::uploads::{UploadError, UploadShelf};
 use crate::wire::{
     AnswerHead, BATCH_TYPE, CHUNK_BYTES, CheckedPart, MAX_BATCH, ObjectRequest, PARTS_HEADER, PartHead,
     parse_attempt, print_parts,
@@ -27,6 +29,7 @@ const MSGPACK_TYPE: &str = "application/vnd.msgpack";
 /// What requests are served from.
 pub(super) struct Service {
     pub(super) store: Store,
+    pub(super) uploads: Arc<OnceLock<UploadShelf>>,
     pub(super) secret: String,
     pub(super) served: Arc<AtomicU64>,
     pub(super) stacks: Arc<OnceLock<StackSource>>,
@@ -38,6 +41,8 @@ pub(super) fn configure(config: &mut web::ServiceConfig) {
         .route("/objects/{job}/{task}/{attempt}", web::get().to(get_one))
         .route("/objects", web::post().to(get_many))
         .route("/stacks", web::get().to(get_stacks))
+        .route("/uploads/{id}", web::put().to(put_upload))
+        .route("/uploads/{id}", web::delete().to(remove_upload))
         .default_service(web::to(async || {
             problem(StatusCode::NOT_FOUND, "not_found", "no such resource")
         }));
@@ -152,6 +157,57 @@ async fn get_stacks(request: HttpRequest, service: web::Data<Service>) -> HttpRe
         Ok(body) => HttpResponse::Ok().content_type(MSGPACK_TYPE).body(body),
         Err(error) => problem(StatusCode::INTERNAL_SERVER_ERROR, "internal", &error),
     }
+}
+
+async fn put_upload(
+    request: HttpRequest,
+    id: web::Path<Uuid>,
+    body: web::Payload,
+    service: web::Data<Service>,
+) -> HttpResponse {
+    if !is_authorized(&request, &service.secret) {
+        return unauthorized();
+    }
+    let Some(shelf) = service.uploads.get() else {
+        return no_uploads();
+    };
+    match shelf.receive(*id, body).await {
+        Ok(receipt) => match rmp_serde::to_vec_named(&receipt) {
+            Ok(body) => HttpResponse::Ok().content_type(MSGPACK_TYPE).body(body),
+            Err(error) => problem(StatusCode::INTERNAL_SERVER_ERROR, "internal", &error.to_string()),
+        },
+        Err(error) => {
+            let (status, code) = match error {
+                UploadError::Full(_) => (StatusCode::INSUFFICIENT_STORAGE, "uploads_full"),
+                UploadError::Broken(_) => (StatusCode::BAD_REQUEST, "body_broken"),
+                UploadError::Disk(_) => (StatusCode::INSUFFICIENT_STORAGE, "disk_failed"),
+            };
+            problem(status, code, &error.to_string())
+        }
+    }
+}
+
+async fn remove_upload(
+    request: HttpRequest,
+    id: web::Path<Uuid>,
+    service: web::Data<Service>,
+) -> HttpResponse {
+    if !is_authorized(&request, &service.secret) {
+        return unauthorized();
+    }
+    let Some(shelf) = service.uploads.get() else {
+        return no_uploads();
+    };
+    shelf.remove(*id);
+    HttpResponse::Ok().finish()
+}
+
+fn no_uploads() -> HttpResponse {
+    problem(
+        StatusCode::INSUFFICIENT_STORAGE,
+        "no_disk",
+        "this worker has no folder for uploads",
+    )
 }
 
 /// One frame for each request. An error ends the body without its terminator, which no reader takes for an end.

@@ -5,3 +5,4 @@ mod batch;
 mod faults;
 mod harness;
 mod single;
+mod uploads;
