@@ -233,6 +233,11 @@ impl PythonWork for Started {
         let _ = self.ended.send(Ended(WorkerEvent::TaskWaits { run, waits }));
     }
 
+    fn prepares(&self, text: String) {
+        let run = self.task.run;
+        let _ = self.ended.send(Ended(WorkerEvent::TaskPrepares { run, text }));
+    }
+
     fn finish(self, result: TaskResult, took: Duration) {
         let ended = self.ended.clone();
         let _ = ended.send(self.ending().end(result, took));

@@ -43,6 +43,8 @@ impl PythonWork for Call {
 
     fn waits(&self, _waits: bool) {}
 
+    fn prepares(&self, _text: String) {}
+
     fn finish(self, result: TaskResult, _took: Duration) {
         let _ = self.1.send(result);
     }

@@ -69,6 +69,13 @@ pub enum WorkerEvent {
         /// Whether it begins to wait, not ends.
         waits: bool,
     },
+    /// A started task waits for something before its code begins.
+    TaskPrepares {
+        /// Which run.
+        run: TaskRun,
+        /// What is done, in words.
+        text: String,
+    },
     /// A task that was to run after another one was recalled or killed before it began.
     NotStarted {
         /// Which run.

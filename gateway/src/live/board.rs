@@ -225,6 +225,12 @@ fn words(kind: &JobEventKind) -> Option<Words> {
         JobEventKind::Unschedulable { key, reason } => {
             of_task(Level::Warn, key, format!("no worker can run it: {reason}"))
         }
+        JobEventKind::Preparing { key, worker, message } => Some((
+            Level::Info,
+            Some(key.clone()),
+            Some(worker.clone()),
+            message.clone(),
+        )),
         JobEventKind::WorkerLost {
             worker,
             requeued,

@@ -18,6 +18,9 @@ use super::settings::PythonSettings;
 /// What is written into an environment when it is whole; its time is that of the last use.
 const COMPLETE: &str = "millstream-complete";
 
+/// Packages that are named when they are installed.
+const SHOWN: usize = 8;
+
 /// How often a lock that another process holds is tried.
 const LOCK_TICK: Duration = Duration::from_millis(50);
 
@@ -32,6 +35,14 @@ pub(super) struct Environment {
     _used: Vec<File>,
 }
 
+/// Who waits for an environment.
+pub(super) struct BuildWatch<'a> {
+    /// Says whether nobody does any more.
+    pub(super) abandoned: &'a dyn Fn() -> bool,
+    /// Is told what takes long, in words.
+    pub(super) tell: &'a dyn Fn(String),
+}
+
 /// The environments of one pool: finds them, builds them, and remembers for a while which cannot be built.
 #[derive(Debug, Default)]
 pub(super) struct Environments {
@@ -39,13 +50,12 @@ pub(super) struct Environments {
 }
 
 impl Environments {
-    /// The environment that tasks ask for, built if it is not there. May take minutes; `abandoned` is asked meanwhile
-    /// whether anybody still waits.
+    /// The environment that tasks ask for, built if it is not there. May take minutes.
     pub(super) fn ready(
         &self,
         settings: &PythonSettings,
         env: &Env,
-        abandoned: &dyn Fn() -> bool,
+        watch: &BuildWatch<'_>,
     ) -> Result<Environment, TaskError> {
         let mut used = Vec::new();
         let mut interpreter = match (&env.interpreter, &env.conda) {
@@ -53,7 +63,8 @@ impl Environments {
             (None, Some(archive)) if archive.is_file() => {
                 let name = archive_name(archive).map_err(|error| unusable(archive, &error))?;
                 let make = |build: &Build<'_>| build.archive(archive);
-                let (folder, lock) = self.built(settings, &name, abandoned, make)?;
+                let what = format!("unpacks {}", archive.display());
+                let (folder, lock) = self.built(settings, &name, &what, watch, make)?;
                 used.push(lock);
                 interpreter_in(&folder)
             }
@@ -63,7 +74,8 @@ impl Environments {
         if !env.packages.is_empty() {
             let name = packages_name(&interpreter, &env.packages);
             let make = |build: &Build<'_>| build.packages(&interpreter, &env.packages);
-            let (folder, lock) = self.built(settings, &name, abandoned, make)?;
+            let what = format!("installs {}", listed(&env.packages));
+            let (folder, lock) = self.built(settings, &name, &what, watch, make)?;
             used.push(lock);
             interpreter = interpreter_in(&folder);
         }
@@ -78,9 +90,11 @@ impl Environments {
         &self,
         settings: &PythonSettings,
         name: &str,
-        abandoned: &dyn Fn() -> bool,
+        what: &str,
+        watch: &BuildWatch<'_>,
         make: impl Fn(&Build<'_>) -> Result<(), TaskError>,
     ) -> Result<(PathBuf, File), TaskError> {
+        let abandoned = watch.abandoned;
         let folder = settings.env_dir.join(name);
         let io_error = |error: io::Error| unusable(&folder, &error);
         fs::create_dir_all(&settings.env_dir).map_err(io_error)?;
@@ -98,6 +112,8 @@ impl Environments {
             if !complete.exists() {
                 self.check(&folder)?;
                 let _ = fs::remove_dir_all(&folder);
+                (watch.tell)(format!("the worker {what}"));
+                let began = Instant::now();
                 let build = Build {
                     settings,
                     folder: &folder,
@@ -110,6 +126,8 @@ impl Environments {
                     }
                 })?;
                 File::create(&complete).map_err(io_error)?;
+                let took = began.elapsed().as_secs_f64();
+                (watch.tell)(format!("the environment is ready after {took:.1} s"));
                 prune(&settings.env_dir, settings.env_quota);
             }
             lock.unlock().map_err(io_error)?;
@@ -125,6 +143,20 @@ impl Environments {
     fn remember(&self, folder: &Path, error: &TaskError) {
         let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
         failed.insert(folder.to_owned(), (Instant::now(), error.clone()));
+    }
+}
+
+/// Packages for people: the first of many.
+fn listed(packages: &[String]) -> String {
+    // Options and addresses may hold passwords.
+    let names = packages.iter().filter(|package| !package.starts_with('-'));
+    let names: Vec<_> = names
+        .map(|package| package.split(['@', ';']).next().unwrap_or_default().trim())
+        .collect();
+    let shown = names.iter().take(SHOWN).copied().collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(SHOWN) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
     }
 }
 

@@ -41,6 +41,9 @@ pub trait PythonWork: Send + 'static {
     /// Is told that the task begins to wait for other tasks, so that its slot is free, or that it goes on.
     fn waits(&self, waits: bool);
 
+    /// Is told what the task waits for before its code begins, in words.
+    fn prepares(&self, text: String);
+
     /// Takes the end of the task and how long its code ran. Called exactly once, unless the pool is dropped first.
     fn finish(self, result: TaskResult, took: Duration);
 }

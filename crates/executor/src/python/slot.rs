@@ -11,6 +11,7 @@ use millstream_protocol::TaskError;
 use millstream_store::{Format, Payload};
 use tracing::{debug, info};
 
+use super::environment::BuildWatch;
 use super::failure::{self, Killed};
 use super::flight::{Flight, add_log, ready_to_send, received};
 use super::frame::{self, Answer, Batch, FromPython, Outcome};
@@ -128,7 +129,11 @@ impl<W: PythonWork> Slot<W> {
         let is_cancelled = |waiting: &Waiting<W>| waiting.work.cancel().is_cancelled();
         let shared = Arc::clone(&self.shared);
         let abandoned = || shared.is_closed() || taken.iter().all(is_cancelled);
-        if let Err(error) = self.bring(&env, &abandoned) {
+        let watch = BuildWatch {
+            abandoned: &abandoned,
+            tell: &|text| first.work.prepares(text),
+        };
+        if let Err(error) = self.bring(&env, &watch) {
             for waiting in taken {
                 let error = if is_cancelled(&waiting) {
                     failure::cancelled()
@@ -178,9 +183,8 @@ impl<W: PythonWork> Slot<W> {
         }
     }
 
-    /// Makes the process of an environment the current one, and starts it if there is none. `abandoned` is asked
-    /// meanwhile whether anybody still waits for it.
-    fn bring(&mut self, env: &Arc<Env>, abandoned: &dyn Fn() -> bool) -> Result<(), TaskError> {
+    /// Makes the process of an environment the current one, and starts it if there is none.
+    fn bring(&mut self, env: &Arc<Env>, watch: &BuildWatch<'_>) -> Result<(), TaskError> {
         if self.process.as_ref().is_some_and(|process| process.env == *env) {
             return Ok(());
         }
@@ -192,8 +196,8 @@ impl<W: PythonWork> Slot<W> {
         }
         if self.process.is_none() {
             let shared = &self.shared;
-            let environment = shared.environments.ready(&shared.settings, env, abandoned)?;
-            let process = Process::start(&shared.settings, env, environment, abandoned)?;
+            let environment = shared.environments.ready(&shared.settings, env, watch)?;
+            let process = Process::start(&shared.settings, env, environment, watch.abandoned)?;
             debug!(
                 slot = self.number,
                 python = process.greeting.version,
@@ -469,7 +473,11 @@ impl<W: PythonWork> Slot<W> {
             drop(process);
             // The next task that needs it says why it cannot be started.
             let shared = Arc::clone(&self.shared);
-            let _ = self.bring(&env, &|| shared.is_closed());
+            let watch = BuildWatch {
+                abandoned: &|| shared.is_closed(),
+                tell: &|_| {},
+            };
+            let _ = self.bring(&env, &watch);
         }
     }
 

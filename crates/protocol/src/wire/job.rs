@@ -298,6 +298,15 @@ pub enum JobEventKind {
         /// What no worker has.
         reason: String,
     },
+    /// A started task waits for something before its code begins, such as packages that are installed for it.
+    Preparing {
+        /// Which.
+        key: String,
+        /// The worker's name.
+        worker: String,
+        /// What is done, in words.
+        message: String,
+    },
     /// A worker was lost, and work goes back.
     WorkerLost {
         /// Its name.

@@ -28,6 +28,6 @@ pub use live::{
 };
 pub use worker::{
     AssignJob, AssignMsg, ExecutingMsg, ExtendedMsg, FailedMsg, FinishedMsg, FromWorker, GoneInput, GoneMsg,
-    HeartbeatMsg, InventoryMsg, JobAttempts, JobObjects, OpsMsg, PeerInfo, RegisterMsg, ReplicateMsg,
-    ReturnOutcome, ReturnedMsg, TaskLogMsg, ToWorker, WorkerInfo,
+    HeartbeatMsg, InventoryMsg, JobAttempts, JobObjects, OpsMsg, PeerInfo, PreparingMsg, RegisterMsg,
+    ReplicateMsg, ReturnOutcome, ReturnedMsg, TaskLogMsg, ToWorker, WorkerInfo,
 };

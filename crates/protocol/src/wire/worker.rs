@@ -192,6 +192,8 @@ pub enum FromWorker {
     Lost(JobObjects),
     /// A copy asked for by [`ToWorker::Replicate`] is here.
     Replicated(JobObjects),
+    /// What a task waits for before its code begins.
+    Preparing(PreparingMsg),
     /// Captured output of a finished or failed task.
     Log(TaskLogMsg),
     /// Life and load.
@@ -383,6 +385,19 @@ pub struct GoneInput {
     pub gone_at: Vec<WorkerId>,
     /// Holders that did not answer.
     pub unreachable: Vec<WorkerId>,
+}
+
+/// What a started task waits for before its code begins, such as packages that are installed for it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PreparingMsg {
+    /// The job.
+    pub job: JobId,
+    /// The task.
+    pub task: TaskIdx,
+    /// The attempt.
+    pub attempt: Attempt,
+    /// What is done, in words.
+    pub text: String,
 }
 
 /// Captured output of one attempt.

@@ -41,6 +41,14 @@ pub(crate) fn live() -> Vec<(&'static str, LiveMsg)> {
             }),
         ),
         (
+            "preparing",
+            event(JobEventKind::Preparing {
+                key: key(),
+                worker: "alpha".to_owned(),
+                message: "installs numpy".to_owned(),
+            }),
+        ),
+        (
             "worker_lost",
             event(JobEventKind::WorkerLost {
                 worker: "alpha".to_owned(),

@@ -365,6 +365,15 @@ pub(crate) fn from_worker() -> Vec<(&'static str, FromWorker)> {
         ("lost", FromWorker::Lost(objects())),
         ("replicated", FromWorker::Replicated(objects())),
         (
+            "preparing",
+            FromWorker::Preparing(PreparingMsg {
+                job: JOB,
+                task: TaskIdx(1),
+                attempt: attempt(1),
+                text: "installs numpy".to_owned(),
+            }),
+        ),
+        (
             "log",
             FromWorker::Log(TaskLogMsg {
                 job: JOB,

@@ -196,6 +196,7 @@ fn handle(core: &mut SchedulerCore, no: WorkerNo, item: FromWorker) {
         FromWorker::Gone(msg) => reports::gone(core, no, msg),
         FromWorker::Lost(msg) => reports::objects_lost(core, no, &msg),
         FromWorker::Replicated(msg) => drain::replicated(core, no, &msg),
+        FromWorker::Preparing(msg) => reports::preparing(core, no, msg),
         FromWorker::Log(msg) => reports::logged(core, msg),
         FromWorker::Heartbeat(msg) => core.cx.workers[no].load = Some(msg),
         FromWorker::Draining => drain::drain(core, no),

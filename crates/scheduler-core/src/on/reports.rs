@@ -2,8 +2,8 @@
 
 use millstream_protocol::TaskError;
 use millstream_protocol::wire::{
-    ExecutingMsg, FailedMsg, GoneInput, GoneMsg, JobAttempts, JobObjects, ReturnOutcome, ReturnedMsg,
-    TaskLogMsg,
+    ExecutingMsg, FailedMsg, GoneInput, GoneMsg, JobAttempts, JobEventKind, JobObjects, PreparingMsg,
+    ReturnOutcome, ReturnedMsg, TaskLogMsg,
 };
 use millstream_types::Attempt;
 
@@ -216,6 +216,21 @@ pub(crate) fn objects_lost(core: &mut SchedulerCore, no: WorkerNo, msg: &JobObje
         if is_current {
             job.drop_holder(cx, *task, no);
         }
+    }
+}
+
+/// A task waits for something before its code begins: the job's events say so.
+pub(crate) fn preparing(core: &mut SchedulerCore, no: WorkerNo, msg: PreparingMsg) {
+    let Some(job) = core.jobs.by_id_mut(msg.job) else {
+        return;
+    };
+    if job.is_given(msg.task.0, no, msg.attempt) {
+        let kind = JobEventKind::Preparing {
+            key: job.key_of(msg.task.0),
+            worker: core.cx.workers[no].info.name.clone(),
+            message: msg.text,
+        };
+        core.cx.tell(msg.job, kind);
     }
 }
 

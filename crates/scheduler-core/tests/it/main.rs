@@ -9,6 +9,7 @@ mod lifecycle;
 mod liveness;
 mod losses;
 mod placement;
+mod preparing;
 mod random;
 mod recovery;
 mod sessions;

@@ -8,6 +8,7 @@ mod memory;
 mod object_lost;
 mod replicate;
 mod run_ended;
+mod run_prepares;
 mod run_waits;
 mod take_back;
 
@@ -43,6 +44,7 @@ pub(crate) fn event(core: &mut WorkerCore, now: Timestamp, event: WorkerEvent) {
             log,
         } => run_ended::failed(core, run, *error, duration_us, log),
         WorkerEvent::TaskWaits { run, waits } => run_waits::changed(core, run, waits),
+        WorkerEvent::TaskPrepares { run, text } => run_prepares::told(core, run, text),
         WorkerEvent::NotStarted { run } => run_ended::not_started(core, run),
         WorkerEvent::FetchEnded { id, outcomes } => fetch_ended::ended(core, id, outcomes),
         WorkerEvent::ObjectLost {

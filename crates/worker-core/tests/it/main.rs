@@ -7,6 +7,7 @@ mod imports;
 mod lanes;
 mod lookahead;
 mod memory;
+mod preparing;
 mod random;
 mod rig;
 mod running;

@@ -36,6 +36,11 @@ fn packages_that_a_job_names_are_installed_once_for_it_alone_on_top_of_the_worke
     assert!(made[0].starts_with("3.5.0 "), "{made:?}");
     made.dedup();
     assert_eq!(made.len(), 1, "{made:?}");
+    // Built by one of the slots, for the first of its tasks.
+    let told: Vec<_> = pool.prepared().into_iter().map(|(_, text)| text).collect();
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert_eq!(told[0], "the worker installs xxhash==3.5.0");
+    assert!(told[1].starts_with("the environment is ready after "), "{told:?}");
     let error = pool.fail(call(op(source)));
     assert!(
         error

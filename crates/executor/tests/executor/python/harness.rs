@@ -142,6 +142,7 @@ pub(super) struct Work {
     pub(super) task: TaskContext,
     done: Sender<(usize, TaskResult)>,
     waits: Sender<(usize, bool)>,
+    prepares: Sender<(usize, String)>,
 }
 
 impl PythonWork for Work {
@@ -165,6 +166,10 @@ impl PythonWork for Work {
         let _ = self.waits.send((self.number, waits));
     }
 
+    fn prepares(&self, text: String) {
+        let _ = self.prepares.send((self.number, text));
+    }
+
     fn finish(self, result: TaskResult, _took: Duration) {
         let _ = self.done.send((self.number, result));
     }
@@ -177,6 +182,8 @@ pub(super) struct Pool {
     ends: Receiver<(usize, TaskResult)>,
     waits: Sender<(usize, bool)>,
     told: Receiver<(usize, bool)>,
+    prepares: Sender<(usize, String)>,
+    prepared: Receiver<(usize, String)>,
     _dir: tempfile::TempDir,
 }
 
@@ -196,12 +203,15 @@ impl Pool {
         change(&mut settings);
         let (done, ends) = channel();
         let (waits, told) = channel();
+        let (prepares, prepared) = channel();
         Self {
             pool: PythonPool::new(settings, slots).unwrap(),
             done,
             ends,
             waits,
             told,
+            prepares,
+            prepared,
             _dir: dir,
         }
     }
@@ -213,6 +223,7 @@ impl Pool {
             task,
             done: self.done.clone(),
             waits: self.waits.clone(),
+            prepares: self.prepares.clone(),
         });
         self.pool.start(work);
     }
@@ -225,6 +236,11 @@ impl Pool {
     /// What was said so far of tasks that wait for others.
     pub(super) fn told(&self) -> Vec<(usize, bool)> {
         self.told.try_iter().collect()
+    }
+
+    /// What was said so far of what tasks wait for before they begin.
+    pub(super) fn prepared(&self) -> Vec<(usize, String)> {
+        self.prepared.try_iter().collect()
     }
 
     /// Runs one task.
