@@ -230,6 +230,7 @@ impl Shared {
             failed_task: None,
             name: submit.name,
             let_go: None,
+            accepted_in: Term(0),
         };
         let put = Write::PutJob {
             job,
