@@ -31,6 +31,14 @@ pub(crate) enum LeaseNews {
     },
 }
 
+/// A candidacy that was won.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Victory {
+    pub(crate) fence: Fence,
+    /// Somebody who is known to have led since the candidate did.
+    pub(crate) rival: Option<Fence>,
+}
+
 /// A candidacy.
 #[derive(Debug, Clone)]
 pub(crate) struct Election {
@@ -42,16 +50,26 @@ pub(crate) struct Election {
 
 impl Election {
     /// Tries until the lease is ours, under a term above `at_least` and above every term that was seen meanwhile: a
-    /// store that lost its data begins to count again, but workers still follow the leader of before.
-    pub(crate) async fn win(&self, mut at_least: Term) -> Fence {
+    /// store that lost its data has forgotten them, but workers still follow the leader of before.
+    ///
+    /// `led` is what this process led with last. A store that lost its data names no rival: what it lost is then best
+    /// known to who led before.
+    pub(crate) async fn win(&self, mut at_least: Term, led: Option<Fence>) -> Victory {
         let mut complaint = None;
+        let mut rival = None;
         loop {
             match self.state.acquire_lease(self.leader, at_least, self.ttl).await {
-                Ok(Some(fence)) => return fence,
+                Ok(Some(lease)) => {
+                    return Victory {
+                        fence: lease.fence,
+                        rival: lease.before.filter(|before| led != Some(*before)).or(rival),
+                    };
+                }
                 Ok(None) => {
                     complaint = None;
                     if let Ok(Some(holder)) = self.state.lease_holder().await {
                         at_least = at_least.max(holder.term);
+                        rival = Some(holder).filter(|holder| led != Some(*holder)).or(rival);
                     }
                 }
                 Err(error) => {
@@ -136,12 +154,16 @@ mod tests {
     async fn a_stuck_leader_loses_its_lease() {
         let state = Arc::new(MemoryState::new());
         let stuck = election(&state, 1);
-        let fence = stuck.win(Term(0)).await;
+        let fence = stuck.win(Term(0), None).await.fence;
         let (news, mut heard) = mpsc::channel(8);
         let pulse = Pulse::default();
         tokio::spawn(stuck.keep(fence, pulse.clone(), news));
-        let successor = election(&state, 2).win(fence.term).await;
+        let Victory {
+            fence: successor,
+            rival,
+        } = election(&state, 2).win(fence.term, None).await;
         assert!(successor.term > fence.term);
+        assert_eq!(rival, Some(fence));
         assert_eq!(heard.recv().await.unwrap(), LeaseNews::Uncertain);
         pulse.fetch_add(1, Ordering::Relaxed);
         assert_eq!(
@@ -155,22 +177,44 @@ mod tests {
     #[tokio::test]
     async fn a_standby_leads_above_the_terms_it_has_seen() {
         let state = Arc::new(MemoryState::new());
-        let led = election(&state, 1).win(Term(6)).await;
+        let led = election(&state, 1).win(Term(6), None).await.fence;
         let standby = tokio::spawn({
             let standby = election(&state, 2);
-            async move { standby.win(Term(0)).await }
+            async move { standby.win(Term(0), None).await }
         });
         tokio::time::sleep(Duration::from_millis(300)).await;
         state.restart_empty();
         let successor = standby.await.unwrap();
-        assert!(successor.term > led.term);
+        assert!(successor.fence.term > led.term);
+        assert_eq!(
+            successor.rival,
+            Some(led),
+            "it was seen, though the store forgot it"
+        );
+    }
+
+    #[tokio::test]
+    async fn who_led_last_has_no_rival_unless_somebody_led_since() {
+        let state = Arc::new(MemoryState::new());
+        let led = election(&state, 1).win(Term(0), None).await;
+        assert_eq!(led.rival, None);
+        let led = led.fence;
+        state.release_lease(&led).await.unwrap();
+        let again = election(&state, 2).win(led.term, Some(led)).await;
+        assert_eq!(again.rival, None, "nobody led in between");
+        state.restart_empty();
+        let after_loss = election(&state, 3).win(again.fence.term, Some(again.fence)).await;
+        assert_eq!(after_loss.rival, None, "nobody is known to have led");
+        state.release_lease(&after_loss.fence).await.unwrap();
+        let late = election(&state, 4).win(led.term, Some(led)).await;
+        assert_eq!(late.rival, Some(after_loss.fence));
     }
 
     #[tokio::test]
     async fn a_live_leader_keeps_its_lease() {
         let state = Arc::new(MemoryState::new());
         let live = election(&state, 1);
-        let fence = live.win(Term(0)).await;
+        let fence = live.win(Term(0), None).await.fence;
         let (news, mut heard) = mpsc::channel(8);
         let pulse = Pulse::default();
         tokio::spawn(live.keep(fence, pulse.clone(), news));

@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use millstream_protocol::codec::{self, DecodeError, EncodeError};
-use millstream_protocol::graph::{Graph, GraphExtension};
-use millstream_protocol::wire::{FailureRecord, JobMeta, ResultEntry};
+use millstream_protocol::graph::Graph;
+use millstream_protocol::wire::{ExtensionRecord, FailureRecord, JobMeta, ResultEntry};
 use millstream_scheduler_core::{Commit, Note, RecoveredJob};
 use millstream_state::{StoredJob, Write};
 use serde::Serialize;
@@ -87,7 +87,7 @@ pub(crate) fn recovered_job(stored: StoredJob) -> Result<RecoveredJob, DecodeErr
         meta: codec::decode::<JobMeta>(&stored.record.meta)?,
         cancel_requested: stored.record.cancel_requested,
         graph: codec::decode::<Graph>(&stored.graph)?,
-        extensions: each(stored.extensions, codec::decode::<GraphExtension>)?,
+        extensions: each(stored.extensions, codec::decode::<ExtensionRecord>)?,
         pages: stored.pages,
         failures: each(stored.errors, codec::decode::<FailureRecord>)?,
         results: each(stored.results, codec::decode::<ResultEntry>)?,

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use millstream_scheduler_core::{Clock, Note, SchedulerCore, SchedulerEvent};
+use millstream_state::Fence;
 use millstream_types::Term;
 use tokio::sync::mpsc::{self, error::TrySendError};
 use tracing::warn;
@@ -44,7 +45,10 @@ pub(crate) enum StateNews {
     /// The journal was replaced or rolled back.
     JournalLost,
     /// A write was refused: the lease does not hold this term.
-    Fenced,
+    Fenced {
+        /// Who holds it instead, if anybody.
+        holder: Option<Fence>,
+    },
     /// Somebody follows a higher term.
     Outranked {
         /// That term.
@@ -67,8 +71,11 @@ pub(crate) struct Abdicate;
 /// Why a reign ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum End {
-    /// The lease is gone, perhaps to nobody.
-    Fenced,
+    /// The lease is gone.
+    Fenced {
+        /// Who has it, if anybody.
+        holder: Option<Fence>,
+    },
     /// A higher term exists.
     Outranked {
         /// That term.
@@ -208,7 +215,9 @@ impl Handler<StateNews> for LeaderActor {
             }
             StateNews::Lease(LeaseNews::Uncertain) => self.apply([SchedulerEvent::LeaseUncertain]),
             StateNews::Lease(LeaseNews::Sure) => self.apply([SchedulerEvent::LeaseSure]),
-            StateNews::Fenced | StateNews::Lease(LeaseNews::Lost { .. }) => self.end(End::Fenced),
+            StateNews::Fenced { holder } | StateNews::Lease(LeaseNews::Lost { holder }) => {
+                self.end(End::Fenced { holder });
+            }
             StateNews::Outranked { known } => self.end(End::Outranked { known }),
         }
     }

@@ -34,7 +34,7 @@ use millstream_types::{LeaderId, Term};
 use tracing::info;
 use uuid::Uuid;
 
-use crate::election::Election;
+use crate::election::{Election, Victory};
 use crate::reign::{Reign, Succession};
 
 /// What a scheduler is told at its start.
@@ -82,12 +82,14 @@ impl SchedulerService {
                 ttl: self.settings.lease_ttl,
                 renew_every: self.settings.lease_renew,
             };
-            let fence = election.win(succession.at_least).await;
+            let led = succession.core.as_ref().map(|(_, fence)| *fence);
+            let Victory { fence, rival } = election.win(succession.at_least, led).await;
             info!(term = %fence.term, %leader, "leading");
             succession = Reign {
                 service: self,
                 election,
                 fence,
+                rival,
             }
             .run(succession)
             .await;

@@ -159,10 +159,10 @@ pub(crate) async fn commit_until_taken(
                 }
                 return Ok(());
             }
-            Err(error @ StateError::Fenced { .. }) => {
+            Err(StateError::Fenced { ours, holder }) => {
                 // The keeper may not know yet. Whether the lease can be had again is decided there.
-                let _ = leader.send(StateNews::Fenced).await;
-                return Err(error);
+                let _ = leader.send(StateNews::Fenced { holder }).await;
+                return Err(StateError::Fenced { ours, holder });
             }
             Err(error) => {
                 let text = error.to_string();

@@ -21,8 +21,8 @@ use crate::{NO_TERM, SchedulerService, recovery};
 pub(crate) struct Succession {
     /// The next term must be above this.
     pub(crate) at_least: Term,
-    /// The core, if nobody else was known to lead when the reign ended, and the term it led.
-    pub(crate) core: Option<(Box<SchedulerCore>, Term)>,
+    /// The core, if nobody else was known to lead when the reign ended, and what it led with.
+    pub(crate) core: Option<(Box<SchedulerCore>, Fence)>,
     pub(crate) watch: Watch,
 }
 
@@ -41,6 +41,8 @@ pub(crate) struct Reign<'a> {
     pub(crate) service: &'a SchedulerService,
     pub(crate) election: Election,
     pub(crate) fence: Fence,
+    /// Who led since this process did last.
+    pub(crate) rival: Option<Fence>,
 }
 
 impl Reign<'_> {
@@ -126,7 +128,7 @@ impl Reign<'_> {
                 Some(lease) = news.recv() => {
                     let _ = leader.send(StateNews::Lease(lease)).await;
                 }
-                else => break End::Fenced,
+                else => break End::Fenced { holder: None },
             }
         };
         drop(tasks);
@@ -147,10 +149,10 @@ impl Reign<'_> {
     /// The core of this term: the last one, if nobody led since; else a new one from the journal.
     async fn take_over(&self, succession: Succession) -> Box<SchedulerCore> {
         let clock = succession.watch.read();
-        if let Some((mut core, led)) = succession.core
-            && led.next() == self.fence.term
+        if let Some((mut core, _)) = succession.core
+            && self.rival.is_none()
         {
-            info!(term = %self.fence.term, "nobody led meanwhile; going on with what is in memory");
+            info!(term = %self.fence.term, "nobody is known to have led meanwhile; going on with what is in memory");
             core.lead_again(clock, self.identity());
             return core;
         }
@@ -164,11 +166,12 @@ impl Reign<'_> {
     fn succession(&self, end: End, core: Option<Box<SchedulerCore>>, watch: Watch) -> Succession {
         let term = self.fence.term;
         match end {
-            End::Fenced => {
+            End::Fenced { holder } => {
                 warn!(%term, "the lease is lost; campaigning again");
+                let rival = holder.filter(|holder| *holder != self.fence);
                 Succession {
-                    at_least: term,
-                    core: core.map(|core| (core, term)),
+                    at_least: rival.map_or(term, |rival| rival.term.max(term)),
+                    core: core.filter(|_| rival.is_none()).map(|core| (core, self.fence)),
                     watch,
                 }
             }

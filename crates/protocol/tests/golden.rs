@@ -13,8 +13,8 @@ use std::path::PathBuf;
 
 use millstream_protocol::codec;
 use millstream_protocol::envelope::{self, Header};
-use millstream_protocol::wire::ClientSession;
-use millstream_protocol::wire::LiveMsg;
+use millstream_protocol::graph::GraphExtension;
+use millstream_protocol::wire::{ClientSession, ExtensionRecord, JobAnswer, LiveMsg};
 use millstream_types::{ClusterName, SessionNo, Term};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -49,6 +49,12 @@ fn check_bytes(name: &str, bytes: &[u8]) -> Vec<u8> {
         .unwrap_or_else(|error| panic!("{}: {error}; write it with MILLSTREAM_BLESS=1", path.display()));
     assert_eq!(to_hex(bytes), golden, "the bytes of `{name}` changed");
     from_hex(&golden)
+}
+
+/// Of a record that the journal keeps, with field names.
+fn check_record<T: Serialize + DeserializeOwned + PartialEq + Debug>(name: &str, sample: &T) {
+    let golden = check_bytes(name, &codec::encode_named(sample).unwrap());
+    assert_eq!(codec::decode::<T>(&golden).unwrap(), *sample);
 }
 
 fn check<T: Serialize + DeserializeOwned + PartialEq + Debug>(name: &str, sample: &T) {
@@ -100,6 +106,34 @@ fn graphs_and_records_keep_their_bytes() {
     check("failure_record", &samples::failure_record());
     check("client_session_open", &ClientSession::Open);
     check("client_session_ended", &ClientSession::Ended);
+}
+
+#[test]
+fn records_name_the_term_in_which_they_were_made() {
+    check_record("job_record_before", &samples::job_meta());
+    check_record("job_record", &samples::job_record());
+    let term = samples::job_record().accepted_in;
+    let record = |term| ExtensionRecord::new(samples::extension(), term);
+    check_record("extension_record_before", &record(Term(0)));
+    check_record("extension_record", &record(term));
+    // A reader of before knows no term.
+    let golden = from_hex(include_str!("golden/extension_record.hex"));
+    let extension = codec::decode::<GraphExtension>(&golden).unwrap();
+    assert_eq!(extension, samples::extension());
+}
+
+/// Answers are positional: one field more would be damage to older readers.
+#[test]
+fn answers_do_not_tell_the_term_of_a_record() {
+    let answer = samples::job_answer();
+    let of_record = JobAnswer {
+        meta: samples::job_record(),
+        ..answer.clone()
+    };
+    assert_eq!(
+        codec::encode(&of_record).unwrap(),
+        codec::encode(&answer).unwrap()
+    );
 }
 
 #[test]

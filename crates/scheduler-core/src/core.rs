@@ -37,8 +37,8 @@ impl SchedulerCore {
         on::recover::recover(self, jobs, registered);
     }
 
-    /// Leads again after the lease was lost, if the new term is the next one, so that nobody else led meanwhile. All
-    /// jobs are kept; workers open new sessions.
+    /// Leads again after the lease was lost, if nobody else is known to have led meanwhile. All jobs are kept; workers
+    /// open new sessions.
     pub fn lead_again(&mut self, clock: Clock, identity: Identity) {
         self.cx.clock = clock;
         on::lead_again::lead_again(self, identity);

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use millstream_protocol::graph::{Graph, GraphExtension};
+use millstream_protocol::graph::Graph;
 use millstream_protocol::wire::{
-    FailureRecord, Hello, JobEvent, JobMeta, LiveMsg, ResultEntry, TaskLog, ToGateway, WorkerInfo,
+    ExtensionRecord, FailureRecord, Hello, JobEvent, JobMeta, LiveMsg, ResultEntry, TaskLog, ToGateway,
+    WorkerInfo,
 };
 use millstream_types::{Attempt, JobId, TaskIdx, Term, WorkerId};
 
@@ -72,7 +73,7 @@ pub enum Commit {
         job: JobId,
         /// The task.
         task: TaskIdx,
-        /// The encoded [`GraphExtension`], already numbered to follow the job's tasks.
+        /// The encoded [`ExtensionRecord`], already numbered to follow the job's tasks.
         extension: Bytes,
     },
     /// A failure was counted against a task.
@@ -171,7 +172,7 @@ pub struct RecoveredJob {
     /// The submitted graph.
     pub graph: Graph,
     /// Extensions by the task that returned them, in the order of their commits.
-    pub extensions: Vec<(TaskIdx, GraphExtension)>,
+    pub extensions: Vec<(TaskIdx, ExtensionRecord)>,
     /// One byte per task; may be shorter than the graph.
     pub pages: Bytes,
     /// Counted failures.

@@ -11,7 +11,7 @@ use millstream_types::{ClusterName, LeaderId, Term, WorkerId};
 use rand::Rng;
 
 use crate::network::{GATEWAY, Message, Owner};
-use crate::store::{Fenced, LEASE_US};
+use crate::store::{Acquired, Fenced, LEASE_US};
 use crate::world::{Event, World};
 
 /// How often the lease is renewed or asked for.
@@ -423,8 +423,13 @@ impl World {
     fn campaign(&mut self, scheduler: usize) {
         let (leader, old) = self.fence_of(scheduler);
         let at_least = old.max(self.schedulers[scheduler].known);
-        let Some(term) = self.store.acquire(self.now, leader, at_least) else {
-            return;
+        let (term, before) = match self.store.acquire(self.now, leader, at_least) {
+            Acquired::Lease { term, before } => (term, before),
+            Acquired::Held { by } if by != (leader, old) => {
+                self.stand_by(scheduler, by.1);
+                return;
+            }
+            Acquired::Held { .. } | Acquired::Down => return,
         };
         self.tell(None, || format!("s{scheduler} leads in term {term}"));
         let clock = self.clock();
@@ -442,8 +447,8 @@ impl World {
         process.store_epoch = self.store.epoch;
         let mut is_whole = self.store.repaired == self.store.epoch;
         match process.core.take() {
-            // Nobody else led in between.
-            Some(mut core) if process.is_suspended && term == old.next() => {
+            // Nobody else is known to have led in between.
+            Some(mut core) if process.is_suspended && before.is_none_or(|led| led == (leader, old)) => {
                 core.lead_again(clock, identity);
                 process.core = Some(core);
                 is_whole = true;
@@ -465,6 +470,14 @@ impl World {
         self.poll_scheduler(scheduler);
         self.schedulers[scheduler].outbox.push_back(Out::Repaired(epoch));
         self.pump(scheduler);
+    }
+
+    /// Somebody else leads: what was kept in case that nobody does is of no use.
+    fn stand_by(&mut self, scheduler: usize, led: Term) {
+        let process = &mut self.schedulers[scheduler];
+        process.known = process.known.max(led);
+        process.core = None;
+        process.is_suspended = false;
     }
 
     /// A stopped process goes on: all that came meanwhile comes now.

@@ -30,7 +30,8 @@ struct Data {
     /// Registered workers, and until when.
     workers: BTreeMap<WorkerId, u64>,
     lease: Option<Lease>,
-    term: Term,
+    /// Who was given the highest term.
+    last: Option<(LeaderId, Term)>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -38,6 +39,25 @@ struct Lease {
     leader: LeaderId,
     term: Term,
     until: u64,
+}
+
+/// What a store says to somebody who wants to lead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Acquired {
+    /// The lease is theirs.
+    Lease {
+        /// The new term.
+        term: Term,
+        /// Who was given the term before, as far as the store remembers.
+        before: Option<(LeaderId, Term)>,
+    },
+    /// Somebody else has it.
+    Held {
+        /// Who, and in which term.
+        by: (LeaderId, Term),
+    },
+    /// The store does not answer.
+    Down,
 }
 
 /// What a store says to a leader that writes or renews.
@@ -66,19 +86,27 @@ pub(crate) struct Store {
 
 impl Store {
     /// Takes the lease under a new term, if nobody has it.
-    pub(crate) fn acquire(&mut self, now: u64, leader: LeaderId, at_least: Term) -> Option<Term> {
-        let is_held = self.data.lease.is_some_and(|lease| lease.until > now);
-        if is_held || now < self.down_until {
-            return None;
+    pub(crate) fn acquire(&mut self, now: u64, leader: LeaderId, at_least: Term) -> Acquired {
+        if now < self.down_until {
+            return Acquired::Down;
         }
-        let term = self.data.term.max(at_least).next();
-        self.data.term = term;
+        if let Some(lease) = self.data.lease.filter(|lease| lease.until > now) {
+            return Acquired::Held {
+                by: (lease.leader, lease.term),
+            };
+        }
+        let before = self.data.last;
+        let last = before.map_or(at_least, |(_, term)| term.max(at_least));
+        // Not below the seconds of the clock, which began at 1.
+        let clock = u32::try_from(1 + now / 1_000_000).unwrap_or(u32::MAX);
+        let term = last.next().max(Term(clock));
+        self.data.last = Some((leader, term));
         self.data.lease = Some(Lease {
             leader,
             term,
             until: now + LEASE_US,
         });
-        Some(term)
+        Acquired::Lease { term, before }
     }
 
     /// Renews the lease of a term.

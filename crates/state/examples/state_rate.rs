@@ -18,10 +18,10 @@ async fn main() -> Result<()> {
     let redis = SharedRedis::find_or_start().await?;
     let settings = RedisSettings::new(redis.url(), unique_name("rate").parse()?);
     let store = RedisState::connect(&settings)?;
-    let fence = store
+    let lease = store
         .acquire_lease(LeaderId::from_u128(1), Term::default(), LEASE)
         .await?;
-    let fence = fence.context("somebody else leads")?;
+    let fence = lease.context("somebody else leads")?.fence;
     let put = Write::PutJob {
         job: JOB,
         meta: "meta".into(),

@@ -3,6 +3,7 @@
 //! ```text
 //! <cluster>:lease             string   "<term>:<leader>", expires with the lease
 //! <cluster>:term              counter  highest term ever given
+//! <cluster>:last_lease        string   who was given that term, and who the one before
 //! <cluster>:journal_seq       counter  scripts applied
 //! <cluster>:jobs              zset     "<created>:<job>" by name, every listed job
 //! <cluster>:jobs:active       set      jobs that are live or referenced
@@ -116,6 +117,10 @@ impl Keys {
 
     pub(crate) fn term(&self) -> String {
         self.key("term")
+    }
+
+    pub(crate) fn last_lease(&self) -> String {
+        self.key("last_lease")
     }
 
     pub(crate) fn journal_seq(&self) -> String {

@@ -21,7 +21,7 @@ mod write;
 pub use error::StateError;
 pub use memory::{MemorySnapshot, MemoryState};
 pub use model::{
-    CursorError, EventId, EventPage, Fence, JobCursor, JobRecord, Journal, Limits, LogRef, PAGE_BYTES,
+    CursorError, EventId, EventPage, Fence, JobCursor, JobRecord, Journal, Lease, Limits, LogRef, PAGE_BYTES,
     StoredJob, Table,
 };
 pub use redis_state::{RedisSettings, RedisState};

@@ -20,6 +20,15 @@ pub struct Fence {
     pub leader: LeaderId,
 }
 
+/// A lease that was just taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lease {
+    /// Proves it.
+    pub fence: Fence,
+    /// Who was given the term before this one; none if nobody ever was, or if the store lost that.
+    pub before: Option<Fence>,
+}
+
 /// Where the journal stands.
 ///
 /// A leader that finds `seq` lower than it remembers, or another `run_id`, talks to a Redis that was rolled

@@ -7,8 +7,8 @@ use bytes::Bytes;
 use millstream_types::{JobId, LeaderId, TaskIdx, Term, WorkerId};
 
 use crate::{
-    EventId, EventPage, Fence, JobCursor, JobRecord, Journal, LogRef, SharedState, StateError, StoredJob,
-    Table, Write,
+    EventId, EventPage, Fence, JobCursor, JobRecord, Journal, Lease, LogRef, SharedState, StateError,
+    StoredJob, Table, Write,
 };
 
 /// A cluster's state: the lease, the leader's journal, blobs and client sessions, and what clients share.
@@ -22,6 +22,9 @@ pub trait StateStore: SharedState {
 
     /// Takes the lease for `ttl` under a term above every earlier one and above `at_least`.
     ///
+    /// The term is at least the seconds of the store's clock. So a store that lost its data gives no term a second time,
+    /// unless it does so within the second in which it gave the first.
+    ///
     /// `None` if another candidacy holds it. A candidacy that already holds it gets the same fence again,
     /// unless `at_least` asks for a higher term.
     async fn acquire_lease(
@@ -29,7 +32,7 @@ pub trait StateStore: SharedState {
         leader: LeaderId,
         at_least: Term,
         ttl: Duration,
-    ) -> Result<Option<Fence>, StateError>;
+    ) -> Result<Option<Lease>, StateError>;
 
     /// Makes the lease last `ttl` from now; [`StateError::Fenced`] if it was lost.
     async fn renew_lease(&self, fence: &Fence, ttl: Duration) -> Result<(), StateError>;

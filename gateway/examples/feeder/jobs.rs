@@ -7,7 +7,7 @@ use millstream_protocol::wire::{
     HeldObject, JobCounts, JobMeta, JobOptions, JobState, LayerAnswer, LayersAnswer, TaskAnswer,
 };
 use millstream_protocol::{ErrorKind, TaskError};
-use millstream_types::{ByteSize, ContentKey, JobId, TaskIdx, Timestamp, WorkerId};
+use millstream_types::{ByteSize, ContentKey, JobId, TaskIdx, Term, Timestamp, WorkerId};
 use uuid::Uuid;
 
 /// How an operation behaves.
@@ -173,6 +173,7 @@ impl Job {
             failed_task: None,
             name: name.to_owned(),
             let_go: None,
+            accepted_in: Term::default(),
         };
         Self {
             id,

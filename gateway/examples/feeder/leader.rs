@@ -45,7 +45,8 @@ pub(crate) async fn lead(bus: Arc<dyn Bus>, state: Arc<MemoryState>, cluster: Cl
         .acquire_lease(id, Term(0), Duration::from_secs(1 << 20))
         .await
         .unwrap()
-        .unwrap();
+        .unwrap()
+        .fence;
     let link = bus.connect("feeder").await;
     let queue = bus.names().leader(fence.term, id);
     let mut asked = link.consume(QueueSpec::private(queue.clone())).await.unwrap();

@@ -65,8 +65,8 @@ impl FakeLeader {
         let leader = LeaderId::from_u128(u128::from(term));
         let fence = loop {
             let ttl = Duration::from_secs(3600);
-            if let Some(fence) = state.acquire_lease(leader, Term(term - 1), ttl).await.unwrap() {
-                break fence;
+            if let Some(lease) = state.acquire_lease(leader, Term(term - 1), ttl).await.unwrap() {
+                break lease.fence;
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
         };
@@ -230,6 +230,7 @@ impl Shared {
             failed_task: None,
             name: submit.name,
             let_go: None,
+            accepted_in: Term(0),
         };
         let put = Write::PutJob {
             job,

@@ -262,6 +262,7 @@ pub struct HeldObject {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct JobAnswer {
     /// Its record.
+    #[serde(serialize_with = "JobMeta::serialize_answer")]
     pub meta: JobMeta,
     /// Tasks by state, exact.
     pub counts: JobCounts,

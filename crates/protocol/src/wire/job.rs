@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use millstream_types::{Attempt, ByteSize, JobId, TaskIdx, WorkerId};
-use serde::{Deserialize, Serialize};
+use millstream_types::{Attempt, ByteSize, JobId, TaskIdx, Term, WorkerId};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::TaskError;
+use crate::graph::{Graph, GraphExtension};
 
 /// What a job asks beyond its graph.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -176,6 +177,50 @@ pub struct JobMeta {
     /// Its outputs were let go. It is there only because other jobs import from it, and goes with the last of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub let_go: Option<LetGo>,
+    /// The term in which a leader accepted it: what a run of an earlier term made is of another job, which had this id
+    /// before the journal was lost. Only in the journal; 0 in answers and in records of before, where it says nothing.
+    /// Older readers pass over it.
+    #[serde(default, skip_serializing_if = "is_no_term")]
+    pub accepted_in: Term,
+}
+
+fn is_no_term(term: &Term) -> bool {
+    *term == Term::default()
+}
+
+impl JobMeta {
+    /// Writes it for an answer. Those are positional, and older readers take one field too many for damage.
+    pub(super) fn serialize_answer<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let answer = Self {
+            accepted_in: Term::default(),
+            ..self.clone()
+        };
+        answer.serialize(serializer)
+    }
+}
+
+/// A graph extension as the journal keeps it, numbered to follow the job's tasks. Also read as a [`GraphExtension`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ExtensionRecord {
+    /// The new tasks.
+    pub fragment: Graph,
+    /// The task whose output takes the place of the extending task's own.
+    pub replacement: Option<TaskIdx>,
+    /// The term in which a leader committed it: a run of an earlier term is of another task, which had its number before
+    /// the journal lost an extension. 0 in records of before, where it says nothing. Older readers pass over it.
+    #[serde(default, skip_serializing_if = "is_no_term")]
+    pub term: Term,
+}
+
+impl ExtensionRecord {
+    /// An extension that a leader commits in `term`.
+    pub fn new(extension: GraphExtension, term: Term) -> Self {
+        Self {
+            fragment: extension.fragment,
+            replacement: extension.replacement,
+            term,
+        }
+    }
 }
 
 /// Where a wanted output is.
@@ -222,7 +267,7 @@ impl FailureRecord {
             failures: 0,
             lost_workers: 0,
             terminal: false,
-            void: Attempt::new(millstream_types::Term(0), 0),
+            void: Attempt::new(Term(0), 0),
         }
     }
 }

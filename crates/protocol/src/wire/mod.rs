@@ -19,8 +19,8 @@ pub use gateway::{
 };
 pub use hello::{Hello, StaleTerm};
 pub use job::{
-    FailureRecord, JobCounts, JobEvent, JobEventKind, JobMeta, JobOptions, JobState, LetGo, ResultEntry,
-    StoredTaskState, TaskLog,
+    ExtensionRecord, FailureRecord, JobCounts, JobEvent, JobEventKind, JobMeta, JobOptions, JobState, LetGo,
+    ResultEntry, StoredTaskState, TaskLog,
 };
 pub use live::{
     ClusterSnapshot, ClusterTotals, LiveMsg, OpLabel, OpTotal, OutputLine, SpanColumns, SpanKind,

@@ -428,6 +428,15 @@ pub(crate) fn job_meta() -> JobMeta {
         failed_task: Some(TaskIdx(4)),
         name: "nightly".to_owned(),
         let_go: None,
+        accepted_in: Term(0),
+    }
+}
+
+/// A record as the journal keeps it.
+pub(crate) fn job_record() -> JobMeta {
+    JobMeta {
+        accepted_in: Term(1_790_000_000),
+        ..job_meta()
     }
 }
 
@@ -477,7 +486,7 @@ pub(crate) fn intake() -> Intake {
     Intake::Submit(submission())
 }
 
-fn job_answer() -> JobAnswer {
+pub(crate) fn job_answer() -> JobAnswer {
     JobAnswer {
         meta: job_meta(),
         counts: counts(),

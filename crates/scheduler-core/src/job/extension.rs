@@ -1,9 +1,9 @@
 //! Graphs that grow: a finished task's extension is joined to its job, once.
 
 use millstream_protocol::graph::{Graph, GraphExtension, OpKind, TaskKeys};
-use millstream_protocol::wire::JobEventKind;
+use millstream_protocol::wire::{ExtensionRecord, JobEventKind};
 use millstream_protocol::{ErrorKind, TaskError, codec};
-use millstream_types::TaskIdx;
+use millstream_types::{TaskIdx, Term};
 
 use super::{Job, TaskState, flag};
 use crate::Commit;
@@ -29,6 +29,21 @@ impl GraphMark {
             outputs: graph.outputs.len(),
         }
     }
+}
+
+/// The submitted graph, or an extension of it.
+#[derive(Debug)]
+pub(crate) struct GraphPart {
+    /// The task that returned it; none of the submitted graph.
+    pub(crate) extender: Option<TaskIdx>,
+    /// The task that takes the extender's place.
+    pub(crate) replacement: Option<TaskIdx>,
+    /// The first of its tasks.
+    pub(crate) first: u32,
+    /// The term in which these tasks got their numbers: no run of an earlier one is of them. 0 if that is not known.
+    pub(crate) term: Term,
+    /// Where it ends.
+    pub(crate) end: GraphMark,
 }
 
 /// The part of a graph between two marks.
@@ -77,16 +92,16 @@ impl Job {
                 "the task that replaces its output stands for an object of another job".to_owned(),
             ));
         }
-        let encoded = codec::encode_named(&rebased).map_err(|error| refused(error.to_string()))?;
+        let replacement = rebased.replacement;
+        let record = ExtensionRecord::new(rebased, cx.identity.term);
+        let encoded = codec::encode_named(&record).map_err(|error| refused(error.to_string()))?;
         cx.commit(Commit::PutExtension {
             job: self.id,
             task: TaskIdx(task),
             extension: encoded.into(),
         });
-        let (before, replacement) = (GraphMark::of(&self.graph), rebased.replacement);
-        let first = self.cols.len();
-        self.grown.push((first, cx.identity.term));
-        self.join(cx, task, rebased);
+        let (before, first) = (GraphMark::of(&self.graph), self.cols.len());
+        self.join(cx, task, record);
         let kind = JobEventKind::Extended {
             key: self.key_of(task),
             added: self.cols.len() - first,
@@ -100,15 +115,19 @@ impl Job {
     }
 
     /// Appends a numbered extension to graph, index and columns.
-    pub(crate) fn join(&mut self, cx: &mut Shared, task: u32, extension: GraphExtension) {
-        let before = GraphMark::of(&self.graph);
-        self.graph.append(extension.fragment);
+    pub(crate) fn join(&mut self, cx: &mut Shared, task: u32, record: ExtensionRecord) {
+        let (before, first) = (GraphMark::of(&self.graph), self.cols.len());
+        self.graph.append(record.fragment);
         self.index_from(cx, before.layers, before.ops, before.options);
         self.want_from(before.outputs);
         self.cols.set(task, flag::EXTENDED);
-        let mark = GraphMark::of(&self.graph);
-        self.marks
-            .push((Some(TaskIdx(task)), extension.replacement, mark));
+        self.parts.push(GraphPart {
+            extender: Some(TaskIdx(task)),
+            replacement: record.replacement,
+            first,
+            term: record.term,
+            end: GraphMark::of(&self.graph),
+        });
     }
 
     /// Puts `target` in the place of `task`: readers and wanted-ness move.

@@ -21,11 +21,11 @@ use bytes::Bytes;
 use millstream_protocol::TaskError;
 use millstream_protocol::graph::{Graph, OpSpec, TaskOptions};
 use millstream_protocol::wire::{FailureRecord, JobMeta, JobState};
-use millstream_types::{Attempt, JobId, ResourceSet, TaskIdx, Term, Timestamp};
+use millstream_types::{Attempt, JobId, ResourceSet, TaskIdx, Timestamp};
 
 use self::alias::Aliases;
 pub(crate) use self::columns::{TaskColumns, TaskState, flag};
-pub(crate) use self::extension::{GraphMark, graph_part};
+pub(crate) use self::extension::{GraphMark, GraphPart, graph_part};
 pub(crate) use self::import::ImportRef;
 use self::import::Sharing;
 use self::index::GraphIndex;
@@ -61,10 +61,8 @@ pub(crate) struct Job {
     classes: Vec<ReadyClass>,
     /// Row of the operation statistics by op index.
     stats: Vec<StatNo>,
-    /// Where the submitted graph and each extension end in `graph`, and who made it.
-    pub(crate) marks: Vec<(Option<TaskIdx>, Option<TaskIdx>, GraphMark)>,
-    /// Where extensions of this leader's begin, and in which term: no run of an earlier one is of these tasks.
-    pub(crate) grown: Vec<(u32, Term)>,
+    /// The submitted graph and its extensions, in the order of `graph`.
+    pub(crate) parts: Vec<GraphPart>,
     /// The latest run of tasks of which an earlier one's object was adopted: numbers of runs are never given twice.
     pub(crate) latest: BTreeMap<u32, Attempt>,
     /// Wanted tasks as the graph names them; an extension may have put others in their place.
@@ -122,8 +120,7 @@ impl Job {
             alias: Aliases::default(),
             classes: Vec::new(),
             stats: Vec::new(),
-            marks: Vec::new(),
-            grown: Vec::new(),
+            parts: Vec::new(),
             latest: BTreeMap::new(),
             wanted: Vec::new(),
             replicas: BTreeMap::new(),
@@ -154,7 +151,13 @@ impl Job {
         };
         job.index_from(cx, 0, 0, 0);
         job.want_from(0);
-        job.marks.push((None, None, GraphMark::of(&job.graph)));
+        job.parts.push(GraphPart {
+            extender: None,
+            replacement: None,
+            first: 0,
+            term: job.meta.accepted_in,
+            end: GraphMark::of(&job.graph),
+        });
         job
     }
 

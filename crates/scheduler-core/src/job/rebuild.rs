@@ -4,8 +4,7 @@
 
 use std::time::Duration;
 
-use millstream_protocol::graph::GraphExtension;
-use millstream_protocol::wire::{JobState, StoredTaskState};
+use millstream_protocol::wire::{ExtensionRecord, JobState, StoredTaskState};
 use millstream_types::{Attempt, TaskIdx, Term};
 
 use super::{Ending, Job, TaskState, flag};
@@ -67,7 +66,7 @@ impl Job {
 
     /// Joins an extension from the journal. One that does not fit, since an earlier one was lost, is left out: its task
     /// runs again, and the journal is written anew.
-    fn join_again(&mut self, cx: &mut Shared, task: TaskIdx, extension: GraphExtension) {
+    fn join_again(&mut self, cx: &mut Shared, task: TaskIdx, extension: ExtensionRecord) {
         let limits = &cx.config.graph;
         let fits = task.0 < self.cols.len()
             && !self.cols.has(task.0, flag::EXTENDED)

@@ -25,10 +25,12 @@ impl Job {
     }
 
     /// Whether what this run made must not come back: it came from what was rolled back, or is of a task that had this
-    /// number before the journal lost an extension.
+    /// number before the journal lost an extension, or the job.
     pub(crate) fn is_void(&self, task: u32, attempt: Attempt) -> bool {
-        let mut grown = self.grown.iter();
-        if grown.any(|(first, term)| task >= *first && attempt.term < *term) {
+        let mut parts = self.parts.iter();
+        // An import stands for a run of another job.
+        let is_own = !self.cols.has(task, flag::IMPORT);
+        if is_own && parts.any(|part| task >= part.first && attempt.term < part.term) {
             return true;
         }
         let record = self.failures.get(&task);

@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 
 use millstream_protocol::codec;
-use millstream_protocol::graph::{Graph, GraphExtension};
-use millstream_protocol::wire::{JobEventKind, JobState};
+use millstream_protocol::graph::Graph;
+use millstream_protocol::wire::{ExtensionRecord, JobEventKind, JobState};
 use millstream_types::{TaskIdx, WorkerId};
 
 use super::inventory;
 use crate::core::SchedulerCore;
-use crate::job::{GraphMark, Job, graph_part};
+use crate::job::{GraphMark, GraphPart, Job, graph_part};
 use crate::shared::{RecoveryWindow, Shared};
 use crate::timers::Timer;
 use crate::worker::Link;
@@ -116,12 +116,12 @@ pub(crate) fn note_again(job: &mut Job) {
 pub(crate) fn rewrite(job: &Job) -> Vec<Commit> {
     let mut commits = Vec::new();
     let mut from = GraphMark::default();
-    for (extender, replacement, to) in &job.marks {
-        let part = graph_part(&job.graph, from, *to);
-        from = *to;
-        commits.extend(match extender {
-            None => put_job(job, &part),
-            Some(task) => put_extension(job, *task, *replacement, part),
+    for part in &job.parts {
+        let graph = graph_part(&job.graph, from, part.end);
+        from = part.end;
+        commits.extend(match part.extender {
+            None => put_job(job, &graph),
+            Some(task) => put_extension(job, task, part, graph),
         });
     }
     for (task, failure) in &job.failures {
@@ -149,10 +149,11 @@ fn put_job(job: &Job, graph: &Graph) -> Option<Commit> {
     })
 }
 
-fn put_extension(job: &Job, task: TaskIdx, replacement: Option<TaskIdx>, fragment: Graph) -> Option<Commit> {
-    let extension = codec::encode_named(&GraphExtension {
+fn put_extension(job: &Job, task: TaskIdx, part: &GraphPart, fragment: Graph) -> Option<Commit> {
+    let extension = codec::encode_named(&ExtensionRecord {
         fragment,
-        replacement,
+        replacement: part.replacement,
+        term: part.term,
     })
     .ok()?;
     Some(Commit::PutExtension {

@@ -59,6 +59,7 @@ fn accept(
         failed_task: None,
         name: msg.name,
         let_go: None,
+        accepted_in: core.cx.identity.term,
     };
     core.cx.commit(Commit::PutJob {
         meta: Box::new(meta.clone()),

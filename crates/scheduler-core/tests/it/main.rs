@@ -7,6 +7,7 @@ mod imports;
 mod layers;
 mod lifecycle;
 mod liveness;
+mod lives;
 mod losses;
 mod placement;
 mod preparing;

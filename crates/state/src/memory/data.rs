@@ -8,7 +8,7 @@ use millstream_types::{JobId, LeaderId, Term, WorkerId};
 
 use super::job::Job;
 use super::shared::Shared;
-use crate::{EventId, Fence, JobCursor, JobRecord, Limits, StateError, Table, Write};
+use crate::{EventId, Fence, JobCursor, JobRecord, Lease, Limits, StateError, Table, Write};
 
 /// How often what has expired is really dropped; reads skip it at once.
 const PURGE_EVERY: Duration = Duration::from_secs(1);
@@ -34,7 +34,8 @@ impl<T> Expiring<T> {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Data {
     lease: Option<Expiring<Fence>>,
-    last_term: Term,
+    /// Who was given the highest term.
+    last: Option<Lease>,
     pub(super) seq: u64,
     jobs: BTreeMap<JobId, Job>,
     /// Every job of `jobs`, oldest first.
@@ -62,25 +63,35 @@ impl Data {
         at_least: Term,
         until: Duration,
         now: Duration,
-    ) -> Result<Option<Fence>, StateError> {
-        let fence = match self.holder(now) {
+    ) -> Result<Option<Lease>, StateError> {
+        let lease = match self.holder(now) {
             Some(fence) if fence.leader != leader => return Ok(None),
-            Some(fence) if fence.term > at_least => fence,
-            _ => {
-                let floor = self.last_term.max(at_least);
-                let term = floor.0.checked_add(1).ok_or(StateError::TermsExhausted(floor))?;
-                Fence {
-                    term: Term(term),
+            Some(fence) if fence.term > at_least => Lease {
+                fence,
+                before: self.last.and_then(|last| last.before),
+            },
+            _ => Lease {
+                fence: Fence {
+                    term: self.next_term(at_least, now)?,
                     leader,
-                }
-            }
+                },
+                before: self.last.map(|last| last.fence),
+            },
         };
-        self.last_term = fence.term;
+        self.last = Some(lease);
         self.lease = Some(Expiring {
-            value: fence,
+            value: lease.fence,
             expires: Some(until),
         });
-        Ok(Some(fence))
+        Ok(Some(lease))
+    }
+
+    /// Not below the clock: a store that lost its counter gives no term again that it gave before.
+    fn next_term(&self, at_least: Term, now: Duration) -> Result<Term, StateError> {
+        let floor = self.last.map_or(at_least, |last| last.fence.term.max(at_least));
+        let next = floor.0.checked_add(1).ok_or(StateError::TermsExhausted(floor))?;
+        let clock = u32::try_from(now.as_secs()).map_err(|_| StateError::TermsExhausted(floor))?;
+        Ok(Term(next.max(clock)))
     }
 
     pub(super) fn renew(&mut self, fence: &Fence, until: Duration, now: Duration) -> Result<(), StateError> {

@@ -194,6 +194,7 @@ mod tests {
         now(store.acquire_lease(LeaderId::from_u128(1), Term(0), TTL))
             .unwrap()
             .unwrap()
+            .fence
     }
 
     fn put_job() -> Write {
@@ -243,6 +244,25 @@ mod tests {
         now(store.commit(&fence, &[event])).unwrap();
         let fresh = now(store.events(JOB, None, 10, None)).unwrap().events;
         assert!(fresh[0].0 > lost[1].0, "ids grow over the rollback");
+    }
+
+    #[test]
+    fn terms_are_not_below_the_seconds_of_the_clock() {
+        let (store, seconds) = on_a_still_clock();
+        let term = |at_least| {
+            let lease = now(store.acquire_lease(LeaderId::from_u128(1), Term(at_least), TTL));
+            lease.unwrap().unwrap().fence.term
+        };
+        assert_eq!(
+            (term(0), term(1)),
+            (Term(1), Term(2)),
+            "above the last one in any case"
+        );
+        seconds.store(50, Ordering::SeqCst);
+        assert_eq!(term(2), Term(50));
+        store.restart_empty();
+        seconds.store(51, Ordering::SeqCst);
+        assert_eq!(term(0), Term(51));
     }
 
     #[test]

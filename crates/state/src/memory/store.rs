@@ -11,8 +11,8 @@ use super::MemoryState;
 use super::job::Job;
 use crate::write::check_named;
 use crate::{
-    EventId, EventPage, Fence, JobCursor, JobRecord, Journal, LogRef, StateError, StateStore, StoredJob,
-    Table, Write,
+    EventId, EventPage, Fence, JobCursor, JobRecord, Journal, Lease, LogRef, StateError, StateStore,
+    StoredJob, Table, Write,
 };
 
 impl MemoryState {
@@ -39,7 +39,7 @@ impl StateStore for MemoryState {
         leader: LeaderId,
         at_least: Term,
         ttl: Duration,
-    ) -> Result<Option<Fence>, StateError> {
+    ) -> Result<Option<Lease>, StateError> {
         self.with(|data, now| data.acquire(leader, at_least, now + ttl, now))?
     }
 

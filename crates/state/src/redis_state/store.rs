@@ -16,8 +16,8 @@ use super::script::{
 use crate::keys::{JobKey, log_field, parse_log_field};
 use crate::write::check_named;
 use crate::{
-    EventId, EventPage, Fence, JobCursor, JobRecord, Journal, LogRef, StateError, StateStore, StoredJob,
-    Table, Write,
+    EventId, EventPage, Fence, JobCursor, JobRecord, Journal, Lease, LogRef, StateError, StateStore,
+    StoredJob, Table, Write,
 };
 
 /// Above this, compressing would hold up an async thread for too long.
@@ -32,20 +32,24 @@ enum Answer {
     OutOfSequence(u64),
 }
 
+fn parse_fence(text: Option<String>, key: impl FnOnce() -> String) -> Result<Option<Fence>, StateError> {
+    let Some(text) = text else { return Ok(None) };
+    let fence = text.split_once(':').and_then(|(term, leader)| {
+        Some(Fence {
+            term: Term(term.parse().ok()?),
+            leader: leader.parse().ok()?,
+        })
+    });
+    let corrupt = || StateError::Corrupt {
+        key: key(),
+        what: "expected `<term>:<leader>`",
+    };
+    fence.map(Some).ok_or_else(corrupt)
+}
+
 impl RedisState {
     fn parse_fence(&self, text: Option<String>) -> Result<Option<Fence>, StateError> {
-        let Some(text) = text else { return Ok(None) };
-        let fence = text.split_once(':').and_then(|(term, leader)| {
-            Some(Fence {
-                term: Term(term.parse().ok()?),
-                leader: leader.parse().ok()?,
-            })
-        });
-        let corrupt = || StateError::Corrupt {
-            key: self.keys.lease(),
-            what: "expected `<term>:<leader>`",
-        };
-        fence.map(Some).ok_or_else(corrupt)
+        parse_fence(text, || self.keys.lease())
     }
 
     async fn encode(&self, writes: &[Write]) -> Result<Vec<Call>, StateError> {
@@ -140,23 +144,27 @@ impl StateStore for RedisState {
         leader: LeaderId,
         at_least: Term,
         ttl: Duration,
-    ) -> Result<Option<Fence>, StateError> {
+    ) -> Result<Option<Lease>, StateError> {
         let call = ACQUIRE_LEASE.call(|command| {
-            command.arg(2).arg(self.keys.lease()).arg(self.keys.term());
             command
+                .arg(3)
+                .arg(self.keys.lease())
+                .arg(self.keys.term())
+                .arg(self.keys.last_lease())
                 .arg(leader.to_string())
                 .arg(at_least.0)
                 .arg(ttl_millis(ttl));
         });
-        let term: i64 = self.lease.script(call).await?;
-        match u32::try_from(term) {
-            Ok(0) => Ok(None),
-            Ok(term) => Ok(Some(Fence {
-                term: Term(term),
-                leader,
-            })),
-            Err(_) => Err(StateError::TermsExhausted(at_least)),
-        }
+        let (term, before): (i64, Option<String>) = self.lease.script(call).await?;
+        let term = match u32::try_from(term) {
+            Ok(0) => return Ok(None),
+            Ok(term) => Term(term),
+            Err(_) => return Err(StateError::TermsExhausted(at_least)),
+        };
+        Ok(Some(Lease {
+            fence: Fence { term, leader },
+            before: parse_fence(before, || self.keys.last_lease())?,
+        }))
     }
 
     async fn renew_lease(&self, fence: &Fence, ttl: Duration) -> Result<(), StateError> {

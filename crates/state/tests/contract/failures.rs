@@ -81,7 +81,8 @@ pub(crate) async fn a_store_that_lost_its_data_shows_a_lower_sequence(harness: i
         .acquire_lease(leader, fence.term, LONG)
         .await
         .unwrap()
-        .unwrap();
+        .unwrap()
+        .fence;
     assert!(again.term > fence.term, "terms rise although the counter is lost");
     let after = commit(store, &again, &[put_job(0)]).await;
     assert!(after.seq < before.seq);

@@ -151,6 +151,7 @@ pub(crate) async fn lead(store: &dyn StateStore) -> Fence {
         .await
         .unwrap()
         .expect("nobody else holds the lease")
+        .fence
 }
 
 /// A commit that must succeed.

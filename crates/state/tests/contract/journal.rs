@@ -17,7 +17,8 @@ pub(crate) async fn a_fenced_commit_writes_nothing(harness: impl Harness) {
         .acquire_lease(LeaderId::from_u128(5), Term(0), LONG)
         .await
         .unwrap()
-        .unwrap();
+        .unwrap()
+        .fence;
     let before = commit(store, &new, &[put_job(1)]).await;
     let refused = store
         .commit(&old, &[put_job(2), Write::DeleteJob { job: job(1) }])

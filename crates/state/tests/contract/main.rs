@@ -46,6 +46,8 @@ mod tests {
         a_lost_lease_is_neither_renewed_nor_released,
         a_released_lease_is_free_at_once,
         no_term_follows_the_last,
+        a_lease_names_who_was_given_the_term_before,
+        a_store_that_lost_everything_gives_no_term_again,
     );
     on_both_stores!(journal:
         a_fenced_commit_writes_nothing,

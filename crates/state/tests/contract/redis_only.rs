@@ -269,6 +269,26 @@ async fn scripts_are_loaded_again_when_the_server_forgets_them() {
 }
 
 #[tokio::test]
+async fn a_term_that_was_counted_without_a_name_has_no_holder() {
+    let server = RedisServer::start().await.unwrap();
+    let settings = redis_settings(&server.url());
+    let store = RedisState::connect(&settings).unwrap();
+    let fence = lead(&store).await;
+    store.release_lease(&fence).await.unwrap();
+    let counted = fence.term.0 + 5;
+    let () = redis::cmd("SET")
+        .arg(format!("{}:term", settings.cluster))
+        .arg(counted)
+        .query_async(&mut raw(&server).await)
+        .await
+        .unwrap();
+    let lease = store.acquire_lease(fence.leader, fence.term, LONG).await;
+    let lease = lease.unwrap().unwrap();
+    assert_eq!(lease.before, None, "the name is of an earlier term");
+    assert!(lease.fence.term.0 > counted);
+}
+
+#[tokio::test]
 async fn foreign_content_is_reported_as_corrupt_with_its_key() {
     let server = RedisServer::start().await.unwrap();
     let settings = redis_settings(&server.url());
