@@ -4,6 +4,7 @@ address."""
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -42,10 +43,24 @@ def gateway(request: pytest.FixtureRequest) -> Iterator[tuple[str, str | None]]:
             yield cluster.url, cluster.access.token
     elif asked == "services":
         services = ServicesCluster()
+        _services.append(services)
         yield services.url, services.token
         services.close()
     else:
         yield asked, None
+
+
+_services: list[ServicesCluster] = []
+
+
+@pytest.fixture
+def shared_path(gateway: tuple[str, str | None], tmp_path: Path) -> Path:
+    """A folder of the test's own whose files the cluster reads."""
+    if not _services:
+        return tmp_path
+    folder = _services[0].data / tmp_path.name
+    folder.mkdir()
+    return folder
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from millstream import bag as bag
+    from millstream import dataframe as dataframe
     from millstream._async_client import AsyncClient as AsyncClient
     from millstream._attached import AttachedJob as AttachedJob
     from millstream._client import Client as Client
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
     from millstream._plugins import get_plugin as get_plugin
     from millstream._progress import progress_bar as progress_bar
     from millstream._report import performance_report as performance_report
+    from millstream._sql import sql as sql
     from millstream._visualize import visualize as visualize
     from millstream._waiting import as_completed as as_completed
     from millstream._waiting import fire_and_forget as fire_and_forget
@@ -103,15 +105,16 @@ _HOMES = {
     "performance_report": "_report",
     "persist": "_compute",
     "progress_bar": "_progress",
+    "sql": "_sql",
     "visualize": "_visualize",
     "wait": "_waiting",
 }
 
-__all__ = [*sorted(_HOMES), "bag"]
+__all__ = [*sorted(_HOMES), "bag", "dataframe"]
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("bag", "dask", "joblib"):
+    if name in ("bag", "dask", "dataframe", "joblib"):
         return importlib.import_module(f"millstream.{name}")
     home = _HOMES.get(name)
     if home is None:

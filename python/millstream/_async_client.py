@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from millstream._attached import AttachedJob
     from millstream._executor_pool import Executor
     from millstream._local import LocalCluster
+    from millstream.dataframe import DataFrame
 
 T = TypeVar("T")
 
@@ -134,6 +135,10 @@ class AsyncClient(AsyncSharing):
     def persist(self, collections: Any, **options: Any) -> Any:
         """Start computing lazy collections; return them over results on the cluster; see :meth:`Client.persist`."""
         return self.client.persist(collections, **options)
+
+    def sql(self, query: str, params: Sequence[Any] = (), **tables: Any) -> DataFrame:
+        """Return the rows of a query, whose methods wait: use them by `asyncio.to_thread`; see :meth:`Client.sql`."""
+        return self.client.sql(query, params, **tables)
 
     async def cancel(self, futures: Any) -> None:
         """Cancel tasks; see :meth:`Client.cancel`."""

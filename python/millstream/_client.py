@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from millstream._attached import AttachedJob
     from millstream._executor_pool import Executor
     from millstream._local import LocalCluster
+    from millstream.dataframe import DataFrame
 
 T = TypeVar("T")
 
@@ -322,6 +323,29 @@ class Client(ClusterCalls, Sharing):
         many = isinstance(collections, list | tuple | set | frozenset)
         persisted = persist(*(collections if many else [collections]), client=self, **options)
         return list(persisted) if many else persisted[0]
+
+    def sql(self, query: str, params: Sequence[Any] = (), **tables: Any) -> DataFrame:
+        """Return the rows of a query, which is run when they are asked for.
+
+        Parameters
+        ----------
+        query : str
+            One SQL statement. A file can be read by its path: ``FROM '/data/flights.parquet'``. Paths are those of the
+            cluster.
+        params : sequence
+            Values of ``$1``, ``$2``, …: None, bools, numbers, texts and dates.
+        **tables
+            Paths, lists of paths or glob patterns, by the name that the query uses; with options as a mapping, such as
+            ``{"paths": ["a.txt"], "format": "csv", "csv": {"delimiter": "|"}}``.
+
+        Examples
+        --------
+        >>> client.sql("SELECT sum(value) AS total FROM generate_series(1, $1)", [10]).to_arrow()["total"].to_pylist()
+        [55]
+        """
+        from millstream.dataframe import DataFrame, Query
+
+        return DataFrame(self, Query(query, tuple(params), tables))
 
     # ---- what becomes of futures
 

@@ -28,6 +28,14 @@ _ANSWER_TIMEOUT = 90.0
 _CONNECTIONS = 32
 
 
+class TooLargeError(Exception):
+    """An answer has more bytes than are wanted."""
+
+    def __init__(self, length: int) -> None:
+        super().__init__(f"the answer has {length} bytes")
+        self.length = length
+
+
 class Transport:
     """The connections to one gateway. Used on the background loop only."""
 
@@ -59,6 +67,7 @@ class Transport:
         headers: Mapping[str, str] | None = None,
         patient: bool = False,
         tries: int = _TRIES,
+        largest: int | None = None,
     ) -> httpx.Response:
         """Send a request that may be repeated; wait and repeat it while the cluster is away or busy.
 
@@ -68,6 +77,8 @@ class Transport:
             If the gateway refuses.
         ConnectionFailedError
             If it cannot be reached for ten seconds.
+        TooLargeError
+            If the answer has more than `largest` bytes; they are not fetched.
         """
         import httpx
 
@@ -76,7 +87,8 @@ class Transport:
         pause = _FIRST_PAUSE
         for left in reversed(range(tries)):
             try:
-                response = await http.request(method, path, params=params, content=content, headers=headers)
+                asked = http.build_request(method, path, params=params, content=content, headers=headers)
+                response = await _send(http, asked, largest)
             except httpx.TransportError as error:
                 if not left:
                     raise self._unreachable(error) from error
@@ -117,6 +129,20 @@ def text_of_id(value: bytes | str) -> str:
     '00000000-0000-0000-0000-000000000000'
     """
     return str(uuid.UUID(bytes=value)) if isinstance(value, bytes) else value
+
+
+async def _send(http: httpx.AsyncClient, asked: httpx.Request, largest: int | None) -> httpx.Response:
+    if largest is None:
+        return await http.send(asked)
+    response = await http.send(asked, stream=True)
+    try:
+        length = int(response.headers.get("content-length", 0))
+        if response.is_success and length > largest:
+            raise TooLargeError(length)
+        await response.aread()
+    finally:
+        await response.aclose()
+    return response
 
 
 def _connections(access: Access, most: int | None) -> httpx.AsyncClient:

@@ -32,6 +32,9 @@ class ServicesCluster:
             if variable not in os.environ:
                 raise RuntimeError(f"{variable} is not set: run under `cargo xtask with-servers`")
         self.folder = tempfile.TemporaryDirectory(prefix="millstream-python-")
+        # Where queries may read.
+        self.data = Path(self.folder.name) / "data"
+        self.data.mkdir()
         self.token = secrets.token_hex(16)
         self.port = _free_port()
         self.url = f"http://127.0.0.1:{self.port}"
@@ -74,6 +77,7 @@ class ServicesCluster:
                 "python.interpreter": sys.executable,
                 "python.gateway_url": self.url,
                 "python.gateway_token": self.token,
+                "data.roots": f"{self.data}:rw",
             } | {f"worker.{key}": value for key, value in settings.items()}
         variables = {f"MILLSTREAM__{key.upper().replace('.', '__')}": value for key, value in own.items()}
         with (folder / "log").open("wb") as log:

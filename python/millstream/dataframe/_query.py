@@ -1,0 +1,175 @@
+"""Queries as the cluster takes them, and what is wrong with them in the words of the cluster."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import decimal
+import os
+import re
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from millstream import _aio
+from millstream._errors import GatewayError, MillstreamError
+
+if TYPE_CHECKING:
+    from millstream._http import Transport
+
+ARROW = "application/vnd.apache.arrow.stream"
+TEXT = "text/plain"
+
+_WAIT = "10s"
+# The place as the engine tells it.
+_PLACE = re.compile(r"\bat line (\d+), column (\d+)")
+_KEY = "result"
+_DONE = 200
+# Columns of the place where a line is cut off when it is shown.
+_SHOWN = 120
+
+
+class QueryError(GatewayError):
+    """A query that cannot be run: its message shows the place.
+
+    Attributes
+    ----------
+    query : str
+        The query.
+    line, column : int or None
+        The place in it, from 1.
+    """
+
+    def __init__(self, problem: Mapping[str, Any], query: str) -> None:
+        super().__init__(problem)
+        self.query = query
+        found = _PLACE.search(self.detail)
+        self.line: int | None = int(found[1]) if found else None
+        self.column: int | None = int(found[2]) if found else None
+
+    def __str__(self) -> str:
+        return super().__str__() + self._place()
+
+    def _place(self) -> str:
+        lines = self.query.splitlines()
+        if not self.line or not self.column or self.line > len(lines):
+            return ""
+        text = lines[self.line - 1]
+        start = max(0, self.column - 1 - _SHOWN // 2)
+        shown = text[start : start + _SHOWN].replace("\t", " ")
+        return f"\n\n    {shown}\n    {' ' * (self.column - 1 - start)}^ line {self.line}, column {self.column}"
+
+
+@dataclass(frozen=True)
+class Query:
+    """A statement with its parameters and tables.
+
+    Parameters
+    ----------
+    text : str
+        One SQL statement.
+    params : tuple
+        Values of ``$1``, ``$2``, ….
+    tables : mapping
+        Paths on the cluster, by the names that the statement uses.
+    """
+
+    text: str
+    params: tuple[Any, ...] = ()
+    tables: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.text, str):
+            raise TypeError(f"a query is a text, got {type(self.text).__name__}")
+        object.__setattr__(self, "params", tuple(map(_param, self.params)))
+        object.__setattr__(self, "tables", {name: _table(name, table) for name, table in self.tables.items()})
+
+    def selecting(self, columns: str = "*", rest: str = "") -> Query:
+        """A query of the rows of this one; of a plan it is the plan."""
+        inner = self.text.strip().rstrip(";")
+        if inner[:7].upper() == "EXPLAIN":
+            return self
+        # On lines of its own: it may end in a comment.
+        return replace(self, text=f"SELECT {columns} FROM (\n{inner}\n) AS rows {rest}".rstrip())
+
+    def body(self) -> bytes:
+        """The query as a request carries it."""
+        import msgpack
+
+        packed: bytes = msgpack.packb({"query": self.text, "tables": self.tables, "params": self.params})
+        return packed
+
+
+def _param(value: Any) -> Any:
+    if hasattr(value, "item") and getattr(value, "ndim", None) == 0:
+        value = value.item()
+    if isinstance(value, datetime.date | decimal.Decimal):
+        # As text; the engine compares it with a column of that type.
+        return value.isoformat() if isinstance(value, datetime.date) else str(value)
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    raise TypeError(
+        f"a parameter is None, a bool, a number, a text or a date, got {type(value).__name__}: {value!r:.100}"
+    )
+
+
+def _table(name: str, table: Any) -> Any:
+    if isinstance(table, str | os.PathLike):
+        return os.fspath(table)
+    if isinstance(table, Mapping):
+        return {**table, "paths": [os.fspath(path) for path in table.get("paths", ())]}
+    if isinstance(table, Sequence):
+        return [os.fspath(path) for path in table]
+    raise TypeError(
+        f"table {name!r} is a path on the cluster, a list of paths, or a mapping with `paths` and options; "
+        f"got {type(table).__name__}: write it to a file that the cluster reads first"
+    )
+
+
+async def rows_of(transport: Transport, query: Query, accept: str, largest: int | None) -> bytes:
+    """Run a query and return its rows, of at most `largest` bytes; stop it if nobody waits any more.
+
+    Raises
+    ------
+    QueryError
+        If it cannot be run.
+    TooLargeError
+        If there are more bytes.
+    """
+    job_id = str(uuid.uuid4())
+    try:
+        return await _run(transport, query, accept, job_id, largest)
+    except GatewayError as error:
+        raise QueryError(error.problem, query.text) from None
+    finally:
+        # Nobody waits for that.
+        _aio.spawn(_let_go(transport, job_id))
+
+
+async def _run(transport: Transport, query: Query, accept: str, job_id: str, largest: int | None) -> bytes:
+    headers = {"accept": accept}
+    params = {"id": job_id, "wait": "100ms"}
+    response = await transport.request(
+        "POST", "/v1/sql", content=query.body(), params=params, headers=headers, largest=largest
+    )
+    if response.status_code == _DONE:
+        return response.content
+    while True:
+        view = await transport.call("GET", f"/v1/jobs/{job_id}", params={"wait": _WAIT})
+        if view["state"] == "cancelled":
+            raise MillstreamError("the query was cancelled")
+        if view["state"] in ("succeeded", "failed"):
+            # Of one that failed this is refused, and the refusal says what is wrong, and where.
+            path = f"/v1/jobs/{job_id}/results/{_KEY}"
+            response = await transport.request("GET", path, params={"wait": _WAIT}, headers=headers, largest=largest)
+            return response.content
+
+
+async def _let_go(transport: Transport, job_id: str) -> None:
+    # What cannot be removed now goes when its time is over.
+    with contextlib.suppress(MillstreamError):
+        view = await transport.call("DELETE", f"/v1/jobs/{job_id}", tries=1)
+        if view and view["state"] not in ("succeeded", "failed", "cancelled"):
+            await transport.request("GET", f"/v1/jobs/{job_id}", params={"wait": _WAIT}, tries=1)
+        await transport.request("DELETE", f"/v1/jobs/{job_id}", params={"remove": "true"}, tries=1)

@@ -1,0 +1,119 @@
+"""Queries from Python, compared with pandas on the same files."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+from pathlib import Path
+
+import pytest
+
+import millstream as ms
+from millstream.dataframe import QueryError
+
+pd = pytest.importorskip("pandas")
+pa = pytest.importorskip("pyarrow")
+
+ROWS = 1000
+
+
+@pytest.fixture(autouse=True)
+def _needs_a_real_cluster(is_real: bool) -> None:
+    if not is_real:
+        pytest.skip("the fake cluster has no engine for queries")
+
+
+@pytest.fixture
+def frame() -> pd.DataFrame:
+    days = pd.date_range("2024-01-01", periods=ROWS, freq="h")
+    return pd.DataFrame(
+        {"key": [f"k{n % 7}" for n in range(ROWS)], "n": range(ROWS), "x": [n / 8 for n in range(ROWS)], "at": days}
+    )
+
+
+@pytest.fixture
+def parquet(frame: pd.DataFrame, shared_path: Path) -> str:
+    path = shared_path / "rows.parquet"
+    frame.to_parquet(path)
+    return str(path)
+
+
+def test_a_file_is_read_by_its_path(client: ms.Client, parquet: str, frame: pd.DataFrame) -> None:
+    rows = client.sql(f"SELECT * FROM '{parquet}' ORDER BY n")
+    assert rows.columns == list(frame.columns)
+    assert rows.shape == frame.shape
+    pd.testing.assert_frame_equal(rows.compute(), frame, check_dtype=False)
+    pd.testing.assert_frame_equal(rows.head(3), frame.head(3), check_dtype=False)
+    assert rows.to_arrow().num_rows == ROWS
+
+
+def test_tables_and_parameters_have_names_and_numbers(client: ms.Client, parquet: str, frame: pd.DataFrame) -> None:
+    rows = client.sql(
+        "SELECT key, sum(x) AS total FROM events WHERE n >= $1 AND at < $2 GROUP BY key ORDER BY key",
+        [100, datetime.datetime(2024, 1, 20)],
+        events=parquet,
+    )
+    kept = frame[(frame.n >= 100) & (frame["at"] < "2024-01-20")]
+    expected = kept.groupby("key", as_index=False).x.sum().rename(columns={"x": "total"})
+    pd.testing.assert_frame_equal(rows.to_pandas(), expected, check_dtype=False)
+
+
+def test_csv_files_have_the_types_that_pandas_sees(client: ms.Client, shared_path: Path) -> None:
+    path = shared_path / "some.csv"
+    path.write_text("a,b,c\n1,x,1.5\n2,NA,\n3,z,2.5\n")
+    pd.testing.assert_frame_equal(client.sql("SELECT * FROM t", t=path).to_pandas(), pd.read_csv(path))
+
+
+def test_mistakes_show_their_place(client: ms.Client, parquet: str) -> None:
+    with pytest.raises(QueryError) as caught:
+        client.sql(f"SELECT n\nFROM '{parquet}'\nWHERE nn > 1").compute()
+    assert (caught.value.line, caught.value.column) == (3, 7)
+    assert "\n    WHERE nn > 1\n          ^ line 3, column 7" in str(caught.value)
+    with pytest.raises(QueryError, match="no/such"):
+        client.sql("SELECT * FROM '/no/such.parquet'").to_arrow()
+    with pytest.raises(TypeError, match="a parameter is"):
+        client.sql("SELECT $1", [object()])
+    with pytest.raises(TypeError, match="table 't' is a path"):
+        client.sql("SELECT * FROM t", t=7)
+
+
+def test_a_result_beyond_the_limit_is_refused_before_it_is_fetched(client: ms.Client, parquet: str) -> None:
+    rows = client.sql(f"SELECT a.*, b.n AS m FROM '{parquet}' a CROSS JOIN '{parquet}' b WHERE b.n < 100")
+    with pytest.raises(MemoryError, match="limit=None"):
+        rows.to_arrow(limit="100kB")
+    assert rows.to_arrow(limit=None).num_rows == 100 * ROWS
+
+
+def test_plans_and_rows_can_be_shown(client: ms.Client, parquet: str, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = client.sql(f"SELECT n FROM '{parquet}' ORDER BY n; ")
+    assert "rows.parquet" in rows.explain()
+    rows.show(2)
+    assert capsys.readouterr().out == "+---+\n| n |\n+---+\n| 0 |\n| 1 |\n+---+\n"
+    assert repr(rows).startswith('<DataFrame of "SELECT n FROM')
+    assert len(rows.columns) == 1
+    assert repr(rows).startswith("<DataFrame (n: int64) of")
+    assert len(client.sql("EXPLAIN SELECT 1")) > 0
+
+
+def test_queries_can_be_run_beside_an_event_loop(gateway: tuple[str, str | None]) -> None:
+    async def main() -> list[int]:
+        async with ms.AsyncClient(gateway[0], token=gateway[1]) as client:
+            table = await asyncio.to_thread(client.sql("SELECT 7 AS n").to_arrow)
+            numbers: list[int] = table["n"].to_pylist()
+            return numbers
+
+    assert asyncio.run(main()) == [7]
+
+
+def test_a_query_leaves_no_job_behind(client: ms.Client) -> None:
+    import time
+
+    def named() -> int:
+        jobs = client._get("/v1/jobs?limit=100")["jobs"]
+        return sum("leaves_nothing" in str(job.get("name")) for job in jobs)
+
+    assert client.sql("SELECT 1 AS leaves_nothing").to_arrow().num_rows == 1
+    deadline = time.monotonic() + 30
+    while named():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
