@@ -5,11 +5,13 @@
 #   check.sh BINARY     the tests also on a local cluster of this program, on services where the environment names a
 #                       RabbitMQ and a Redis (`xtask with-servers`), the quick part of Dask's own tests, and the
 #                       wheels of both packages in an environment of their own
+#   check.sh BINARY --short   of the clusters only services, and of Dask's own tests those that take seconds
 #
 # The environment is kept in the user's cache folder, under a name made of what it holds.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 binary=${1:-}
+extent=${2:-}
 
 fingerprint=$(python3 -c 'import hashlib, sys
 print(hashlib.sha256(sys.version.encode() + open("pyproject.toml", "rb").read()).hexdigest()[:16])')
@@ -47,14 +49,20 @@ pytest -q -p no:cacheprovider
 [ -n "$binary" ] || exit 0
 
 export MILLSTREAM_BIN=$binary
-title "tests on a local cluster"
-pytest -q -p no:cacheprovider --cluster=local
+if [ "$extent" != --short ]; then
+    title "tests on a local cluster"
+    pytest -q -p no:cacheprovider --cluster=local
+fi
 if [ -n "${MILLSTREAM_TEST_AMQP:-}" ]; then
     title "tests on services"
     pytest -q -p no:cacheprovider --cluster=services
 fi
 title "Dask's own tests, the quick part"
-python ../tests/conformance/dask/run.py --quick
+if [ "$extent" = --short ]; then
+    python ../tests/conformance/dask/run.py utils_test.py tests/test_{delayed,task_spec,threaded,callbacks}.py
+else
+    python ../tests/conformance/dask/run.py --quick
+fi
 
 title "both wheels"
 wheels=$(mktemp -d)
