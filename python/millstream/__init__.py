@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from millstream import bag as bag
     from millstream import dataframe as dataframe
+    from millstream._actor import Actor as Actor
+    from millstream._actor import ActorFuture as ActorFuture
     from millstream._async_client import AsyncClient as AsyncClient
     from millstream._attached import AttachedJob as AttachedJob
     from millstream._client import Client as Client
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from millstream._delayed import Delayed as Delayed
     from millstream._delayed import delayed as delayed
     from millstream._environment import Environment as Environment
+    from millstream._errors import ActorEndedError as ActorEndedError
     from millstream._errors import BinaryNotFoundError as BinaryNotFoundError
     from millstream._errors import CancelledError as CancelledError
     from millstream._errors import ConnectionFailedError as ConnectionFailedError
@@ -65,6 +68,9 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Actor": "_actor",
+    "ActorEndedError": "_errors",
+    "ActorFuture": "_actor",
     "AsyncClient": "_async_client",
     "AttachedJob": "_attached",
     "Backoff": "_options",

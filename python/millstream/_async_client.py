@@ -51,15 +51,20 @@ class AsyncClient(AsyncSharing):
         env: Mapping[str, Any] | None = None,
         attached: bool = False,
     ) -> None:
-        self._make: Callable[[], Client] = lambda: Client(
-            address,
-            token=token,
-            name=name,
-            serializer=serializer,
-            env=env,
-            attached=attached,
-            set_as_default=False,
-        )
+        def make() -> Client:
+            client = Client(
+                address,
+                token=token,
+                name=name,
+                serializer=serializer,
+                env=env,
+                attached=attached,
+                set_as_default=False,
+            )
+            client.session.is_async = True
+            return client
+
+        self._make = make
         self._made: Client | None = None
 
     @property

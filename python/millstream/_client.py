@@ -99,6 +99,8 @@ class Client(ClusterCalls, Sharing):
         *args: Any,
         key: str | None = None,
         pure: bool = False,
+        actor: bool = False,
+        actors: bool = False,
         **kwargs: Any,
     ) -> Future[T]:
         """Call a function on the cluster.
@@ -113,6 +115,8 @@ class Client(ClusterCalls, Sharing):
             Name of the task.
         pure : bool
             Whether the same arguments always give the same result, which may then be reused.
+        actor, actors : bool
+            Whether the function is a class whose object is to stay there: see :class:`~millstream.Actor`.
         **kwargs
             Options (`retries`, `backoff`, `timeout`, `priority`, `resources`, `workers`, `rerun`, `env`; see
             :class:`~millstream.TaskOptions`) and keyword arguments of the function. One that has the name of an option
@@ -124,7 +128,8 @@ class Client(ClusterCalls, Sharing):
         (3, 1)
         """
         options, kwargs = split_options(kwargs)
-        return self._call(function, [(args, kwargs)], [key or new_key(name_of(function))], options, pure)[0]
+        keys = [key or new_key(name_of(function))]
+        return self._call(function, [(args, kwargs)], keys, options, pure, is_actor=actor or actors)[0]
 
     def map(
         self,
@@ -133,6 +138,8 @@ class Client(ClusterCalls, Sharing):
         *iterables: Iterable[Any],
         key: str | Sequence[str] | None = None,
         pure: bool = False,
+        actor: bool = False,
+        actors: bool = False,
         **kwargs: Any,
     ) -> list[Future[T]]:
         """Call a function for each item, or each group of items, of iterables.
@@ -147,6 +154,8 @@ class Client(ClusterCalls, Sharing):
             Prefix of the tasks' names, or a name each.
         pure : bool
             Whether the same arguments always give the same result.
+        actor, actors : bool
+            Whether the function is a class whose objects are to stay there, as for :meth:`submit`.
         **kwargs
             Options and keyword arguments, as for :meth:`submit`.
 
@@ -162,7 +171,7 @@ class Client(ClusterCalls, Sharing):
         keys = key if isinstance(key, str) else list(key) if key is not None else new_key(name_of(function))
         if not isinstance(keys, str) and len(keys) != len(calls):
             raise ValueError(f"{len(keys)} keys for {len(calls)} calls")
-        return self._call(function, calls, keys, options, pure)
+        return self._call(function, calls, keys, options, pure, is_actor=actor or actors)
 
     def _call(
         self,
@@ -171,10 +180,16 @@ class Client(ClusterCalls, Sharing):
         keys: list[str] | str,
         options: dict[str, Any],
         pure: bool,
+        *,
+        is_actor: bool = False,
     ) -> list[Future[Any]]:
         if not callable(function):
             raise TypeError(f"the first argument is a function, got {type(function).__name__}")
         merged = self.default_options.under(current_options()).merged(options)
+        if is_actor:
+            from millstream._actor_make import make_actors
+
+            return make_actors(self.session, function, calls, keys, merged, pure=pure)
         return self.session.call(function, calls, keys, options=merged, pure=pure)
 
     def map_stream(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import cloudpickle
 
-from millstream import _plugins, _remote
+from millstream import _actor_task, _plugins, _remote
 from millstream._companions import Luggage, companions_of
 from millstream._environment import MAX_EMBEDDED_BYTES, Environment
 from millstream._functions import (
@@ -32,6 +32,7 @@ from millstream._wire import Dep, GraphEncoder, OpSpec, TaskRange
 if TYPE_CHECKING:
     from millstream._future import Future
 
+carry(_actor_task)
 carry(_remote)
 carry(_plugins)
 
@@ -123,6 +124,8 @@ class Functions:
         if not callable(function):
             raise TypeError(f"a function is expected, got {type(function).__name__}: {function!r:.100}")
         pickled = pickle_function(function, self.serializer)
+        # Of an actor's task it is the actor's class that matters.
+        function = getattr(function, "__millstream_inner__", function)
         companions = companions_of(function, pickled, env, self.luggage)
         files = companions["modules"]
         is_large = files is not None and len(files) > MAX_EMBEDDED_BYTES

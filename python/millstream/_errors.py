@@ -127,6 +127,10 @@ class WorkerDiedError(TaskError):
     """The processes that ran a task died, more often than allowed."""
 
 
+class ActorEndedError(MillstreamError):
+    """An actor was cancelled, let go, or lost with its process or worker; whether a call ran is not known."""
+
+
 class CancelledError(MillstreamError, concurrent.futures.CancelledError):
     """The task or its job was cancelled."""
 

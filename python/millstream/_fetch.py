@@ -171,6 +171,6 @@ class Fetcher:
 
 def _carried(job: Job, number: int) -> Carried:
     raw = job.raws.get(number)
-    if raw is not None and len(raw) <= _SMALL:
+    if raw is not None and (len(raw) <= _SMALL or job.is_lasting):
         return Carried(job.kind_of(number), raw)
     return Carried(source=(job.id, job.task_of(number)))

@@ -45,7 +45,7 @@ async def submit(
         "/v1/jobs",
         content=body,
         content_type=GRAPH,
-        params={"wait": _LONG_WAIT if job.is_single else _SHORT_WAIT},
+        params={"wait": _LONG_WAIT if job.is_single and not job.is_lasting else _SHORT_WAIT},
     )
     job.state = view["state"] if view["state"] not in TERMINAL else job.state
     return view
@@ -78,11 +78,13 @@ async def follow(transport: Transport, reference: weakref.ref[Job], view: dict[s
                 return
             job.counts = view.get("tasks", job.counts)
             job.state = view["state"]
-            is_single, job_id = job.is_single, job.id
+            is_single, is_lasting, job_id = job.is_single, job.is_lasting, job.id
             # Not held while waiting: a job that nobody holds is to be given up.
             del job
             if is_single:
-                view = await transport.call("GET", f"/v1/jobs/{job_id}", params={"wait": _LONG_WAIT})
+                # Many that go on for long must not take the connections of all others.
+                params = {"wait": _LONG_WAIT}
+                view = await transport.call("GET", f"/v1/jobs/{job_id}", params=params, patient=is_lasting)
                 continue
             # The end is answered at once, so that nobody waits for it longer than it takes.
             view = await transport.call("GET", f"/v1/jobs/{job_id}", params={"wait": f"{1000 * pause:.0f}ms"})

@@ -134,11 +134,18 @@ def pickle_function(function: Callable[..., Any], serializer: str = "cloudpickle
 
 def sources_of(function: Callable[..., Any]) -> dict[str, str]:
     """Return the text of the file, or cell, that a function was written in, so that tracebacks show its lines."""
-    code = getattr(inspect.unwrap(function), "__code__", None)
+    code = _code_of(inspect.unwrap(function))
     if code is None or not is_own_file(code.co_filename):
         return {}
     text = "".join(linecache.getlines(code.co_filename))
     return {code.co_filename: text} if 0 < len(text) <= _MAX_SOURCE else {}
+
+
+def _code_of(function: Any) -> types.CodeType | None:
+    if isinstance(function, type):
+        own = (member for member in vars(function).values() if isinstance(member, types.FunctionType))
+        function = next(own, None)
+    return getattr(function, "__code__", None)
 
 
 def _dump(function: Callable[..., Any], serializer: str) -> bytes:

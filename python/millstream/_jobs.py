@@ -68,6 +68,8 @@ class Job:
         self.offset = 0
         self.counts: dict[str, int] = {}
         self.fate = Fate()
+        # An actor's goes on until it is stopped; its result is there long before.
+        self.is_lasting = False
         # With one wanted result there is nothing to look for before the end.
         self.is_single = False
         self.began = time.monotonic()

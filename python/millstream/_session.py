@@ -14,7 +14,7 @@ import weakref
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from millstream import _aio, _remote, _turn
 from millstream._access import Access
@@ -32,6 +32,9 @@ from millstream._results import decode_result
 from millstream._retry import again, with_failed_inputs
 from millstream._task import Literal, Literals
 from millstream._uploads import LARGE_UPLOAD, UPLOAD_OP, Uploads, size_of
+
+if TYPE_CHECKING:
+    from millstream._actor_calls import ActorCalls
 
 # How long a draft waits for company while nobody waits for it, and at most while calls keep coming.
 _PAUSE = 0.003
@@ -70,6 +73,9 @@ class Session:
         self._pinned: set[Job] = set()
         self._jobs: weakref.WeakSet[Job] = weakref.WeakSet()
         self._callers: ThreadPoolExecutor | None = None
+        # Whether its user awaits what takes time.
+        self.is_async = False
+        self._actor_calls: ActorCalls | None = None
         # What is held of locks and semaphores, to be given up at the end.
         self.places: set[Place] = set()
 
@@ -110,6 +116,16 @@ class Session:
             for number in range(len(group))
         ]
 
+    @property
+    def actor_calls(self) -> ActorCalls:
+        """What calls actors."""
+        with self._lock:
+            if self._actor_calls is None:
+                from millstream._actor_calls import ActorCalls
+
+                self._actor_calls = ActorCalls(self)
+            return self._actor_calls
+
     @contextlib.contextmanager
     def building(self) -> Iterator[None]:
         """Hold back what is not sent yet while more is being made that may belong to it."""
@@ -146,8 +162,8 @@ class Session:
         self.flush()
         return [futures[number] for number in range(len(values))]
 
-    def _place(self, groups: Sequence[Group]) -> tuple[Job, list[int]]:
-        """Put groups into a job that has not been sent."""
+    def _place(self, groups: Sequence[Group], job: Job | None = None) -> tuple[Job, list[int]]:
+        """Put groups into a job that has not been sent: the one given, or one that suits what they refer to."""
         targets = {
             target
             for group in groups
@@ -159,7 +175,7 @@ class Session:
             if target._session is not self:
                 raise ValueError(f"future {target.key!r} belongs to another client: pass its result instead")
         with self._lock:
-            job = self._job_for(targets)
+            job = job or self._job_for(targets)
             base = len(job.states)
             for group in groups:
                 if group.references:
@@ -225,8 +241,8 @@ class Session:
             job.when_over(sources.clear)
             if job.fate.is_cancelled:
                 return
-            if self.presence is not None:
-                job.options["attached_to"] = await self.presence.id()
+            if (presence := self.actor_calls.presence if job.is_lasting else self.presence) is not None:
+                job.options["attached_to"] = await presence.id()
             placed = await self.uploads.place(job.groups)
             job.uploads.update(placed.values())
             for source in {source._job for source in sources}:
@@ -359,6 +375,7 @@ class Session:
 
     def retry(self, futures: Sequence[Future[Any]]) -> None:
         """Run tasks that failed again; their futures then stand for the new runs."""
+        _refuse_lasting(futures, "is not made again: submit another actor")
         failed = with_failed_inputs([future for future in futures if future.status in ("error", "cancelled")])
         for future in failed:
             # What it was given may be gone with its workers.
@@ -376,6 +393,7 @@ class Session:
         """Let jobs and their results outlive this client; return their ids."""
         if self.presence is not None:
             raise ValueError("the client was opened with attached=True: its jobs end with it")
+        _refuse_lasting(futures, "ends with its client")
         self.flush()
         jobs = list(_by_job(futures))
         for job in jobs:
@@ -416,6 +434,8 @@ class Session:
                 if job.fate.is_sent:
                     await self.transport.request("DELETE", f"/v1/jobs/{job.id}", tries=1)
             job.end("cancelled")
+        if self._actor_calls is not None:
+            await self._actor_calls.close()
         await self.uploads.close()
         for place in list(self.places):
             with contextlib.suppress(Exception):
@@ -439,6 +459,12 @@ def _by_job(futures: Sequence[Future[Any]]) -> dict[Job, list[int]]:
     for future in futures:
         jobs.setdefault(future._job, []).append(future._number)
     return jobs
+
+
+def _refuse_lasting(futures: Sequence[Future[Any]], why: str) -> None:
+    for future in futures:
+        if future._job.is_lasting:
+            raise ValueError(f"{future.key!r} is an actor's task, which {why}")
 
 
 def _local(target: Any, job: Job, base: int) -> Any:

@@ -60,6 +60,8 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
 
         if not isinstance(value, Future):
             return None
+        if value._job.is_lasting:
+            raise TypeError(f"future {value.key!r} is an actor's: share the actor, which is its result")
         self.futures.append(value)
         return len(self.futures) - 1
 

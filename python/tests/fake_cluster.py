@@ -7,6 +7,7 @@ packed columns' reader.
 
 from __future__ import annotations
 
+import ctypes
 import json
 import threading
 import traceback
@@ -55,6 +56,7 @@ class FakeJob:
         self.state = "running"
         self.over = threading.Event()
         self.attempts: dict[int, int] = {}
+        self.thread = 0
 
     def _add_layer(self, layer: dict[str, Any]) -> None:
         ((kind, columns),) = layer.items()
@@ -80,7 +82,14 @@ class FakeJob:
         else:
             self.keys[first : first + count] = [name.decode() for name in unpack_rows(names)]
 
+    def interrupt(self) -> None:
+        """Stop what runs, as the worker does with a signal."""
+        self.state = "cancelling"
+        interrupt = ctypes.py_object(KeyboardInterrupt)
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self.thread), interrupt)
+
     def run(self) -> None:
+        self.thread = threading.get_ident()
         for number, (op, _, params, inputs) in enumerate(self.tasks):
             if self.state == "cancelling":
                 break
@@ -294,7 +303,8 @@ class _Handler(BaseHTTPRequestHandler):
             if query.get("remove"):
                 self.fake.removed.append(job.id)
             elif not job.over.is_set():
-                job.state = "cancelling"
+                job.interrupt()
+                self.fake.shared.wake()
             self._send(self.fake.view(job))
         elif not rest:
             job.over.wait(_seconds(query.get("wait")))

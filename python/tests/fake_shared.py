@@ -25,6 +25,7 @@ class FakeShared:
         self.semaphores: dict[str, dict[str, float]] = {}
         self.answers: dict[str, Any] = {}
         self.versions = itertools.count(1)
+        self.wakes = 0
 
     def answer(self, method: str, path: list[str], query: dict[str, str], headers: Any, body: bytes) -> tuple[int, Any]:
         """The status and body of an answer."""
@@ -37,11 +38,18 @@ class FakeShared:
                 self.changed.notify_all()
             return status, value
 
+    def wake(self) -> None:
+        """Let all that wait be answered now."""
+        with self.changed:
+            self.wakes += 1
+            self.changed.notify_all()
+
     def _until(self, ready: Callable[[], Any], wait: float) -> Any:
         deadline = time.monotonic() + wait
+        wakes = self.wakes
         while not (found := ready()):
             left = deadline - time.monotonic()
-            if left <= 0:
+            if left <= 0 or wakes != self.wakes:
                 return found
             self.changed.wait(min(left, 0.05))
         return found
