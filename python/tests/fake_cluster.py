@@ -267,7 +267,9 @@ class _Handler(BaseHTTPRequestHandler):
             self.fake.sessions[path[1]] = self.command
             self._send({"id": path[1], "ttl": "60s"})
         elif path == ["workers"]:
-            self._send({"workers": [{"id": "w1"}]})
+            self._send(
+                {"workers": [{"id": "w1", "name": "w1", "state": "active", "slots": 1, "memory_limit": 1 << 30}]}
+            )
         elif path[0] == "uploads":
             self._upload(path[1], body)
         elif self.command == "POST" and path == ["jobs"]:

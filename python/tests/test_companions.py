@@ -149,7 +149,8 @@ def test_larger_files_travel_as_an_input_and_once_for_all_calls(
     many = fake_client.map(lambda _: size(), range(50), env=env)
     assert fake_client.gather(many) == [1 << 20] * 50
     job = fake.jobs[many[0].job_id]
-    assert len([op for op, *_ in job.tasks if "load_joined" in job.ops[op][1]]) == 1
+    assert len([op for op, *_ in job.tasks if job.ops[op][1] == "millstream:upload"]) == 1
+    assert len(fake.uploads) == 1
 
 
 def test_code_beside_the_script_that_is_too_large_stays_and_is_told(

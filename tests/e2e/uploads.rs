@@ -82,10 +82,10 @@ async fn an_upload_waits_for_nobody_when_there_is_no_worker() -> anyhow::Result<
         answer
             .problem(503, "no_worker")
             .or_else(|_| answer.problem(503, "upload_failed"))?;
-        Ok(answer.problem(503, "no_worker").is_ok())
+        Ok::<_, anyhow::Error>(answer.problem(503, "no_worker").is_ok())
     };
     millstream_testkit::wait_until("the workers to be given up", SOON, async || {
-        gone().await.is_ok_and(|is_gone: bool| is_gone)
+        gone().await.is_ok_and(|is_gone| is_gone)
     })
     .await?;
     Ok(())
