@@ -1,79 +1,112 @@
-// The dashboard of a real cluster while real jobs run: the binary with two workers, commands, a query, a failure.
+// Every page of a real cluster's dashboard in a real browser while real jobs run.
 //
-//   node e2e/cluster.mjs MILLSTREAM
+//   node e2e/cluster.mjs MILLSTREAM [--pictures] [--only=PATTERN]
+//
+// MILLSTREAM is the binary. `--only` leaves out the steps whose titles the pattern does not fit, but for those that make the jobs. With `--pictures`, those of the guide are taken into docs/img. A Python with this
+// repository's requirements, named by MILLSTREAM_PYTHON, runs Python tasks too.
 
-import { mkdtemp, rm } from "node:fs/promises";
+import { rmSync } from "node:fs";
+import { mkdtemp, readFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { axe, browse, check, run, start, until } from "./harness.mjs";
+import { join, resolve } from "node:path";
+import { foreign, locked } from "./access.mjs";
+import { actions } from "./actions.mjs";
+import { browse, check, run, same, start, until } from "./harness.mjs";
+import { client, endless, failing, hostile, orders, python, shuffle, skewed } from "./jobs.mjs";
+import { moving, pages } from "./pages.mjs";
+import { pictures } from "./pictures.mjs";
 
-const [binary] = process.argv.slice(2);
-const TOKEN = "dashboard-test-token";
+const [binary, ...flags] = process.argv.slice(2);
+const only = new RegExp(flags.find((flag) => flag.startsWith("--only="))?.slice(7) ?? "");
+const interpreter = process.env["MILLSTREAM_PYTHON"];
+const LINE = /the dashboard, for one browser: (\S+)/;
+
+/** A folder of its own for everything that the cluster keeps. */
+function settings(home) {
+  return {
+    HOME: home,
+    XDG_CONFIG_HOME: join(home, ".config"),
+    MILLSTREAM__WORKER__SPILL_DIR: join(home, "spill"),
+    MILLSTREAM__WORKER__SCRATCH_DIR: join(home, "scratch"),
+  };
+}
+
+function submit({ api, ids, home, base }) {
+  return {
+    "commands, native tasks, a query and a failure": async () => {
+      const { workers } = await api.get("workers");
+      const states = {};
+      for (const [name, request] of Object.entries({ failing, skewed, hostile, shuffle: shuffle(workers) })) {
+        const job = await api.finish(request);
+        ids[name] = job.id;
+        states[name] = job.state;
+      }
+      same(states, { failing: "failed", skewed: "succeeded", hostile: "failed", shuffle: "succeeded" }, "how jobs ended");
+      const { rows, ...query } = await orders(home);
+      same(await api.post("sql", query), rows, "the query's answer");
+      const { jobs } = await api.get("jobs?limit=200");
+      ids.query = jobs.find((job) => job.name === query.query).id;
+    },
+    "python tasks, where there is a Python": async () => {
+      if (!interpreter) return;
+      // Digits of the squares of 0 to 19: four of one, six of two, ten of three.
+      same(await python(interpreter, base, api.token), 4 * 1 + 6 * 2 + 10 * 3, "the script's sum");
+      await until("a Python job", async () => (await api.get("live/operations")).operations.some((row) => row.kind === "python" && row.finished > 0));
+    },
+    "a job that goes on": async () => {
+      ids.endless = (await api.post("jobs", endless)).id;
+    },
+  };
+}
+
+/** The link that the cluster printed, in this test's browser. */
+function signIn({ page, base, api, visit }, link) {
+  return {
+    "the printed link signs one browser in, once": async () => {
+      await page.goto(link);
+      await page.getByRole("heading", { name: "Overview" }).waitFor();
+      check(!page.url().includes("code"), "the code is not left in the address");
+      await page.getByText("Live", { exact: true }).waitFor();
+      const context = await visit(false);
+      const second = await context.newPage();
+      await second.goto(link);
+      await second.getByText("was used before").waitFor();
+      same((await context.request.get(`${base}v1/jobs`)).status(), 401, "a second browser with the same link");
+      await context.close();
+      same((await api.get("system")).broker, true, "the broker");
+    },
+  };
+}
+
+async function visitAll(told, link) {
+  const { complaints, page } = told;
+  // Those after the jobs need them, and look at them as they are.
+  const parts = [locked, (all) => signIn(all, link), submit, moving, pages, ...(flags.includes("--pictures") ? [pictures] : []), actions, foreign];
+  const needed = new Set(parts.slice(1, 4));
+  const failed = [];
+  for (const part of parts) {
+    const steps = Object.entries(part(told)).filter(([title]) => needed.has(part) || only.test(title));
+    await run({ ...Object.fromEntries(steps), "nothing was complained of": () => same(complaints.splice(0), [], "complaints") }, page).catch((error) => failed.push(error.message));
+  }
+  check(failed.length === 0, failed.join("\n"));
+}
 
 async function main() {
   const home = await mkdtemp(join(tmpdir(), "millstream-dashboard-"));
-  const env = { HOME: home, MILLSTREAM_TOKEN: TOKEN };
-  const server = await start(binary, ["up", "--workers", "2", "--slots", "2", "--port", "0"], /the dashboard, for one browser: (\S+)/, env);
-  const link = server.match[1];
-  const base = `${new URL(link).origin}/`;
-  const { browser, complaints, page } = await browse(base);
-  const post = async (path, body) => {
-    const response = await fetch(`${base}v1/${path}`, { method: "POST", headers: { authorization: `Bearer ${TOKEN}`, "content-type": "application/json" }, body: JSON.stringify(body) });
-    check(response.ok, `POST ${path}: ${response.status}`);
-    return response.json();
-  };
-  const open = (hash) => page.goto(`${base}#/${hash}`);
-  const sleeps = Array.from({ length: 40 }, (_, n) => ({ key: `nap-${n}`, op: "command", argv: ["sh", "-c", `sleep 0.3; echo nap ${n} done`] }));
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.once(signal, () => process.exit(1));
+  process.once("exit", () => rmSync(home, { recursive: true, force: true }));
+  let server;
+  let browsing;
   try {
-    await run({
-      "the printed link signs in": async () => {
-        await page.goto(link);
-        await page.getByRole("heading", { name: "Overview" }).waitFor();
-        await until("both workers are seen", async () => (await page.locator(".stat-value").first().innerText()) === "2");
-      },
-      "a running job fills every page": async () => {
-        const last = { key: "all", op: "command", argv: ["true"], deps: sleeps.map((task) => task.key) };
-        const job = await post("jobs", { name: "naps", tasks: [...sleeps, last], outputs: ["all"] });
-        await open(`jobs/${job.id}`);
-        await page.locator(".table-row").first().waitFor();
-        await open("stream");
-        await page.locator(".stream-legend .op").first().waitFor();
-        await until("blocks are drawn", async () => /^[1-9]/.test(await page.locator(".grow-end").innerText()));
-        await axe(page, "stream");
-        await open("profile");
-        await page.locator(".flame-leaf").first().waitFor();
-        await open(`jobs/${job.id}?tab=graph`);
-        await page.locator(".node-name").first().waitFor();
-        await open(`task/${job.id}/nap-0`);
-        await page.getByText("nap 0 done").waitFor();
-        await open("logs");
-        await page.getByText(/nap \d+ done/).first().waitFor();
-        await until("the job has succeeded", async () => {
-          await open("jobs");
-          await page.locator(".table-row").first().waitFor();
-          return (await page.locator(".table-row .badge").first().innerText()) === "succeeded";
-        });
-      },
-      "a failure is shown first": async () => {
-        const job = await post("jobs?wait=20s", { tasks: [{ key: "bad", op: "command", argv: ["sh", "-c", "echo about to fail; exit 3"] }], outputs: ["bad"] });
-        await open(`jobs/${job.id}`);
-        await page.getByRole("heading", { name: "Errors first" }).waitFor();
-        await page.locator(".failed-tasks a").click();
-        await page.getByText("about to fail").first().waitFor();
-        await axe(page, "failed task");
-      },
-      "a query shows its stages": async () => {
-        await post("sql", { query: "SELECT 1 + 1 AS two" });
-        await open("jobs");
-        await page.locator(".row-link", { hasText: "SELECT" }).first().click();
-        await page.locator(".table-row").first().waitFor();
-      },
-    });
-    check(complaints.length === 0, `no page complains:\n  ${complaints.join("\n  ")}`);
+    server = await start(resolve(binary), ["up", "--workers", "3", "--slots", "6", "--memory-limit", "512MiB", "--port", "0"], LINE, settings(home));
+    const link = server.match[1];
+    const base = `${new URL(link).origin}/`;
+    const token = (await readFile(join(home, ".config/millstream/token"), "utf8")).trim();
+    browsing = await browse(base);
+    await visitAll({ ...browsing, base, api: { ...client(base, token), token }, ids: {}, home }, link);
   } finally {
-    await browser.close();
-    await server.stop();
-    await rm(home, { recursive: true, force: true });
+    await browsing?.browser.close();
+    await server?.stop();
   }
 }
 

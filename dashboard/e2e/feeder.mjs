@@ -1,13 +1,12 @@
 // Every page against a real gateway behind which a feeder plays leader and workers: what a browser sees, in both themes,
 // with hostile names, by keyboard, and with five hundred workers and a million tasks.
 //
-//   node e2e/feeder.mjs FEEDER [--pictures]
+//   node e2e/feeder.mjs FEEDER
 
 import { createServer } from "node:http";
-import { axe, browse, check, LIMIT, picture, run, start, until } from "./harness.mjs";
+import { axe, browse, check, LIMIT, run, start, until } from "./harness.mjs";
 
-const [feeder, ...flags] = process.argv.slice(2);
-const takesPictures = flags.includes("--pictures");
+const [feeder] = process.argv.slice(2);
 const LINE = /^(http:\S+\/) token (\S+)$/;
 
 const PAGES = {
@@ -188,19 +187,6 @@ async function main() {
       complaints.length = 0;
     },
   };
-  if (takesPictures) {
-    steps["pictures for the guide"] = async () => {
-      for (const theme of ["light", "dark"]) {
-        await page.emulateMedia({ colorScheme: theme });
-        for (const hash of theme === "light" ? ["overview", "jobs", "stream", "graph", "workers", "memory", "transfers", "profile", "logs", "system"] : ["overview", "stream"]) {
-          await open(hash);
-          await PAGES[hash](page);
-          await page.waitForTimeout(2_500);
-          await picture(page, `dashboard-${hash}${theme === "dark" ? "-dark" : ""}`);
-        }
-      }
-    };
-  }
   try {
     await run(steps);
     check(complaints.length === 0, `no page complains:\n  ${complaints.join("\n  ")}`);
@@ -257,7 +243,6 @@ async function large() {
         const after = await heap();
         console.log(`   stream for 20 s: heap ${before.toFixed(0)} → ${after.toFixed(0)} MiB`);
         check(after < 200 && after < before + 40, `the page's memory is bounded: ${before.toFixed(0)} → ${after.toFixed(0)} MiB`);
-        if (takesPictures) await picture(page, "dashboard-stream-500");
       },
     });
     check(complaints.length === 0, `no page complains:\n  ${complaints.join("\n  ")}`);
