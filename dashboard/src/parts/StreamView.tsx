@@ -195,7 +195,7 @@ export function StreamView(props: Props): JSX.Element {
           }}
           onPointerLeave={() => setHover(undefined)}
         />
-        {hover && data ? <Tip window={data} at={hover.at} x={hover.x} y={hover.y} width={width} /> : null}
+        {hover && data ? <Tip window={data} at={hover.at} x={hover.x} y={hover.y} width={width} height={layout.height} /> : null}
         {data && data.blocks.worker.length === 0 ? (
           <div class="stream-empty">
             <Empty title="Nothing ran in this time">{follow ? "Spans appear a second or two after a task ends." : "Move to another time, or follow."}</Empty>
@@ -209,14 +209,16 @@ export function StreamView(props: Props): JSX.Element {
 
 const KINDS = ["ran", "failed", "fetched inputs", "spilled", "read back from disk"];
 
-function Tip(props: { window: SpanWindow; at: number; x: number; y: number; width: number }): JSX.Element {
+function Tip(props: { window: SpanWindow; at: number; x: number; y: number; width: number; height: number }): JSX.Element {
   const { blocks } = props.window;
   const op = props.window.ops.find((one) => one.op === blocks.op[props.at]);
   const count = blocks.count[props.at] ?? 1;
   const start = (props.window.from_us + (blocks.start_us[props.at] ?? 0)) / 1_000;
   const name = op ? `${op.kind} ${op.name}` : "";
+  // Above the pointer in the lower half: the box that it is in cuts it off at its edges.
+  const across = props.y > props.height / 2 ? { bottom: `${props.height - props.y + 14}px` } : { top: `${props.y + 14}px` };
   return (
-    <div class="tip" style={{ left: `${Math.min(props.x + 14, props.width - 280)}px`, top: `${props.y + 14}px` }}>
+    <div class="tip" style={{ left: `${Math.min(props.x + 14, props.width - 280)}px`, ...across }}>
       <Op op={name} most={40} />
       <dl>
         <dt>{count > 1 ? `${format.exact(count)} spans in` : (KINDS[blocks.kind[props.at] ?? 0] ?? "ran")}</dt>
