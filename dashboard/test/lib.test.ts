@@ -1,5 +1,6 @@
 // @vitest-environment node
 import { describe, expect, it } from "vitest";
+import { taskPath } from "../src/lib/api";
 import { opColor, opKind, opName } from "../src/lib/color";
 import { criticalPath } from "../src/lib/critical";
 import { toCsv } from "../src/lib/csv";
@@ -20,6 +21,12 @@ describe("format", () => {
     expect(format.short("👩‍💻👩‍💻👩‍💻", 3)).not.toContain("\ud83d\ufffd");
     expect(Array.from(format.short("x".repeat(10_000), 60))).toHaveLength(60);
     expect(format.short("short", 60)).toBe("short");
+  });
+});
+
+describe("paths", () => {
+  it("keep the slashes and pluses of a task's key, and nothing else that means something", () => {
+    expect(taskPath("j", "a/b?c#d+e%2F <x>")).toBe("jobs/j/tasks/a/b%3Fc%23d+e%252F%20%3Cx%3E");
   });
 });
 

@@ -227,4 +227,5 @@ export async function signOut(): Promise<void> {
 }
 
 export const jobPath = (job: string): string => `jobs/${encodeURIComponent(job)}`;
-export const taskPath = (job: string, key: string): string => `${jobPath(job)}/tasks/${encodeURIComponent(key)}`;
+/** Slashes and pluses of the key stay: the gateway takes the rest of the path for the key, and leaves `%2F` and `%2B` as they are. */
+export const taskPath = (job: string, key: string): string => `${jobPath(job)}/tasks/${encodeURIComponent(key).replaceAll("%2F", "/").replaceAll("%2B", "+")}`;
