@@ -68,9 +68,20 @@ pub(crate) fn job_of(request: &HttpRequest) -> Result<JobId, ApiError> {
     parse("job", &path_part(request, "job"), "job id: expected a UUID")
 }
 
-/// A part of the path, decoded.
+/// A part of the path, decoded. The router leaves `%2F`, `%2B` and `%25` as they are; the sign itself comes last, so that
+/// what it stands before is not taken for another one.
 pub(crate) fn path_part(request: &HttpRequest, name: &str) -> String {
-    request.match_info().query(name).to_owned()
+    let part = request.match_info().query(name);
+    let coded = [
+        ("%2F", "/"),
+        ("%2f", "/"),
+        ("%2B", "+"),
+        ("%2b", "+"),
+        ("%25", "%"),
+    ];
+    coded
+        .iter()
+        .fold(part.to_owned(), |text, (code, sign)| text.replace(code, sign))
 }
 
 pub(crate) fn parse<T: FromStr>(
