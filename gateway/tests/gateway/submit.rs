@@ -186,3 +186,24 @@ async fn lists_are_paged_newest_first() {
     assert!(rest.get("next").is_none());
     gateway.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_with_signs_of_paths_are_found() {
+    let gateway = TestGateway::start().await;
+    for (key, coded) in [
+        ("a/b", "a%2Fb"),
+        ("a/b", "a/b"),
+        ("1+1", "1%2B1"),
+        ("50%", "50%25"),
+        ("a%2Fb", "a%252Fb"),
+        ("ü ?#", "%C3%BC%20%3F%23"),
+    ] {
+        let job = body(gateway.post("/v1/jobs?wait=10s", &echo(key)).await).await;
+        let id = job["id"].as_str().unwrap();
+        for path in ["tasks", "results"] {
+            let answer = gateway.get(&format!("/v1/jobs/{id}/{path}/{coded}")).await;
+            assert_eq!(answer.status(), 200, "{path}/{coded}");
+        }
+    }
+    gateway.stop().await;
+}
