@@ -51,6 +51,8 @@ struct Shared {
     silent: Mutex<bool>,
     /// The data plane of the one worker.
     plane: DataPlane,
+    /// Whether it listens nowhere.
+    is_lost: Mutex<bool>,
 }
 
 #[derive(Clone)]
@@ -83,6 +85,7 @@ impl FakeLeader {
             asked: Mutex::default(),
             silent: Mutex::default(),
             plane: DataPlane::start(),
+            is_lost: Mutex::default(),
         });
         let task = tokio::spawn(serve(Arc::clone(&shared), consumer, intake));
         Self { shared, task }
@@ -90,6 +93,11 @@ impl FakeLeader {
 
     pub(crate) fn be_silent(&self, silent: bool) {
         *self.shared.silent.lock() = silent;
+    }
+
+    /// Lets the one worker listen nowhere.
+    pub(crate) fn lose_worker(&self) {
+        *self.shared.is_lost.lock() = true;
     }
 
     /// The data plane of the one worker.
@@ -467,7 +475,11 @@ impl Shared {
                 name: "worker-0".to_owned(),
                 host: "here".to_owned(),
                 pid: 1,
-                data_address: self.plane.address().to_owned(),
+                data_address: if *self.is_lost.lock() {
+                    "127.0.0.1:1".to_owned()
+                } else {
+                    self.plane.address().to_owned()
+                },
                 slots: 2,
                 memory_limit: ByteSize::from_mib(1),
                 resources: ResourceSet::new(),

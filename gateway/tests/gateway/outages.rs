@@ -39,8 +39,8 @@ async fn what_only_a_leader_knows_is_unavailable_without_one() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn workers_that_do_not_tell_what_they_execute_are_named() {
-    // Its worker listens nowhere.
     let gateway = TestGateway::start().await;
+    gateway.leader().lose_worker();
     let page = body(gateway.get("/v1/stacks").await).await;
     assert_eq!(page, json!({"stacks": [], "unreachable": ["worker-0"]}));
     gateway.stop().await;

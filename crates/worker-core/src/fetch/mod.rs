@@ -20,6 +20,9 @@ use self::peers::Peers;
 use crate::graph::{CopySource, JobRef, LocalGraph, NodeRef, NodeState};
 use crate::{Fetch, FetchId, FetchObject, WorkerConfig, WorkerEffect};
 
+/// Copies for safety come after everything that somebody waits for.
+pub(crate) const REPLICA_PRIORITY: u64 = u64::MAX;
+
 /// A fetch that has not ended.
 #[derive(Debug)]
 pub(crate) struct InFlight {
@@ -79,6 +82,8 @@ impl FetchPlanner {
         source.priority = priority;
         self.reserved += bytes - source.reserved;
         source.reserved = bytes;
+        // A task may want a copy before its turn as a replica comes.
+        self.unwant(REPLICA_PRIORITY, at);
         self.queue_at_holder(graph, at);
     }
 

@@ -6,7 +6,7 @@ use millstream_protocol::TaskError;
 use millstream_protocol::wire::GoneInput;
 use millstream_types::TaskIdx;
 
-use crate::fetch::PeerRef;
+use crate::fetch::{PeerRef, REPLICA_PRIORITY};
 use crate::graph::{NodeRef, NodeState};
 use crate::{FetchId, FetchOutcome, WorkerCore};
 
@@ -128,7 +128,7 @@ fn give_up_replica(core: &mut WorkerCore, at: NodeRef) {
         return;
     }
     core.reports.lost(core.graph.run_of(at));
-    core.fetches.unwant(super::replicate::PRIORITY, at);
+    core.fetches.unwant(REPLICA_PRIORITY, at);
     if let Some(source) = core.graph.node_mut(at).copy_mut() {
         source.replica = false;
     }

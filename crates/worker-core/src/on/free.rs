@@ -3,6 +3,7 @@
 use millstream_types::{Attempt, JobId};
 
 use crate::WorkerCore;
+use crate::fetch::REPLICA_PRIORITY;
 use crate::graph::{Body, JobRef, NodeRef, NodeState, Stop};
 
 /// Drops objects of exactly these generations, and cached copies of them.
@@ -34,7 +35,7 @@ fn free_one(core: &mut WorkerCore, job: JobRef, task: u32, attempt: Attempt) {
 
 /// A copy that the leader asked for is not needed any more; its readers here may still be.
 fn give_up_replica(core: &mut WorkerCore, at: NodeRef) {
-    core.fetches.unwant(super::replicate::PRIORITY, at);
+    core.fetches.unwant(REPLICA_PRIORITY, at);
     if let Some(source) = core.graph.node_mut(at).copy_mut() {
         source.replica = false;
     }

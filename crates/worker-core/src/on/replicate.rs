@@ -3,11 +3,9 @@
 use millstream_protocol::wire::ReplicateMsg;
 
 use super::assign::known_holders;
+use crate::fetch::REPLICA_PRIORITY;
 use crate::graph::{Body, CopySource, NodeState, WHOLE};
 use crate::{TaskRun, WorkerCore};
-
-/// Copies for safety come after everything that somebody waits for.
-pub(super) const PRIORITY: u64 = u64::MAX;
 
 /// Fetches the object, or keeps the copy that is here.
 pub(super) fn replicate(core: &mut WorkerCore, msg: ReplicateMsg) {
@@ -25,7 +23,7 @@ pub(super) fn replicate(core: &mut WorkerCore, msg: ReplicateMsg) {
         } else if let Some(source) = core.graph.node_mut(at).copy_mut() {
             source.replica = true;
             if state == NodeState::Remote {
-                core.fetches.want(PRIORITY, at);
+                core.fetches.want(REPLICA_PRIORITY, at);
             }
         }
         return;
@@ -46,7 +44,7 @@ pub(super) fn replicate(core: &mut WorkerCore, msg: ReplicateMsg) {
         .add(job, msg.task.0, msg.attempt, WHOLE, Body::Copy(Box::new(source)));
     core.graph.node_mut(at).bytes = msg.bytes.as_u64();
     core.graph.transition(at, NodeState::Remote);
-    core.fetches.want(PRIORITY, at);
+    core.fetches.want(REPLICA_PRIORITY, at);
 }
 
 impl WorkerCore {
