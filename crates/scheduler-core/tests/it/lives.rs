@@ -129,6 +129,8 @@ fn what_was_made_by_a_task_of_a_lost_extension_is_not_of_the_next_one() {
     first.notes.clear();
     first.workers[0].strict = false;
     let mut second = leader_of(2, first.journal(), None);
+    // It writes on.
+    second.commits.splice(0..0, first.commits.drain(..));
     let other = FakeWorker::new(1, second.core.identity());
     second.workers.push(other);
     second.connect(0);
