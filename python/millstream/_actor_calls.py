@@ -79,7 +79,8 @@ class _Call:
                 outcome.set_exception(_error_of(f"{self.peer.about.key}.{self.name}", content))
             else:
                 outcome.set_result(_serialize.loads(content))
-        except Exception as error:
+        except BaseException as error:
+            # Also what ends programs, raised as a value is unpickled: it is the caller's.
             outcome.set_exception(error)
 
     def fail(self, error: BaseException) -> None:
@@ -223,11 +224,11 @@ class ActorCalls:
                     ended, self._ended = self._ended, []
                 try:
                     items = line.take(self.address, 0.0 if ended else _WAIT)
+                    for item in items:
+                        self._deliver(item)
                 except Exception as error:
                     self._fail(lambda _: True, lambda _, it=error: it)
                     continue
-                for item in items:
-                    self._deliver(item)
                 if items:
                     with self._changed:
                         self._ended += ended
@@ -247,7 +248,8 @@ class ActorCalls:
                     del job
                 if self._open or self._expected:
                     return True
-                if not self._changed.wait(_IDLE):
+                # What is added as the time ends is seen only after it.
+                if not self._changed.wait(_IDLE) and not self._open and not self._expected:
                     break
             self._reader = None
             return False

@@ -83,7 +83,9 @@ class FakeJob:
             self.keys[first : first + count] = [name.decode() for name in unpack_rows(names)]
 
     def interrupt(self) -> None:
-        """Stop what runs, as the worker does with a signal."""
+        """Stop what runs, as the worker does with a signal, once."""
+        if self.state == "cancelling":
+            return
         self.state = "cancelling"
         interrupt = ctypes.py_object(KeyboardInterrupt)
         ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self.thread), interrupt)
@@ -238,6 +240,8 @@ class _Server(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    # An answer is two writes; the second must not wait until the first is acknowledged.
+    disable_nagle_algorithm = True
     fake: FakeCluster
 
     def log_message(self, *args: Any) -> None:

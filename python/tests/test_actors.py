@@ -18,7 +18,7 @@ from fake_cluster import FakeCluster
 from services import ServicesCluster
 
 import millstream as ms
-from millstream import _actor_calls, _line
+from millstream import _actor_calls, _line, _post
 
 PATIENCE = 100
 
@@ -452,6 +452,15 @@ def test_threads_end_when_there_is_nothing_to_do(client: ms.Client) -> None:
     until(lambda: calls._reader is None and calls._post._thread is None)
     assert make(client).add().result(PATIENCE) == 1
     assert any(thread.name in names for thread in threading.enumerate())
+
+
+def test_threads_that_end_at_every_moment_lose_no_call(client: ms.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_actor_calls, "_IDLE", 0.0002)
+    monkeypatch.setattr(_post, "_IDLE", 0.0002)
+    counter = make(client)
+    for number in range(100):
+        assert counter.add().result(PATIENCE) == number + 1
+        threading.Event().wait(number % 10 / 10_000)
 
 
 def test_a_killed_process_ends_its_actor(client: ms.Client, other: ms.Client, is_real: bool) -> None:
