@@ -7,6 +7,7 @@ packed columns' reader.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import json
 import threading
@@ -92,6 +93,13 @@ class FakeJob:
 
     def run(self) -> None:
         self.thread = threading.get_ident()
+        # Interrupted between two tasks it ends, too.
+        with contextlib.suppress(KeyboardInterrupt):
+            self._run_tasks()
+        self.state = "cancelled" if self.state == "cancelling" else "failed" if 3 in self.states else "succeeded"
+        self.over.set()
+
+    def _run_tasks(self) -> None:
         for number, (op, _, params, inputs) in enumerate(self.tasks):
             if self.state == "cancelling":
                 break
@@ -102,8 +110,6 @@ class FakeJob:
                 self._import(number, params)
                 continue
             self._run_with_retries(number, op, params, [dep for dep, _ in inputs])
-        self.state = "cancelled" if self.state == "cancelling" else "failed" if 3 in self.states else "succeeded"
-        self.over.set()
 
     def _import(self, number: int, params: bytes) -> None:
         source, task = self._source(params)
