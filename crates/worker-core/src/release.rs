@@ -62,9 +62,8 @@ impl WorkerCore {
             Body::Task(work) => (std::mem::take(&mut work.inputs), work.priority),
             _ => return,
         };
-        if matches!(self.graph.node(at).state(), NodeState::Waiting { .. }) {
-            self.fetches.unwant(priority, at);
-        }
+        // A task that is ready may still want copies: other tasks had them copied.
+        self.fetches.unwant(priority, at);
         let cache_limit = self.cache_limit();
         for input in inputs {
             self.graph.unjoin(at, input.node);

@@ -73,6 +73,22 @@ fn a_cached_copy_is_not_fetched_again() {
 }
 
 #[test]
+fn a_ready_task_whose_copy_came_for_another_leaves_no_wish_behind() {
+    let mut rig = Rig::in_session(1);
+    // More than the share of fetches: the first gets its room as nothing else is here, the second still wants some.
+    let huge = [remote(1, 1, &[0], 500)];
+    rig.tell(&[assign(&[row(8, &huge), row(9, &huge)])]);
+    rig.step();
+    ended(&mut rig, FetchId(0), &[fetched(500)]);
+    rig.expect_started(&[run(8, 1)]);
+    rig.tell(&[ToWorker::Retract {
+        job: JOB,
+        tasks: U32s(vec![9]),
+    }]);
+    assert_eq!(returned(&rig.step()), [(9, 1, ReturnOutcome::Returned)]);
+}
+
+#[test]
 fn room_is_reserved_for_all_inputs_of_a_task_or_none() {
     let mut rig = Rig::in_session(2);
     let first = [remote(1, 1, &[0], 100), remote(2, 1, &[1], 100)];
