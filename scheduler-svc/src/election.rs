@@ -213,12 +213,16 @@ mod tests {
     #[tokio::test]
     async fn a_live_leader_keeps_its_lease() {
         let state = Arc::new(MemoryState::new());
-        let live = election(&state, 1);
+        // Longer than a busy machine lets a program stand still.
+        let live = Election {
+            ttl: Duration::from_secs(5),
+            ..election(&state, 1)
+        };
         let fence = live.win(Term(0), None).await.fence;
         let (news, mut heard) = mpsc::channel(8);
         let pulse = Pulse::default();
         tokio::spawn(live.keep(fence, pulse.clone(), news));
-        for _ in 0..40 {
+        for _ in 0..140 {
             pulse.fetch_add(1, Ordering::Relaxed);
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
