@@ -26,7 +26,8 @@ from dask.base import get_annotations, get_scheduler
 from dask.callbacks import local_callbacks, unpack_callbacks
 from dask.core import flatten
 
-from millstream import _dask_remote
+from millstream import _aio, _dask_remote
+from millstream._client import get_client
 from millstream._compute import submit_collections
 from millstream._delayed import Delayed
 from millstream._functions import carry
@@ -74,6 +75,9 @@ class DaskFuture:
     def __dask_tokenize__(self) -> tuple[str, str, str]:
         return "millstream-future", self.future.job_id, self.future.key
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _found_again, (self.key, self.future.job_id, self.future.key)
+
     def __repr__(self) -> str:
         return f"<DaskFuture {self.key!r} {self.future.status}>"
 
@@ -110,6 +114,17 @@ class _Persisted:
 
 
 _persisted: WeakKeyDictionary[Client, _Persisted] = WeakKeyDictionary()
+
+
+def _found_again(key: Any, job_id: str, task_key: str) -> DaskFuture:
+    """Return a persisted result that was pickled, through the client that made it or the one in use."""
+    from millstream._attached import find_future
+
+    makers = (client for client in list(_persisted) if any(job.id == job_id for job in client.session.jobs()))
+    client = next(makers, None) or get_client()
+    held = DaskFuture(key, _aio.wait(find_future(client.session, job_id, task_key)))
+    _persisted.setdefault(client, _Persisted()).add(held)
+    return held
 
 
 class Scheduler:

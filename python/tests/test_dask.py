@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pickle
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -127,6 +130,28 @@ def test_persisted_collections_stay_on_the_cluster(scheduler: door.Scheduler) ->
 def test_persist_alone(client: ms.Client) -> None:
     (x,) = door.persist(da.ones(10, chunks=5), client=client)
     assert float(door.get(x.sum().__dask_graph__(), x.sum().__dask_keys__())[0]) == 10.0
+
+
+def test_persisted_collections_can_be_pickled(scheduler: door.Scheduler) -> None:
+    frame = dd.from_pandas(pd.DataFrame({"a": range(10)}), npartitions=2).persist()
+    again = pickle.loads(pickle.dumps(frame))
+    assert again._name == frame._name
+    del frame
+    assert again.a.sum().compute() == 45
+
+
+def test_another_client_opens_what_was_pickled(client: ms.Client, gateway: tuple[str, str]) -> None:
+    with door.scheduler(client):
+        kept = da.arange(6, chunks=3).persist()
+    url, token = gateway
+    code = (
+        "import pickle, sys, millstream as ms, millstream.dask as door\n"
+        f"door.enable(ms.Client({url!r}, token={token!r}))\n"
+        "print(int(pickle.load(sys.stdin.buffer).sum().compute()))"
+    )
+    command = [sys.executable, "-c", code]
+    other = subprocess.run(command, input=pickle.dumps(kept), capture_output=True, check=False)
+    assert other.stdout.split() == [b"15"], other.stderr.decode()
 
 
 def test_original_exceptions(scheduler: door.Scheduler) -> None:
