@@ -86,7 +86,8 @@ class TaskOptions:
         Higher runs first.
     resources : mapping
         What it takes from its worker while it runs, such as ``{"cpu": 2, "memory": "1GiB", "gpu": 1}``; without
-        ``cpu`` it takes one.
+        ``cpu`` it takes one. A task with ``gpu`` sees in ``CUDA_VISIBLE_DEVICES`` devices that no other task has
+        meanwhile; tasks with less than one share a device.
     workers : sequence of str
         Names or addresses of the only workers it may run on.
     rerun : bool or str

@@ -10,6 +10,7 @@
 //! code did to its process. A slot's thread never runs users' code, so a worker outlives any task. See
 //! `docs/adr/0005-python-runs-in-processes-of-its-own.md` and `docs/reference/executor-protocol.md`.
 
+mod devices;
 mod environment;
 mod failure;
 mod flight;

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use millstream_protocol::codec;
 use millstream_protocol::graph::{OpSpec, TaskOptions};
 use millstream_protocol::{ErrorKind, TaskError};
+use millstream_types::Amount;
 use serde::Deserialize;
 
 /// Operations whose parameters are remembered as read.
@@ -39,6 +40,8 @@ pub(super) struct Env {
     pub(super) packages: Vec<String>,
     /// A zip file of the user's files.
     pub(super) files: Option<Bytes>,
+    /// How many of the worker's devices it sees; all of them if zero.
+    pub(super) gpu: Amount,
 }
 
 /// One operation, read once.
@@ -102,6 +105,7 @@ impl PythonOp {
             conda: self.env.conda.clone(),
             packages: self.env.pip.clone(),
             files: self.modules.clone(),
+            gpu: options.resources.get("gpu"),
         }
     }
 }

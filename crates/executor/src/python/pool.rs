@@ -9,10 +9,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use millstream_protocol::TaskError;
 use millstream_protocol::graph::{OpSpec, Rerun, TaskOptions};
+use millstream_types::Amount;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
+use super::devices::{Claim, Devices};
 use super::environment::Environments;
 use super::failure;
 use super::flight::Copies;
@@ -66,6 +69,7 @@ struct Queue<W> {
     /// Slots that found nothing when they last looked.
     hungry: BTreeSet<usize>,
     turns: Turns,
+    devices: Devices,
     /// Slots that have not begun to serve.
     spare: Vec<(usize, UnixStream)>,
     /// The threads of those that have.
@@ -137,6 +141,7 @@ impl<W: PythonWork> PythonPool<W> {
         for socket in wakers.iter().chain(&woken) {
             socket.set_nonblocking(true)?;
         }
+        let devices = Devices::new(&settings.devices);
         let shared = Arc::new(Shared {
             shares: Arc::new(Shares::new(all, settings.memory_limit)),
             settings,
@@ -144,6 +149,7 @@ impl<W: PythonWork> PythonPool<W> {
                 waiting: VecDeque::new(),
                 hungry: BTreeSet::new(),
                 turns: Turns::new(slots),
+                devices,
                 // Taken from the end.
                 spare: woken.into_iter().enumerate().rev().collect(),
                 threads: Vec::with_capacity(slots),
@@ -168,7 +174,7 @@ impl<W: PythonWork> PythonPool<W> {
         let mut ready = Vec::new();
         for work in work {
             let needs = if self.shared.settings.allowed {
-                self.shared.ops.needs(work.op(), work.options())
+                self.shared.needs(&work)
             } else {
                 Err(failure::not_allowed())
             };
@@ -259,6 +265,14 @@ impl<W: PythonWork> Shared<W> {
         self.lock().closed
     }
 
+    fn needs(&self, work: &W) -> Result<Needs, TaskError> {
+        let needs = self.ops.needs(work.op(), work.options())?;
+        if needs.env.gpu > Amount::default() {
+            self.lock().devices.check(needs.env.gpu)?;
+        }
+        Ok(needs)
+    }
+
     fn push_back(&self, added: Vec<Waiting<W>>) {
         let mut queue = self.lock();
         let count = added.len();
@@ -335,7 +349,7 @@ impl<W: PythonWork> Shared<W> {
     pub(super) fn take(
         &self,
         slot: usize,
-        turn: &mut Turn,
+        hold: &mut Hold,
         room: usize,
         busy: Option<&Arc<Env>>,
     ) -> Option<Vec<Waiting<W>>> {
@@ -343,41 +357,86 @@ impl<W: PythonWork> Shared<W> {
         if queue.closed {
             return None;
         }
-        if busy.is_none() {
-            queue.turns.rest(turn);
-        }
+        let released = busy.is_none() && queue.rest(hold);
         let mut taken: Vec<Waiting<W>> = Vec::new();
         if busy.is_some() || queue.turns.has_room() {
             let share = queue.waiting.len().div_ceil(queue.turns.slots());
-            taken = next_tasks(&mut queue.waiting, share.min(room), busy);
+            taken = queue.next_tasks(share.min(room), hold, busy);
         }
         if taken.is_empty() {
             queue.hungry.insert(slot);
         } else {
             queue.hungry.remove(&slot);
-            queue.turns.begin(turn);
+            queue.turns.begin(&mut hold.turn);
+        }
+        if released {
+            // Others may have been waiting for the devices.
+            let count = queue.waiting.len();
+            self.feed(queue, count);
         }
         Some(taken)
     }
 }
 
-/// The first tasks, as far as they go together into one process.
-fn next_tasks<W: PythonWork>(
-    waiting: &mut VecDeque<Waiting<W>>,
-    most: usize,
-    busy: Option<&Arc<Env>>,
-) -> Vec<Waiting<W>> {
-    let mut taken: Vec<Waiting<W>> = Vec::new();
-    while taken.len() < most
-        && let Some(next) = waiting.front()
-    {
-        let env = busy.or(taken.first().map(|first| &first.needs.env));
-        let joins = env.is_none_or(|env| *env == next.needs.env && !next.is_exclusive());
-        let alone = taken.first().is_some_and(Waiting::is_exclusive);
-        if !joins || alone {
-            break;
-        }
-        taken.extend(waiting.pop_front());
+/// What a slot has of what all share.
+#[derive(Debug, Default)]
+pub(super) struct Hold {
+    pub(super) turn: Turn,
+    /// The devices that its tasks have.
+    pub(super) claim: Option<Claim>,
+    /// Those that its last tasks had.
+    last: Option<Claim>,
+}
+
+impl<W: PythonWork> Queue<W> {
+    /// A slot has nothing under way; whether it gave devices back.
+    fn rest(&mut self, hold: &mut Hold) -> bool {
+        self.turns.rest(&mut hold.turn);
+        let Some(claim) = hold.claim.take() else {
+            return false;
+        };
+        self.devices.release(&claim);
+        hold.last = Some(claim);
+        true
     }
-    taken
+
+    /// The first tasks whose devices can be had, as far as they go together into one process.
+    fn next_tasks(&mut self, most: usize, hold: &mut Hold, busy: Option<&Arc<Env>>) -> Vec<Waiting<W>> {
+        let mut taken: Vec<Waiting<W>> = Vec::new();
+        if most == 0 {
+            return taken;
+        }
+        let first = match busy {
+            Some(_) => Some(0),
+            None => self.first_with_devices(hold),
+        };
+        let Some(first) = first else { return taken };
+        while taken.len() < most
+            && let Some(next) = self.waiting.get(first)
+        {
+            let env = busy.or(taken.first().map(|first| &first.needs.env));
+            let joins = env.is_none_or(|env| *env == next.needs.env && !next.is_exclusive());
+            let alone = taken.first().is_some_and(Waiting::is_exclusive);
+            if !joins || alone {
+                break;
+            }
+            taken.extend(self.waiting.remove(first));
+        }
+        taken
+    }
+
+    /// Takes the devices of the first task that can have its own.
+    fn first_with_devices(&mut self, hold: &mut Hold) -> Option<usize> {
+        for (at, next) in self.waiting.iter().enumerate() {
+            let gpu = next.needs.env.gpu;
+            if gpu == Amount::default() {
+                return Some(at);
+            }
+            if let Some(claim) = self.devices.claim(gpu, hold.last.as_ref()) {
+                hold.claim = Some(claim);
+                return Some(at);
+            }
+        }
+        None
+    }
 }

@@ -19,6 +19,7 @@ use tempfile::TempDir;
 use crate::group::Group;
 use crate::log::LogCapture;
 
+use super::devices::{self, Claim};
 use super::environment::Environment;
 use super::frame::{self, FromPython, Greeting, Malformed, Outgoing};
 use super::memory;
@@ -52,6 +53,8 @@ pub(super) struct Process {
     pub(super) page: Page,
     pub(super) greeting: Greeting,
     pub(super) env: Arc<Env>,
+    /// The devices it sees, if not all of the worker's.
+    pub(super) devices: Option<String>,
     pub(super) secrets: Arc<Secrets>,
     pub(super) probe: Arc<Probe>,
     ops: HashMap<usize, (Arc<PythonOp>, u32)>,
@@ -76,17 +79,19 @@ pub(super) struct Ready {
 }
 
 impl Process {
-    /// Starts the interpreter of an environment and waits until it is ready. `abandoned` is asked now and then whether
-    /// to give up.
+    /// Starts the interpreter of an environment, which sees the devices of `claim`, and waits until it is ready.
+    /// `abandoned` is asked now and then whether to give up.
     pub(super) fn start(
         settings: &PythonSettings,
         env: &Arc<Env>,
+        claim: Option<&Claim>,
         environment: Environment,
         abandoned: &dyn Fn() -> bool,
     ) -> Result<Self, TaskError> {
         let shown = environment.interpreter.display().to_string();
         let (vars, secrets) = secret::resolve(settings, env)?;
-        let started = Self::spawn(settings, env, environment, &vars);
+        let devices = claim.map(|claim| claim.visible.clone());
+        let started = Self::spawn(settings, env, devices, environment, &vars);
         let mut process = started.map_err(|error| {
             let what = match error.kind() {
                 io::ErrorKind::NotFound if env.interpreter.is_some() || env.conda.is_some() => {
@@ -142,6 +147,7 @@ impl Process {
     fn spawn(
         settings: &PythonSettings,
         env: &Arc<Env>,
+        devices: Option<String>,
         environment: Environment,
         vars: &BTreeMap<String, String>,
     ) -> io::Result<Self> {
@@ -173,6 +179,7 @@ impl Process {
             .envs(inherited)
             .envs(path.map(|path| ("PATH", path)))
             .envs(&settings.env)
+            .envs(devices.iter().map(|devices| (devices::VISIBLE, devices)))
             .envs(settings.gateway.iter().flat_map(GatewayAccess::variables))
             .envs(vars)
             .current_dir(folder.path())
@@ -194,6 +201,7 @@ impl Process {
             page,
             greeting: Greeting::default(),
             env: Arc::clone(env),
+            devices,
             ops: HashMap::new(),
             ops_by_content: HashMap::new(),
             next_op: 0,

@@ -46,6 +46,8 @@ pub struct PythonSettings {
     pub inherit_env: Vec<String>,
     /// Variables that every executor gets besides.
     pub env: BTreeMap<String, String>,
+    /// The devices that tasks with `gpu` are given, by the names that `CUDA_VISIBLE_DEVICES` has for them.
+    pub devices: Vec<String>,
     /// What executors are told of the gateway; nothing if tasks are not to use it.
     pub gateway: Option<GatewayAccess>,
     /// The folder in which the runtime and each executor's working folder are made.
@@ -81,6 +83,7 @@ impl Default for PythonSettings {
             interpreter: None,
             inherit_env: Self::inherited().map(str::to_owned).to_vec(),
             env: BTreeMap::new(),
+            devices: Vec::new(),
             gateway: None,
             dir: env::temp_dir().join("millstream"),
             env_dir: env::temp_dir().join("millstream").join("envs"),

@@ -18,7 +18,7 @@ use super::frame::{self, Answer, Batch, FromPython, Outcome};
 use super::memory::Watch;
 use super::op::Env;
 use super::pace::Pace;
-use super::pool::{PythonWork, Shared, Waiting};
+use super::pool::{Hold, PythonWork, Shared, Waiting};
 use super::process::Process;
 use super::sys::{self, Wait};
 use super::turns::Turn;
@@ -45,7 +45,7 @@ pub(super) struct Slot<W: PythonWork> {
     number: usize,
     shared: Arc<Shared<W>>,
     waker: UnixStream,
-    turn: Turn,
+    hold: Hold,
     process: Option<Process>,
     parked: VecDeque<Process>,
     flight: VecDeque<Flight<W>>,
@@ -67,7 +67,7 @@ impl<W: PythonWork> Slot<W> {
             number,
             shared,
             waker,
-            turn: Turn::default(),
+            hold: Hold::default(),
             process: None,
             parked: VecDeque::new(),
             flight: VecDeque::new(),
@@ -95,7 +95,7 @@ impl<W: PythonWork> Slot<W> {
     /// Takes tasks as long as the process has room; false when the pool is dropped.
     fn fill(&mut self) -> bool {
         loop {
-            if self.turn == Turn::Lent && !self.flight.is_empty() {
+            if self.hold.turn == Turn::Lent && !self.flight.is_empty() {
                 return !self.shared.is_closed();
             }
             let room = self.pace.window().saturating_sub(self.flight.len());
@@ -112,7 +112,7 @@ impl<W: PythonWork> Slot<W> {
                 return !self.shared.is_closed();
             }
             let busy = self.flight.front().map(|flight| &flight.waiting.needs.env);
-            let Some(taken) = self.shared.take(self.number, &mut self.turn, room, busy) else {
+            let Some(taken) = self.shared.take(self.number, &mut self.hold, room, busy) else {
                 return false;
             };
             if taken.is_empty() {
@@ -183,13 +183,16 @@ impl<W: PythonWork> Slot<W> {
         }
     }
 
-    /// Makes the process of an environment the current one, and starts it if there is none.
+    /// Makes the process of an environment with the slot's devices the current one, and starts it if there is none.
     fn bring(&mut self, env: &Arc<Env>, watch: &BuildWatch<'_>) -> Result<(), TaskError> {
-        if self.process.as_ref().is_some_and(|process| process.env == *env) {
+        let claim = self.hold.claim.as_ref();
+        let devices = claim.map(|claim| claim.visible.as_str());
+        let fits = |process: &Process| process.env == *env && process.devices.as_deref() == devices;
+        if self.process.as_ref().is_some_and(fits) {
             return Ok(());
         }
         self.parked.extend(self.process.take());
-        let known = self.parked.iter().position(|process| process.env == *env);
+        let known = self.parked.iter().position(fits);
         self.process = known.and_then(|at| self.parked.remove(at));
         while self.parked.len() > self.shared.settings.parked {
             self.parked.pop_front();
@@ -197,7 +200,7 @@ impl<W: PythonWork> Slot<W> {
         if self.process.is_none() {
             let shared = &self.shared;
             let environment = shared.environments.ready(&shared.settings, env, watch)?;
-            let process = Process::start(&shared.settings, env, environment, watch.abandoned)?;
+            let process = Process::start(&shared.settings, env, claim, environment, watch.abandoned)?;
             debug!(
                 slot = self.number,
                 python = process.greeting.version,
@@ -299,12 +302,12 @@ impl<W: PythonWork> Slot<W> {
         }
         if waits {
             self.take_back();
-            if !self.shared.lend(&mut self.turn) {
+            if !self.shared.lend(&mut self.hold.turn) {
                 let limit = self.shared.settings.waiting;
                 self.kill(Killed::NoneLeft { limit });
             }
         } else {
-            self.shared.reclaim(&mut self.turn);
+            self.shared.reclaim(&mut self.hold.turn);
         }
         if let Some(flight) = self.flight.iter().find(|flight| flight.seq == seq) {
             flight.waiting.work.waits(waits);
@@ -470,7 +473,12 @@ impl<W: PythonWork> Slot<W> {
         self.memory.forget();
         if let Some(process) = self.process.take() {
             let env = Arc::clone(&process.env);
+            let had_devices = process.devices.is_some();
             drop(process);
+            if had_devices {
+                // The next task may get others.
+                return;
+            }
             // The next task that needs it says why it cannot be started.
             let shared = Arc::clone(&self.shared);
             let watch = BuildWatch {

@@ -1,6 +1,7 @@
 //! Python functions in real interpreters: called, interrupted, crashed, starved, and gone without harm.
 
 mod calls;
+mod devices;
 mod environments;
 mod failures;
 mod harness;
