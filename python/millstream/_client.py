@@ -355,7 +355,8 @@ class Client(ClusterCalls, Sharing):
 
         Examples
         --------
-        >>> client.sql("SELECT sum(value) AS total FROM generate_series(1, $1)", [10]).to_arrow()["total"].to_pylist()
+        >>> totals = client.sql("SELECT sum(value) AS total FROM generate_series(1, 100) WHERE value <= $1", [10])
+        >>> totals.to_arrow()["total"].to_pylist()
         [55]
         """
         from millstream.dataframe import DataFrame, Query
