@@ -5,7 +5,8 @@
 #   check.sh BINARY     the tests also on a local cluster of this program, on services where the environment names a
 #                       RabbitMQ and a Redis (`xtask with-servers`), the quick part of Dask's own tests, and the
 #                       wheels of both packages in an environment of their own
-#   check.sh BINARY --short   of the clusters only services, and of Dask's own tests those that take seconds
+#   check.sh BINARY --short   of the clusters only services, with the files that most depend on a cluster, and of
+#                       Dask's own tests those that take seconds
 #
 # The environment is kept in the user's cache folder, under a name made of what it holds.
 set -euo pipefail
@@ -55,7 +56,12 @@ if [ "$extent" != --short ]; then
 fi
 if [ -n "${MILLSTREAM_TEST_AMQP:-}" ]; then
     title "tests on services"
-    pytest -q -p no:cacheprovider --cluster=services
+    chosen=()
+    if [ "$extent" = --short ]; then
+        # What most depends on a real cluster; the other files take twice as long.
+        chosen=(tests/test_{actors,client,coordination,nested,sql,uploads,workers}.py)
+    fi
+    pytest -q -p no:cacheprovider --cluster=services "${chosen[@]}"
 fi
 title "Dask's own tests, the quick part"
 if [ "$extent" = --short ]; then

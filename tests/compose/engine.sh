@@ -48,18 +48,29 @@ start() {
     # A path of a Unix socket has at most 107 bytes, and containerd appends to this one.
     [ ${#dir} -le 70 ] || fail "the path $dir is too long for a socket: set MILLSTREAM_DOCKER_DIR to a shorter one"
     mkdir -p "$dir/run" "$dir/data" "$dir/exec"
-    rm -f "$pidfile"
     mount_cgroups
+    # The daemon gives its containerd 15 s to start, which a busy machine with cold disks may exceed.
+    for _ in 1 2 3; do
+        if start_once; then
+            forward_rule -C || forward_rule -I || true
+            return
+        fi
+    done
+    fail "dockerd ended at once, three times: $(tail -n 5 "$log")"
+}
+
+# Starts the daemon and waits until it answers; false if it ends before.
+start_once() {
+    rm -f "$pidfile"
     nohup dockerd --host "unix://$socket" --pidfile "$pidfile" --data-root "$dir/data" --exec-root "$dir/exec" \
         --bridge none --iptables=false --ip-forward=false --default-address-pool "base=$subnets,size=24" \
         >"$log" 2>&1 </dev/null &
     local daemon=$!
     for _ in $(seq 120); do
         if answers; then
-            forward_rule -C || forward_rule -I || true
-            return
+            return 0
         fi
-        kill -0 "$daemon" 2>/dev/null || fail "dockerd ended at once: $(tail -n 5 "$log")"
+        kill -0 "$daemon" 2>/dev/null || return 1
         sleep 0.5
     done
     fail "dockerd does not answer after 60 s: $(tail -n 5 "$log")"

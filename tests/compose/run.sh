@@ -43,12 +43,24 @@ trap clean_up EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
+# A run that was killed leaves its cluster, which the tests' own daemon starts again each time.
+remove_leftovers() {
+    local project label=com.docker.compose.project
+    for project in $(docker ps --all --format "{{.Label \"$label\"}}" --filter label=$label | sort -u); do
+        if [[ $project =~ ^millstream-test-([0-9]+)$ ]] && ! kill -0 "${BASH_REMATCH[1]}" 2>/dev/null; then
+            docker ps --all --quiet --filter "label=$label=$project" | xargs docker rm --force --volumes >/dev/null
+            docker network ls --quiet --filter "label=$label=$project" | xargs --no-run-if-empty docker network rm >/dev/null
+        fi
+    done
+}
+
 find_engine() {
     if [ -z "${DOCKER_HOST:-}" ] && ! answers; then
         # One that runs already belongs to another run of this script, which will stop it.
         "$here/engine.sh" is-running || engine_started=yes
         DOCKER_HOST=$("$here/engine.sh" start)
         export DOCKER_HOST
+        remove_leftovers
     fi
     answers || {
         echo "compose tests: no Docker daemon answers at ${DOCKER_HOST:-the default address}; start one" >&2
