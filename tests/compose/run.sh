@@ -50,6 +50,7 @@ remove_leftovers() {
         if [[ $project =~ ^millstream-test-([0-9]+)$ ]] && ! kill -0 "${BASH_REMATCH[1]}" 2>/dev/null; then
             docker ps --all --quiet --filter "label=$label=$project" | xargs docker rm --force --volumes >/dev/null
             docker network ls --quiet --filter "label=$label=$project" | xargs --no-run-if-empty docker network rm >/dev/null
+            docker volume ls --quiet --filter "label=$label=$project" | xargs --no-run-if-empty docker volume rm >/dev/null
         fi
     done
 }
