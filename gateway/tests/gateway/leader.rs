@@ -123,6 +123,11 @@ impl FakeLeader {
         self.shared.jobs.lock().contains_key(&job)
     }
 
+    /// Lets the leader know nothing of a job, as if it had not taken it yet.
+    pub(crate) fn forget(&self, job: JobId) {
+        self.shared.jobs.lock().remove(&job);
+    }
+
     /// Ends a job that runs.
     pub(crate) async fn finish(&self, job: JobId) {
         self.shared.end(job, JobState::Succeeded).await;
