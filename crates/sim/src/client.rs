@@ -351,6 +351,8 @@ impl World {
                 }
             }
             RequestError::WrongState(_) => {}
+            // The answer to an earlier question.
+            RequestError::Gone(_) if phase != Phase::Reading => {}
             // A new leader does not know yet what is done.
             RequestError::Overloaded if matches!(request, GatewayRequest::CancelTasks { .. }) => {}
             RequestError::Gone(_) if self.may_miss(client, request) => {}
