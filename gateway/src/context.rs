@@ -147,6 +147,23 @@ impl Context {
         }
     }
 
+    /// The numbers of the tasks called by these keys.
+    pub(crate) async fn tasks_of(&self, job: JobId, keys: &[String]) -> Result<Vec<u32>, ApiError> {
+        let mut tasks = self.graph(job).await?.tasks_of_keys(keys);
+        if tasks.contains(&None) {
+            // It may have grown since it was cached.
+            tasks = self.load_graph(job).await?.tasks_of_keys(keys);
+        }
+        let mut numbers = Vec::with_capacity(keys.len());
+        for (key, task) in keys.iter().zip(tasks) {
+            numbers.push(match task {
+                Some(task) => task.0,
+                None => self.task_of(job, key).await?.1.0,
+            });
+        }
+        Ok(numbers)
+    }
+
     /// Refuses new jobs while there are as many unfinished ones as the cluster accepts.
     pub(crate) async fn admit(&self) -> Result<(), ApiError> {
         let limit = self.settings.max_active_jobs;

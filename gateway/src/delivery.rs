@@ -12,7 +12,9 @@ use futures::{StreamExt as _, TryStreamExt as _, stream};
 use millstream_protocol::ErrorKind;
 use millstream_protocol::api::{JOB_HEADER, MSGPACK_CONTENT_TYPE, TASK_HEADER};
 use millstream_protocol::graph::Graph;
-use millstream_protocol::wire::{GatewayRequest, JobState, ObjectLocation, Response, ResultEntry};
+use millstream_protocol::wire::{
+    GatewayRequest, JobState, ObjectLocation, Response, ResultEntry, StoredTaskState,
+};
 use millstream_transfer::{FetchError, ObjectRequest, ObjectStream};
 use millstream_types::{ByteSize, JobId, ObjectId, TaskIdx, WorkerId};
 use tokio::time::Instant;
@@ -131,6 +133,10 @@ async fn without_entry(gateway: &Context, wanted: &Wanted) -> Result<Place, ApiE
     let Some(meta) = gateway.meta(wanted.job).await? else {
         return Ok(Place::Pending(JobState::Accepted));
     };
+    if matches!(meta.state, JobState::Running | JobState::Failed) && is_given_up(gateway, wanted).await? {
+        // The leader knows how.
+        return locate(gateway, wanted, Vec::new()).await;
+    }
     match meta.state {
         JobState::Failed => {
             let mut error = meta.error.unwrap_or_else(|| {
@@ -148,6 +154,13 @@ async fn without_entry(gateway: &Context, wanted: &Wanted) -> Result<Place, ApiE
         JobState::Succeeded | JobState::Recovering => locate(gateway, wanted, Vec::new()).await,
         JobState::Accepted | JobState::Running => Ok(Place::Pending(meta.state)),
     }
+}
+
+/// Whether the output was released, or its task cancelled by itself.
+async fn is_given_up(gateway: &Context, wanted: &Wanted) -> Result<bool, ApiError> {
+    let page = gateway.state.pages(wanted.job, wanted.task.0 / 256, 1).await?;
+    let byte = page.get(wanted.task.index() % 256).copied().unwrap_or_default();
+    Ok(byte & StoredTaskState::GIVEN_UP != 0)
 }
 
 async fn locate(gateway: &Context, wanted: &Wanted, failed_at: Vec<WorkerId>) -> Result<Place, ApiError> {

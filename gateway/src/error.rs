@@ -148,6 +148,8 @@ pub(crate) enum ApiError {
     JobOver { job: JobId, state: JobState },
     #[error("the result is no longer held by any worker that can be reached")]
     ResultUnreachable { job: JobId, key: String },
+    #[error("the scheduler that leads has not taken over job {0} yet")]
+    NotTakenYet(JobId),
     #[error("no scheduler leads this cluster at the moment")]
     NoLeader,
     #[error("the leading scheduler did not answer in time")]

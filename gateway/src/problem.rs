@@ -113,6 +113,7 @@ fn classify(error: &ApiError) -> Class {
         ApiError::ResultUnreachable { .. } => {
             (503, "result_unreachable", "The result cannot be reached", None)
         }
+        ApiError::NotTakenYet(_) => (503, "not_taken_yet", "Not at this moment", Some(SOON_HINT)),
         ApiError::NoLeader => (503, "no_leader", "No scheduler leads", Some(SCHEDULER_HINT)),
         ApiError::LeaderSilent => (
             503,
@@ -154,6 +155,7 @@ const SESSION_HINT: &str = "open it with PUT /v1/sessions/SESSION, and renew it 
 const OUTPUT_HINT: &str = "name the task in the job's `outputs` to keep its result";
 const SCHEDULER_HINT: &str =
     "a standby takes over within 10 seconds; if none runs, start `millstream scheduler`";
+const SOON_HINT: &str = "ask again in a few seconds: a new leader first collects what the workers have";
 const BROKER_HINT: &str = "the gateway reconnects by itself; check `broker.url` and that RabbitMQ is up";
 const STATE_HINT: &str = "the gateway retries by itself; check `redis.url` and that Redis is up";
 const BUSY_HINT: &str = "try again in a few seconds, or raise `gateway.max_active_jobs`";
@@ -306,7 +308,7 @@ fn name_things(error: &ApiError, problem: &mut Problem) {
             problem.detail.clone_from(&error.message);
             problem.task_error = Some((**error).clone());
         }
-        ApiError::JobOver { job, .. } => problem.job = Some(job.to_string()),
+        ApiError::JobOver { job, .. } | ApiError::NotTakenYet(job) => problem.job = Some(job.to_string()),
         ApiError::Request(
             RequestError::UnknownJob(job) | RequestError::IdConflict(job) | RequestError::GraphExpired(job),
         ) => problem.job = Some(job.to_string()),

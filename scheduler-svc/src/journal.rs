@@ -37,7 +37,7 @@ pub(crate) fn write_of_commit(commit: Commit) -> Result<Write, EncodeError> {
             task,
             error: encoded(&*failure)?,
         },
-        Commit::PutDelivered { job, pages } => Write::SetPages { job, pages },
+        Commit::PutPages { job, pages } => Write::SetPages { job, pages },
         Commit::DeleteJob { job } => Write::DeleteJob { job },
     })
 }

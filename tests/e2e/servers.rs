@@ -1,10 +1,12 @@
 //! RabbitMQ and Redis that die, vanish or lose their data, and messages that nobody can read.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 use millstream_bus::{Address, AmqpBus, Bus, Names, QueueSpec};
 use millstream_testkit::wait_until;
+use millstream_tests::events::EventReader;
 use millstream_tests::jobs::{TOTAL, new_id, script};
 use millstream_tests::{Cluster, ClusterOptions, ServerChoice};
 use millstream_types::ClusterName;
@@ -54,6 +56,35 @@ async fn job_survives_a_restart_of_redis() -> anyhow::Result<()> {
     redis.kill()?;
     lasts(Duration::from_secs(1)).await;
     redis.restart().await?;
+    check_fan_in(&cluster.api, &job, WORK).await
+}
+
+#[tokio::test]
+async fn event_stream_goes_on_after_a_restart_of_redis() -> anyhow::Result<()> {
+    let mut cluster = cluster_with(ServerChoice::PrivateRedis).await?;
+    let job = cluster.api.submit(&WORK.body(&new_id())).await?;
+    cluster.api.progressed(&job, 8, LIMIT).await?;
+    let mut reader = EventReader::open(&cluster.api, &job, None).await?;
+    let first = reader.next(SOON).await?.context("no event")?;
+    ensure!(first.name == "accepted", "{first:?}");
+    let redis = cluster.servers.redis()?;
+    redis.kill()?;
+    // Longer than the gateway waits for one answer.
+    lasts(Duration::from_secs(6)).await;
+    redis.restart().await?;
+    let events = reader.rest(LIMIT).await?;
+    ensure!(
+        events.last().is_some_and(|event| event.name == "end"),
+        "the stream ended without the job: {:?}",
+        events.last()
+    );
+    let ids: Vec<&str> = std::iter::once(&first)
+        .chain(&events)
+        .map(|event| event.id.as_str())
+        .filter(|id| !id.is_empty())
+        .collect();
+    let different: BTreeSet<&str> = ids.iter().copied().collect();
+    ensure!(different.len() == ids.len(), "an event came twice: {ids:?}");
     check_fan_in(&cluster.api, &job, WORK).await
 }
 

@@ -5,6 +5,7 @@
 
 mod answer;
 mod job;
+mod keys;
 mod outputs;
 mod problem;
 mod session;
@@ -16,6 +17,7 @@ pub use answer::{
     WorkerView, WorkersPage,
 };
 pub use job::{Arg, EnvRequest, GraphRequest, JobRequest, RequestOptions, TaskRef, TaskRequest};
+pub use keys::{ChangedView, KeysRequest};
 pub use outputs::OutputsView;
 pub use problem::Problem;
 pub use session::SessionView;

@@ -85,8 +85,8 @@ pub enum Commit {
         /// What is counted so far, and the last error.
         failure: Box<FailureRecord>,
     },
-    /// Outputs that may come out differently when they are made again are about to be told.
-    PutDelivered {
+    /// Outputs that may come out differently when they are made again are about to be told, or outputs were given up.
+    PutPages {
         /// The job.
         job: JobId,
         /// The pages of their state bytes.

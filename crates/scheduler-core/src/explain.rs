@@ -24,6 +24,15 @@ pub(crate) fn sentences(cx: &Shared, job: &Job, task: u32) -> Vec<String> {
         TaskState::Delayed => delayed(job, task),
         TaskState::Assigned => assigned(cx, job, task),
         TaskState::Stored => held(cx, job, task),
+        TaskState::Cancelled if job.is_called_off(task) => {
+            "It was cancelled by its client, or with a task that it reads.".to_owned()
+        }
+        TaskState::Cancelled if job.cols.has(task, flag::GIVEN_UP) => {
+            "Its client released its output before it ran, and nothing else needs it.".to_owned()
+        }
+        TaskState::Released if job.cols.has(task, flag::GIVEN_UP) => {
+            "It ran; its output was released by its client.".to_owned()
+        }
         TaskState::Released => "It ran; its output was let go since nothing needs it any more.".to_owned(),
         TaskState::Replaced => {
             let target = job.alias.resolve(task);

@@ -65,6 +65,9 @@ fn is_to_be_had(core: &SchedulerCore, no: JobNo, object: u32) -> Result<(), Stri
     if job.meta.let_go.is_some() {
         return Err("that job's results were let go: run it again".to_owned());
     }
+    if job.is_called_off(object) {
+        return Err("that task was cancelled: submit it again".to_owned());
+    }
     let is_nowhere = match job.cols.state(object) {
         TaskState::Released | TaskState::Cancelled => true,
         TaskState::Stored => !job.is_raw && !job.cols.is_held(object),

@@ -2,7 +2,7 @@
 //! builds without the engine: `cargo run --release -p millstream-sim --example seeds -- 0..3000`.
 //!
 //! One seed alone (`17..18`) prints its story. After the range, `determinate` leaves indeterminate operations out, and
-//! `no-imports` lets no job import from another one.
+//! `no-imports` lets no job import from another one, and `no-give-up` lets clients release and cancel nothing.
 
 use std::io::{self, Write as _};
 use std::ops::Range;
@@ -16,7 +16,10 @@ use millstream_sim::{SimConfig, SimReport, run_seed};
 fn main() -> io::Result<ExitCode> {
     let mut args = std::env::args().skip(1);
     let Some(seeds) = args.next().and_then(|text| range(&text)) else {
-        writeln!(io::stderr(), "usage: seeds A..B [determinate] [no-imports]")?;
+        writeln!(
+            io::stderr(),
+            "usage: seeds A..B [determinate] [no-imports] [no-give-up]"
+        )?;
         return Ok(ExitCode::from(2));
     };
     let options: Vec<String> = args.collect();
@@ -24,6 +27,7 @@ fn main() -> io::Result<ExitCode> {
     let config = SimConfig {
         indeterminate: !is_set("determinate"),
         imports: !is_set("no-imports"),
+        gives_up: !is_set("no-give-up"),
         ..SimConfig::default()
     };
     let has_story = seeds.end - seeds.start == 1;
@@ -69,12 +73,14 @@ fn main() -> io::Result<ExitCode> {
     let total = total.into_inner().unwrap_or_else(PoisonError::into_inner);
     writeln!(
         io::stdout(),
-        "{} seeds, {failed} failed; {} jobs, {} executions, {} inputs of other jobs, {} outputs of importing jobs compared",
+        "{} seeds, {failed} failed; {} jobs, {} executions, {} inputs of other jobs, {} outputs of importing jobs compared, {} tasks \
+         given up",
         seeds.end - seeds.start,
         total.jobs,
         total.executions,
         total.imported,
-        total.compared
+        total.compared,
+        total.given_up
     )?;
     Ok(if failed == 0 {
         ExitCode::SUCCESS

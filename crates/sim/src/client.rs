@@ -11,6 +11,7 @@ use millstream_protocol::{ErrorKind, TaskError, codec};
 use millstream_types::{Attempt, ContentKey, JobId, ObjectId, TaskIdx, WorkerId};
 use rand::Rng;
 
+use crate::giving_up::GivingUp;
 use crate::graphs::{Source, random_graph};
 use crate::model::{self, Expected, Known};
 use crate::network::{GATEWAY, Message, Owner};
@@ -64,6 +65,15 @@ pub(crate) struct Client {
     leaves_early: bool,
     /// How often in a row it was told that what it imports is gone.
     refusals: u32,
+    giving_up: GivingUp,
+}
+
+impl Client {
+    /// The output that it waits for.
+    fn next_output(&self) -> Option<TaskIdx> {
+        let is_open = |task: &TaskIdx| !self.values.contains_key(task) && !self.giving_up.misses(*task);
+        self.wanted.iter().copied().find(is_open)
+    }
 }
 
 impl World {
@@ -89,9 +99,10 @@ impl World {
         let encoded = codec::encode_named(graph).unwrap_or_default();
         let is_cancelled = self.rng.random_bool(0.15);
         let leaves_early = self.config.imports && self.rng.random_bool(0.3);
+        let giving_up = GivingUp::of(&mut self.rng, &self.config, graph, self.now);
         let (expected, mut seen) = model::expected(graph, job, known);
         let may_lose = seen.may_vanish;
-        seen.may_vanish |= is_cancelled || leaves_early;
+        seen.may_vanish |= is_cancelled || leaves_early || giving_up.cancels();
         known.push(seen);
         let mut sources = BTreeSet::new();
         graph.for_each_import(0, |_, params| {
@@ -123,6 +134,7 @@ impl World {
             may_lose,
             leaves_early,
             refusals: 0,
+            giving_up,
         }
     }
 
@@ -144,30 +156,39 @@ impl World {
                     true => GatewayRequest::Watch { job },
                     false => GatewayRequest::Job { job },
                 };
-                self.ask(client, request);
+                let single = self.clients[client].giving_up.due(job, self.now);
+                self.ask(client, single.filter(|_| !cancels).unwrap_or(request));
             }
-            Phase::Reading => {
-                let known = &self.clients[client].values;
-                let next = self.clients[client]
-                    .wanted
-                    .iter()
-                    .find(|task| !known.contains_key(task));
-                match next.copied() {
-                    // A gateway reads the index of the state store first.
-                    Some(task) if self.rng.random_bool(0.5) => self.read_index(client, task),
-                    Some(task) => {
-                        let failed = self.clients[client].failed.clone();
-                        self.ask(client, GatewayRequest::Locate { job, task, failed });
-                    }
-                    None => self.clients[client].phase = Phase::Done,
-                }
-            }
+            Phase::Reading => self.client_reads_on(client),
             Phase::Done if self.removes(client) => self.ask(client, GatewayRequest::Remove { job }),
             Phase::Done => {}
             Phase::Removed => return,
         }
         let delay = self.rng.random_range(100_000..800_000);
         self.after(delay, Event::Client(client));
+    }
+
+    /// A client asks for its next output, or releases those that it has read.
+    fn client_reads_on(&mut self, client: usize) {
+        let Client {
+            job,
+            values,
+            giving_up,
+            ..
+        } = &self.clients[client];
+        let job = *job;
+        if let Some(release) = giving_up.release(job, values.keys()) {
+            return self.ask(client, release);
+        }
+        match self.clients[client].next_output() {
+            // A gateway reads the index of the state store first.
+            Some(task) if self.rng.random_bool(0.5) => self.read_index(client, task),
+            Some(task) => {
+                let failed = self.clients[client].failed.clone();
+                self.ask(client, GatewayRequest::Locate { job, task, failed });
+            }
+            None => self.clients[client].phase = Phase::Done,
+        }
     }
 
     fn removes(&self, client: usize) -> bool {
@@ -202,8 +223,7 @@ impl World {
             return;
         }
         self.next_request += 1;
-        let removes = matches!(request, GatewayRequest::Remove { .. });
-        self.requests.insert(self.next_request, (client, removes));
+        self.requests.insert(self.next_request, (client, request.clone()));
         let request = FromGateway {
             id: self.next_request,
             reply_to: GATEWAY.to_owned(),
@@ -236,12 +256,12 @@ impl World {
                 }
             }
             ToGateway::Response { id, result } => {
-                let Some((client, removes)) = self.requests.remove(&id) else {
+                let Some((client, request)) = self.requests.remove(&id) else {
                     return;
                 };
                 match result {
-                    Ok(response) => self.client_answered(client, removes, response),
-                    Err(error) => self.client_refused(client, &error),
+                    Ok(response) => self.client_answered(client, &request, response),
+                    Err(error) => self.client_refused(client, &request, &error),
                 }
             }
         }
@@ -291,7 +311,8 @@ impl World {
             .any(|job| job.meta.state == JobState::Failed && sources.contains(&job.meta.job))
     }
 
-    fn client_answered(&mut self, client: usize, removes: bool, response: Response) {
+    fn client_answered(&mut self, client: usize, request: &GatewayRequest, response: Response) {
+        let removes = matches!(request, GatewayRequest::Remove { .. });
         match (response, self.clients[client].phase) {
             (Response::Job(_), Phase::Done) if removes && self.is_cleaning => {
                 self.clients[client].phase = Phase::Removed;
@@ -299,12 +320,16 @@ impl World {
             // The answer to a question of before may arrive late.
             (Response::Job(_), Phase::Done) => {}
             (Response::Job(answer), _) => self.client_hears(client, &answer),
-            (Response::Location(location), Phase::Reading) => self.client_reads(client, location),
+            (Response::Location(location), Phase::Reading) => self.client_reads(client, request, location),
+            (Response::Changed { tasks }, _) => {
+                self.report.given_up += u64::from(tasks);
+                self.clients[client].giving_up.answered(request);
+            }
             _ => {}
         }
     }
 
-    fn client_refused(&mut self, client: usize, error: &RequestError) {
+    fn client_refused(&mut self, client: usize, request: &GatewayRequest, error: &RequestError) {
         let (job, phase) = (self.clients[client].job, self.clients[client].phase);
         match error {
             RequestError::UnknownJob(_) if phase == Phase::Done => {
@@ -322,9 +347,15 @@ impl World {
                     self.clients[client].phase = Phase::New;
                     self.clients[client].values.clear();
                     self.clients[client].throws.clear();
+                    self.clients[client].giving_up.begin_again();
                 }
             }
             RequestError::WrongState(_) => {}
+            // The answer to an earlier question.
+            RequestError::Gone(_) if phase != Phase::Reading => {}
+            // A new leader does not know yet what is done.
+            RequestError::Overloaded if matches!(request, GatewayRequest::CancelTasks { .. }) => {}
+            RequestError::Gone(_) if self.may_miss(client, request) => {}
             error => self.fail(Some(job), format!("job {job}: a request was refused: {error}")),
         }
     }
@@ -348,7 +379,8 @@ impl World {
         let may_lose = self.clients[client].may_lose;
         let is_right = match (state, expected) {
             (JobState::Cancelled, _) => cancel_at.is_some(),
-            (JobState::Succeeded, Expected::Fails) => false,
+            // What would have failed may have been cancelled.
+            (JobState::Succeeded, Expected::Fails) => self.clients[client].giving_up.cancels(),
             (JobState::Failed, Expected::Values(_)) => is_loss && (may_lose || self.has_lost_journal),
             (JobState::Failed, Expected::Chance) => is_loss,
             _ => true,
@@ -377,9 +409,19 @@ impl World {
         };
     }
 
-    fn client_reads(&mut self, client: usize, location: ObjectLocation) {
+    /// An output that was asked for is not to be had: notes that if the client has given it up itself.
+    fn may_miss(&mut self, client: usize, request: &GatewayRequest) -> bool {
+        match request {
+            GatewayRequest::Locate { task, .. } => self.clients[client].giving_up.miss(*task),
+            _ => false,
+        }
+    }
+
+    fn client_reads(&mut self, client: usize, request: &GatewayRequest, location: ObjectLocation) {
         let job = self.clients[client].job;
         match location {
+            ObjectLocation::Failed(error)
+                if error.kind == ErrorKind::Cancelled && self.may_miss(client, request) => {}
             ObjectLocation::Held(entry) => self.client_fetches(client, &entry),
             ObjectLocation::Pending { .. } => {}
             // Lost after something of the same throw was read.
@@ -421,13 +463,9 @@ impl World {
 
     fn client_fetches(&mut self, client: usize, entry: &ResultEntry) {
         let job = self.clients[client].job;
-        let known = &self.clients[client].values;
-        let asked = self.clients[client]
-            .wanted
-            .iter()
-            .find(|task| !known.contains_key(task))
-            .copied();
-        let Some(asked) = asked else { return };
+        let Some(asked) = self.clients[client].next_output() else {
+            return;
+        };
         let inline = entry.inline.as_deref().and_then(model::decode_value);
         let object = ObjectId::new(job, entry.task);
         let mut held = None;

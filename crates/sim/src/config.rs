@@ -29,6 +29,8 @@ pub struct SimConfig {
     pub indeterminate: bool,
     /// Whether jobs may import objects of earlier ones, some of which their clients remove meanwhile.
     pub imports: bool,
+    /// Whether clients release outputs that they have read, and cancel single tasks.
+    pub gives_up: bool,
     /// Lines of history kept for a failure.
     pub story_lines: usize,
 }
@@ -49,6 +51,7 @@ impl Default for SimConfig {
             rest_ms: 180_000,
             indeterminate: true,
             imports: true,
+            gives_up: true,
             story_lines: 4000,
         }
     }

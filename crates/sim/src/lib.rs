@@ -8,6 +8,7 @@
 mod client;
 mod config;
 mod faults;
+mod giving_up;
 mod graphs;
 mod model;
 mod network;

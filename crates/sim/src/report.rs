@@ -20,6 +20,8 @@ pub struct SimReport {
     pub imported: u64,
     /// Outputs of jobs that import which were read and compared with the fault-free ones.
     pub compared: u64,
+    /// Tasks whose outputs clients released, or which they cancelled.
+    pub given_up: u64,
     /// Faults by kind.
     pub faults: BTreeMap<&'static str, u64>,
     /// A hash of everything that was sent: equal for equal runs.
@@ -35,6 +37,7 @@ impl SimReport {
         self.executions += other.executions;
         self.imported += other.imported;
         self.compared += other.compared;
+        self.given_up += other.given_up;
         for (kind, count) in &other.faults {
             *self.faults.entry(kind).or_default() += count;
         }

@@ -520,7 +520,7 @@ fn summary(commit: &Commit) -> String {
         Commit::PutFailure { job, task, failure } => {
             format!("failure {} of {task} of {job}", failure.failures)
         }
-        Commit::PutDelivered { job, .. } => format!("what was delivered of {job}"),
+        Commit::PutPages { job, .. } => format!("what was delivered or given up of {job}"),
         Commit::DeleteJob { job } => format!("removal of {job}"),
     }
 }

@@ -166,7 +166,7 @@ impl Store {
                     .failures
                     .insert(task.0, *failure);
             }
-            Commit::PutDelivered { job, pages } => {
+            Commit::PutPages { job, pages } => {
                 if let Some(job) = self.data.jobs.get_mut(&job) {
                     put_pages(&mut job.pages, &pages);
                 }

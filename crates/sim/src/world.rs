@@ -5,6 +5,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::rc::Rc;
 
+use millstream_protocol::wire::GatewayRequest;
 use millstream_types::{Attempt, JobId, Timestamp};
 use millstream_worker_core::{FetchId, TaskRun};
 use rand::{Rng, SeedableRng};
@@ -107,7 +108,7 @@ pub(crate) struct World {
     pub(crate) schedulers: Vec<SchedulerProcess>,
     pub(crate) clients: Vec<Client>,
     /// Which client asked, and whether it was to remove its job.
-    pub(crate) requests: BTreeMap<u64, (usize, bool)>,
+    pub(crate) requests: BTreeMap<u64, (usize, GatewayRequest)>,
     pub(crate) next_request: u64,
     /// The leader as the gateway last heard of it.
     pub(crate) leader: Option<millstream_protocol::wire::Hello>,

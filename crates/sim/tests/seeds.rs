@@ -39,6 +39,7 @@ fn with_faults_every_job_comes_to_its_outcome_and_nothing_is_left() {
         "{} outputs of importing jobs",
         report.compared
     );
+    assert!(report.given_up > 0, "{} tasks given up", report.given_up);
     // A simulator that lets nothing go wrong passes all else.
     for fault in FAULTS {
         let times = report.faults.get(fault).copied().unwrap_or_default();
@@ -93,6 +94,7 @@ fn seeds_that_failed_once_pass() {
     // job forgotten after its assignment, a last batch lost, a run's number given twice, a stale word of a lost object.
     let apart = SimConfig {
         imports: false,
+        gives_up: false,
         ..SimConfig::default()
     };
     for seed in [170, 667, 1039, 639, 1010, 214, 221, 1704, 3472, 3810, 4865] {
@@ -103,8 +105,12 @@ fn seeds_that_failed_once_pass() {
     // Of jobs that import: a wanted output that a failed job owed when it ran again, values kept of a job that was let
     // go, a client that gave up too early, a failure without its reason, an import that waited for a job that had
     // stopped, an output younger than its inventory, a copy on its way forgotten, a worker lost before jobs were settled.
+    let kept = SimConfig {
+        gives_up: false,
+        ..SimConfig::default()
+    };
     for seed in [170, 298, 390, 1020, 1393, 2105, 2723, 2845] {
-        if let Err(failure) = run_seed(seed, &SimConfig::default()) {
+        if let Err(failure) = run_seed(seed, &kept) {
             panic!("{failure}");
         }
     }

@@ -298,6 +298,10 @@ impl Leader {
             GatewayRequest::Layers { job } => self
                 .find(job)
                 .map(|job| Response::Layers(Box::new(job.layers_answer(&workers)))),
+            // Its tasks end by themselves.
+            GatewayRequest::ReleaseTasks { job, .. } | GatewayRequest::CancelTasks { job, .. } => {
+                self.find(job).map(|_| Response::Changed { tasks: 0 })
+            }
             GatewayRequest::Locate { job, .. } => Err(RequestError::UnknownJob(job)),
             GatewayRequest::Workers => Ok(Response::Workers(self.cluster.answers())),
             GatewayRequest::Drain { worker } => {

@@ -4,6 +4,7 @@
 //! operation, one after the other as the page has them, against a gateway and against a cluster.
 
 mod dashboard;
+mod give_up;
 mod operations;
 mod schemas;
 mod shared;
@@ -66,6 +67,7 @@ fn paths(worker: &str, has_fleet: bool) -> Value {
     if has_fleet {
         paths["/v1/workers"]["post"] = operations::add_workers();
     }
+    give_up::add(&mut paths);
     dashboard::add(&mut paths);
     if let Some(paths) = paths.as_object_mut() {
         paths.extend(shared::paths());

@@ -10,7 +10,7 @@ pub(super) fn schemas() -> Value {
     Value::Object(all)
 }
 
-fn requests() -> [(&'static str, Value); 4] {
+fn requests() -> [(&'static str, Value); 5] {
     [
         (
             "JobRequest",
@@ -75,6 +75,14 @@ fn requests() -> [(&'static str, Value); 4] {
             ),
         ),
         (
+            "KeysRequest",
+            object(
+                &["keys"],
+                json!({"keys": {"type": "array", "items": {"type": "string"}, "minItems": 1, "maxItems": 100_000,
+                    "description": "Keys of tasks of the job."}}),
+            ),
+        ),
+        (
             "Problem",
             object(
                 &["type", "title", "status", "code", "detail"],
@@ -94,8 +102,15 @@ fn requests() -> [(&'static str, Value); 4] {
     ]
 }
 
-fn answers() -> [(&'static str, Value); 8] {
+fn answers() -> [(&'static str, Value); 9] {
     [
+        (
+            "Changed",
+            object(
+                &["tasks"],
+                json!({"tasks": {"type": "integer", "description": "How many tasks the request changed."}}),
+            ),
+        ),
         (
             "Session",
             object(

@@ -1,7 +1,8 @@
 //! `/v1/jobs/{job}/events`: what happens to a job, as server-sent events.
 //!
 //! Resumes after `Last-Event-ID`. Where events were dropped in between, a `snapshot` of the job comes first. A comment
-//! is sent while nothing happens, so that proxies keep the connection. The stream ends with the job.
+//! is sent while nothing happens, so that proxies keep the connection. The stream ends with the job. While the state
+//! store does not answer, it waits.
 
 use std::time::Duration;
 
@@ -21,6 +22,9 @@ use crate::error::ApiError;
 
 /// Longest silence of a stream.
 const HEARTBEAT: Duration = Duration::from_secs(10);
+
+/// Pause before the state store is asked again that did not answer.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Events read at once: what a slow reader can hold in this process.
 const PAGE: usize = 256;
@@ -112,6 +116,12 @@ impl Source {
                             return;
                         }
                     }
+                    Err(ApiError::State(error)) if error.is_retryable() => {
+                        tracing::debug!(%error, "event stream waits for the state store");
+                        // A reader that has left is noticed by what is sent to it.
+                        yield Ok(Bytes::from_static(b": the state store does not answer\n\n"));
+                        tokio::time::sleep(PATIENCE).await;
+                    }
                     Err(error) => {
                         tracing::debug!(%error, "event stream broke off");
                         yield Err(error);
@@ -122,7 +132,17 @@ impl Source {
         }
     }
 
+    /// What to send next. After an error the stream stands where it stood before.
     async fn next(&mut self) -> Result<Step, ApiError> {
+        let before = self.after;
+        let step = self.step().await;
+        if step.is_err() {
+            self.after = before;
+        }
+        step
+    }
+
+    async fn step(&mut self) -> Result<Step, ApiError> {
         let state = &self.gateway.state;
         let page = state.events(self.job, self.after, PAGE, Some(HEARTBEAT)).await?;
         let mut text = String::new();

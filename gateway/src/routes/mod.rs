@@ -1,6 +1,7 @@
 //! One file per resource. A route reads its parameters, asks the parts of the gateway, and writes the answer.
 
 pub(crate) mod events;
+pub(crate) mod give_up;
 pub(crate) mod health;
 pub(crate) mod jobs;
 pub(crate) mod layers;
@@ -46,6 +47,8 @@ pub(crate) fn configure(config: &mut web::ServiceConfig) {
         .service(resource("/v1/jobs/{job}/events").route(web::get().to(events::stream)))
         .service(resource("/v1/jobs/{job}/layers").route(web::get().to(layers::show)))
         .service(resource("/v1/jobs/{job}/graph").route(web::get().to(layers::tasks)))
+        .service(resource("/v1/jobs/{job}/release").route(web::post().to(give_up::release)))
+        .service(resource("/v1/jobs/{job}/cancel").route(web::post().to(give_up::cancel)))
         .service(resource("/v1/jobs/{job}/retry").route(web::post().to(retry::submit)))
         .service(resource("/v1/jobs/{job}/tasks").route(web::get().to(tasks::list)))
         .service(resource("/v1/jobs/{job}/states").route(web::get().to(outputs::states)))

@@ -10,7 +10,7 @@ use millstream_protocol::api::{JOB_STATE_HEADER, MSGPACK_CONTENT_TYPE, OutputsVi
 use millstream_protocol::codec;
 use millstream_protocol::columns::BytesColumnBuilder;
 use millstream_protocol::graph::Graph;
-use millstream_protocol::wire::{JobState, RequestError, ResultEntry};
+use millstream_protocol::wire::{JobState, RequestError, ResultEntry, StoredTaskState};
 use millstream_types::{JobId, TaskIdx};
 
 use super::params::{Query, job_of};
@@ -31,7 +31,10 @@ pub(crate) async fn states(
         Some(meta) => {
             let total = meta.counts.total;
             let pages = gateway.state.pages(job, 0, total.div_ceil(PAGE_TASKS)).await?;
-            (meta.state, pages.slice(..pages.len().min(total as usize)))
+            let bytes = pages.iter().take(total as usize);
+            // What the journal marks beside the states is the leader's own affair.
+            let states = bytes.map(|byte| StoredTaskState::from_byte(*byte) as u8);
+            (meta.state, states.collect())
         }
         None => (JobState::Accepted, Bytes::new()),
     };

@@ -3,7 +3,7 @@
 //! A task whose key begins with `slow` runs until its job is cancelled, one with `fail` fails, one with `far` is held
 //! by a worker that cannot be reached; any other gives its argv as text, a number, or a row.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +16,8 @@ use millstream_protocol::graph::{Graph, OpKind};
 use millstream_protocol::wire::{
     Datagram, FromGateway, GatewayRequest, GraphSource, Hello, InlineResult, Intake, JobAnswer, JobCounts,
     JobEvent, JobEventKind, JobMeta, JobState, LiveMsg, ObjectLocation, RequestError, Response, ResultEntry,
-    SubmitMsg, TaskAnswer, ToGateway, WorkerAnswer, WorkerInfo, decode_datagrams, encode_datagrams,
+    StoredTaskState, SubmitMsg, TaskAnswer, ToGateway, WorkerAnswer, WorkerInfo, decode_datagrams,
+    encode_datagrams,
 };
 use millstream_protocol::{ErrorKind, TaskError};
 use millstream_state::{Fence, MemoryState, StateStore, Write};
@@ -49,6 +50,8 @@ struct Shared {
     asked: Mutex<Vec<GatewayRequest>>,
     /// Whether requests are left without an answer.
     silent: Mutex<bool>,
+    /// Whether it is new, and still collects what workers have.
+    is_collecting: Mutex<bool>,
     /// The data plane of the one worker.
     plane: DataPlane,
     /// Whether it listens nowhere.
@@ -60,6 +63,8 @@ struct Job {
     meta: JobMeta,
     graph: Graph,
     watchers: Vec<String>,
+    /// Tasks whose outputs were released, or which were cancelled.
+    given_up: BTreeSet<u32>,
 }
 
 impl FakeLeader {
@@ -84,6 +89,7 @@ impl FakeLeader {
             jobs: Mutex::default(),
             asked: Mutex::default(),
             silent: Mutex::default(),
+            is_collecting: Mutex::default(),
             plane: DataPlane::start(),
             is_lost: Mutex::default(),
         });
@@ -93,6 +99,10 @@ impl FakeLeader {
 
     pub(crate) fn be_silent(&self, silent: bool) {
         *self.shared.silent.lock() = silent;
+    }
+
+    pub(crate) fn be_collecting(&self, collecting: bool) {
+        *self.shared.is_collecting.lock() = collecting;
     }
 
     /// Lets the one worker listen nowhere.
@@ -111,6 +121,11 @@ impl FakeLeader {
 
     pub(crate) fn knows(&self, job: JobId) -> bool {
         self.shared.jobs.lock().contains_key(&job)
+    }
+
+    /// Lets the leader know nothing of a job, as if it had not taken it yet.
+    pub(crate) fn forget(&self, job: JobId) {
+        self.shared.jobs.lock().remove(&job);
     }
 
     /// Ends a job that runs.
@@ -268,6 +283,7 @@ impl Shared {
                 meta,
                 graph,
                 watchers,
+                given_up: BTreeSet::new(),
             },
         );
         self.reply(
@@ -349,8 +365,7 @@ impl Shared {
             }
             GatewayRequest::Job { job } => self.answer(job),
             GatewayRequest::Cancel { job } => {
-                let runs = |known: &Job| !known.meta.state.is_terminal();
-                if self.jobs.lock().get(&job).is_some_and(runs) {
+                if self.runs(job) {
                     self.end(job, JobState::Cancelled).await;
                 }
                 self.answer(job)
@@ -372,6 +387,15 @@ impl Shared {
             GatewayRequest::Task { job, task } => {
                 self.with(job, |job| Response::Task(Box::new(task_answer(job, task))))
             }
+            GatewayRequest::ReleaseTasks { job, tasks } => self.give_up(job, &tasks).await,
+            GatewayRequest::CancelTasks { .. } if *self.is_collecting.lock() => Err(RequestError::Overloaded),
+            GatewayRequest::CancelTasks { job, tasks } => match self.runs(job) {
+                true => self.give_up(job, &tasks).await,
+                false => self.with(job, |_| Response::Changed { tasks: 0 }),
+            },
+            GatewayRequest::Locate { job, task, .. } if self.has_given_up(job, task) => {
+                Err(RequestError::Gone("it was released by its client".to_owned()))
+            }
             GatewayRequest::Locate { job, .. } => self.with(job, |_| {
                 Response::Location(ObjectLocation::Pending {
                     state: JobState::Recovering,
@@ -385,6 +409,39 @@ impl Shared {
         };
         self.reply(&asked.reply_to, ToGateway::Response { id: asked.id, result })
             .await;
+    }
+
+    fn runs(&self, job: JobId) -> bool {
+        let jobs = self.jobs.lock();
+        jobs.get(&job)
+            .is_some_and(|known| !known.meta.state.is_terminal())
+    }
+
+    fn has_given_up(&self, job: JobId, task: TaskIdx) -> bool {
+        let jobs = self.jobs.lock();
+        jobs.get(&job)
+            .is_some_and(|known| known.given_up.contains(&task.0))
+    }
+
+    /// Notes tasks that are given up, in the journal as well, and takes their results off the index.
+    async fn give_up(&self, job: JobId, tasks: &[u32]) -> Result<Response, RequestError> {
+        let (newly, page) = {
+            let mut jobs = self.jobs.lock();
+            let known = jobs.get_mut(&job).ok_or(RequestError::UnknownJob(job))?;
+            let newly = tasks.iter().filter(|task| known.given_up.insert(**task)).count();
+            let marked = |task| {
+                let is_given_up = known.given_up.contains(&task);
+                if is_given_up { StoredTaskState::GIVEN_UP } else { 0 }
+            };
+            let page: Bytes = (0..known.graph.task_count().min(256)).map(marked).collect();
+            (newly as u32, page)
+        };
+        let pages = vec![(0, page)];
+        let removed = tasks.iter().map(|task| TaskIdx(*task));
+        let mut writes: Vec<Write> = removed.map(|task| Write::RemoveResult { job, task }).collect();
+        writes.push(Write::SetPages { job, pages });
+        self.commit(&writes).await;
+        Ok(Response::Changed { tasks: newly })
     }
 
     fn answer(&self, job: JobId) -> Result<Response, RequestError> {

@@ -17,5 +17,6 @@ mod sessions;
 mod shared;
 mod submit;
 mod support;
+mod tasks;
 mod uploads;
 mod workers;

@@ -124,6 +124,11 @@ impl Graph {
         self.keys.task_of(key, self.task_count())
     }
 
+    /// The tasks called by each of many keys.
+    pub fn tasks_of_keys<S: AsRef<str>>(&self, keys: &[S]) -> Vec<Option<TaskIdx>> {
+        self.keys.tasks_of(keys, self.task_count())
+    }
+
     /// The wanted tasks.
     pub fn wanted(&self) -> impl Iterator<Item = TaskIdx> {
         self.outputs.iter().map(|task| TaskIdx(*task))

@@ -114,6 +114,8 @@ fn every_question_and_answer_has_a_golden_file() {
         GatewayRequest::Workers => "datagram_ask_workers",
         GatewayRequest::Drain { .. } => "datagram_ask_drain",
         GatewayRequest::Layers { .. } => "datagram_ask_layers",
+        GatewayRequest::ReleaseTasks { .. } => "datagram_ask_release_tasks",
+        GatewayRequest::CancelTasks { .. } => "datagram_ask_cancel_tasks",
     }));
     check_files(golden_files!(ToGateway {
         ToGateway::Response { .. } => "datagram_answer_job",
@@ -128,6 +130,7 @@ fn every_question_and_answer_has_a_golden_file() {
         Response::Workers(_) => "datagram_answer_workers",
         Response::Done => "datagram_answer_done",
         Response::Layers(_) => "datagram_answer_layers",
+        Response::Changed { .. } => "datagram_answer_changed",
     }));
     check_files(golden_files!(ObjectLocation {
         ObjectLocation::Held(_) => "datagram_answer_held",

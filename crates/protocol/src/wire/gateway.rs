@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{HeartbeatMsg, JobCounts, JobMeta, JobOptions, JobState, ResultEntry, WorkerInfo};
 use crate::TaskError;
+use crate::columns::U32s;
 
 /// What waits in the intake queue.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -111,6 +112,20 @@ pub enum GatewayRequest {
         /// The job.
         job: JobId,
     },
+    /// The client needs the outputs of these tasks no more. Leaders of before do not answer.
+    ReleaseTasks {
+        /// The job.
+        job: JobId,
+        /// The tasks.
+        tasks: U32s,
+    },
+    /// These tasks, and those that read them, are not to run. Leaders of before do not answer.
+    CancelTasks {
+        /// The job.
+        job: JobId,
+        /// The tasks.
+        tasks: U32s,
+    },
 }
 
 /// Which tasks are asked for.
@@ -209,6 +224,11 @@ pub enum Response {
     Done,
     /// To `Layers`.
     Layers(Box<LayersAnswer>),
+    /// To `ReleaseTasks` and `CancelTasks`.
+    Changed {
+        /// Tasks that were changed by it; none if it was asked before.
+        tasks: u32,
+    },
 }
 
 /// How far a job is, layer by layer.

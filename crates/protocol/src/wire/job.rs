@@ -106,9 +106,16 @@ impl StoredTaskState {
     /// where the output may come out differently when it is made again.
     pub const DELIVERED: u8 = 0x80;
 
+    /// Set beside the state: the client that wanted the output needs it no more. Written before that is answered.
+    /// Readers of before take the whole byte for pending: to them the output is wanted again.
+    pub const GIVEN_UP: u8 = 0x40;
+
+    /// Set beside [`Self::GIVEN_UP`]: the task was cancelled by itself, or reads one that was.
+    pub const CALLED_OFF: u8 = 0x20;
+
     /// Reads the journal's byte; an unknown one counts as pending, which is always safe.
     pub const fn from_byte(byte: u8) -> Self {
-        match byte & !Self::DELIVERED {
+        match byte & !(Self::DELIVERED | Self::GIVEN_UP | Self::CALLED_OFF) {
             1 => Self::Stored,
             2 => Self::Released,
             3 => Self::Failed,

@@ -571,6 +571,21 @@ pub(crate) fn datagrams() -> Vec<(&'static str, Datagram)> {
         ("ask_drain", ask(GatewayRequest::Drain { worker: WORKER })),
         ("ask_layers", ask(GatewayRequest::Layers { job: JOB })),
         (
+            "ask_release_tasks",
+            ask(GatewayRequest::ReleaseTasks {
+                job: JOB,
+                tasks: U32s(vec![1, 300]),
+            }),
+        ),
+        (
+            "ask_cancel_tasks",
+            ask(GatewayRequest::CancelTasks {
+                job: JOB,
+                tasks: U32s(vec![2, 70_000]),
+            }),
+        ),
+        ("answer_changed", answer(Ok(Response::Changed { tasks: 2 }))),
+        (
             "answer_layers",
             answer(Ok(Response::Layers(Box::new(live::layers_answer())))),
         ),

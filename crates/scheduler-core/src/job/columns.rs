@@ -136,9 +136,20 @@ pub(crate) mod flag {
     pub(crate) const EXPORTED: u16 = 1 << 11;
     /// Executes and waits for other tasks, which may have its slot meanwhile.
     pub(crate) const WAITS: u16 = 1 << 12;
+    /// The client needs no output of this name any more.
+    pub(crate) const GIVEN_UP: u16 = 1 << 13;
+    /// Cancelled by itself, or with a task that it reads.
+    pub(crate) const CALLED_OFF: u16 = 1 << 14;
     /// Everything that ends with the assignment.
     pub(crate) const OF_ASSIGNMENT: u16 = LOOKAHEAD | RETRACTING | CANCELLING | REDO | WAITS;
 }
+
+/// What the journal keeps beside a task's state.
+const MARKS: [(u16, u8); 3] = [
+    (flag::DELIVERED, StoredTaskState::DELIVERED),
+    (flag::GIVEN_UP, StoredTaskState::GIVEN_UP),
+    (flag::CALLED_OFF, StoredTaskState::CALLED_OFF),
+];
 
 /// One row per task.
 #[derive(Debug, Default)]
@@ -305,12 +316,17 @@ impl TaskColumns {
     }
 
     fn journal_byte(&self, task: u32) -> u8 {
-        let delivered = if self.has(task, flag::DELIVERED) {
-            StoredTaskState::DELIVERED
-        } else {
-            0
-        };
-        self.state(task).journal_byte() | delivered
+        let set = MARKS.iter().filter(|(flag, _)| self.has(task, *flag));
+        set.fold(self.state(task).journal_byte(), |byte, (_, mark)| byte | mark)
+    }
+
+    /// Takes over the marks that the journal has beside a task's state.
+    pub(crate) fn recover_marks(&mut self, task: u32, byte: u8) {
+        for (flag, mark) in MARKS {
+            if byte & mark != 0 {
+                self.set(task, flag);
+            }
+        }
     }
 
     pub(crate) fn has(&self, task: u32, flags: u16) -> bool {

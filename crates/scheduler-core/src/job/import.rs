@@ -139,12 +139,19 @@ impl Job {
         }
         match self.cols.state(task) {
             TaskState::Stored => self.release(cx, task),
+            // What nobody ever read runs for its own sake, unless it only runs again.
+            _ if self.reader_count(task) == 0 && self.is_first_life(task) => {}
             state if !state.is_done() => {
                 self.to_prune.push(task);
                 self.touch(cx);
             }
             _ => {}
         }
+    }
+
+    /// Whether a task runs because its job does, rather than for somebody who came later.
+    fn is_first_life(&self, task: u32) -> bool {
+        self.meta.state == JobState::Running && !self.cols.has(task, flag::GIVEN_UP)
     }
 
     /// The objects that imports of other jobs hold.

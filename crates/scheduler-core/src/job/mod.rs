@@ -14,6 +14,7 @@ mod outcome;
 mod ready;
 mod rebuild;
 mod rollback;
+mod single;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -188,7 +189,9 @@ impl Job {
                 self.cols.set(*task, flag::NAMED);
                 self.wanted.push(*task);
             }
-            self.cols.set(self.alias.resolve(*task), flag::WANTED);
+            if !self.cols.has(*task, flag::GIVEN_UP) {
+                self.cols.set(self.alias.resolve(*task), flag::WANTED);
+            }
         }
     }
 

@@ -96,12 +96,18 @@ impl Job {
         }
     }
 
+    /// The outputs that are wanted, as the graph names them.
+    fn outputs(&self) -> impl Iterator<Item = u32> + '_ {
+        let wanted = self.wanted.iter().copied();
+        wanted.filter(|task| !self.cols.has(*task, flag::GIVEN_UP))
+    }
+
     /// Whether some wanted output is there.
     pub(crate) fn holds_results(&self) -> bool {
         !self.is_expired
             && self.meta.let_go.is_none()
-            && self.wanted.iter().any(|task| {
-                let object = self.alias.resolve(*task);
+            && self.outputs().any(|task| {
+                let object = self.alias.resolve(task);
                 self.cols.state(object) == TaskState::Stored
             })
     }
@@ -131,8 +137,9 @@ impl Job {
         } else {
             ttl.min(LINGER)
         };
-        self.retain_until = cx.clock.now + ttl;
-        if !std::mem::replace(&mut self.is_retention_armed, true) {
+        let until = cx.clock.now + ttl;
+        let is_sooner = until < std::mem::replace(&mut self.retain_until, until);
+        if !std::mem::replace(&mut self.is_retention_armed, true) || is_sooner {
             cx.timers
                 .arm(self.retain_until, Timer::Retention { job: self.no });
         }
@@ -187,7 +194,7 @@ impl Job {
         let mut delivered = Vec::new();
         let mut room = ANSWER_INLINE;
         if deliver && self.is_over() {
-            for named in self.wanted.clone() {
+            for named in self.outputs().collect::<Vec<_>>() {
                 let object = self.alias.resolve(named);
                 let Some(value) = self.inline.get(&object) else {
                     continue;
@@ -209,7 +216,7 @@ impl Job {
             meta: self.record(),
             counts: self.cols.counts,
             inline,
-            outputs: self.wanted.iter().map(|task| TaskIdx(*task)).collect(),
+            outputs: self.outputs().map(TaskIdx).collect(),
         }
     }
 
@@ -226,20 +233,25 @@ impl Job {
         for object in &newly {
             self.mark_result(*object);
         }
-        cx.commit(Commit::PutDelivered {
+        cx.commit(Commit::PutPages {
             job: self.id,
             pages: self.cols.pages_of(&newly),
         });
     }
 
-    /// The pages with delivered outputs that may come out differently, if there are any.
-    pub(crate) fn delivered_pages(&self) -> Option<Vec<(u32, Bytes)>> {
-        let objects = self.wanted.iter().map(|task| self.alias.resolve(*task));
-        let delivered: Vec<u32> = objects
-            .filter(|object| self.cols.has(*object, flag::DELIVERED))
+    /// The pages with marks that were committed: of delivered outputs that may come out differently, and of what was
+    /// given up.
+    pub(crate) fn marked_pages(&self) -> Option<Vec<(u32, Bytes)>> {
+        let told = if self.has_indeterminate {
+            flag::DELIVERED
+        } else {
+            0
+        };
+        let marks = told | flag::GIVEN_UP;
+        let marked: Vec<u32> = (0..self.cols.len())
+            .filter(|task| self.cols.has(*task, marks))
             .collect();
-        let is_told = self.has_indeterminate && !delivered.is_empty();
-        is_told.then(|| self.cols.pages_of(&delivered))
+        (!marked.is_empty()).then(|| self.cols.pages_of(&marked))
     }
 
     /// Keeps a small wanted output, if there is room.
@@ -259,7 +271,8 @@ impl Job {
     /// Where the object of a wanted task is, if it is anywhere.
     pub(crate) fn result_entry(&self, cx: &Shared, named: u32) -> Option<ResultEntry> {
         let object = self.alias.resolve(named);
-        if self.cols.state(object) != TaskState::Stored || self.meta.let_go.is_some() {
+        let is_let_go = self.meta.let_go.is_some() || self.cols.has(named, flag::GIVEN_UP);
+        if self.cols.state(object) != TaskState::Stored || is_let_go {
             return None;
         }
         let holders = self.holders(object).filter_map(|no| cx.workers.get(no));

@@ -30,11 +30,10 @@ impl Job {
             }
         }
         for (task, byte) in (0..job.cols.len()).zip(found.pages) {
-            if byte & StoredTaskState::DELIVERED != 0 {
-                job.cols.set(task, flag::DELIVERED);
-            }
+            job.cols.recover_marks(task, byte);
             job.recover_state(cx, task, StoredTaskState::from_byte(byte));
         }
+        job.recover_given_up(found.results.iter().map(|(named, _)| named.0));
         for task in job.failures.keys().copied().collect::<Vec<_>>() {
             let record = &job.failures[&task];
             if !record.terminal || job.cols.state(task).is_done() {
@@ -138,7 +137,7 @@ impl Job {
             if has_succeeded && self.cols.has(task, flag::WANTED) {
                 self.cols.set(task, flag::TENTATIVE);
                 self.transition(cx, task, TaskState::Stored);
-            } else if has_succeeded {
+            } else if has_succeeded && !self.cols.has(task, flag::CALLED_OFF) {
                 self.transition(cx, task, TaskState::Released);
             } else {
                 self.transition(cx, task, TaskState::Cancelled);
@@ -366,6 +365,7 @@ impl Job {
             }
         }
         self.queue_roots(cx, 0);
+        self.prune_given_up();
     }
 
     /// A task that a worker has must find its missing inputs there, or come back.

@@ -46,7 +46,9 @@ fn finished_one(
     duration_us: u32,
 ) -> bool {
     if task >= job.cols.len() {
+        // Of an extension that the journal lost with its leader: the output is nobody's.
         cx.counters.impossible_messages += 1;
+        job.refuse(cx, task, no, attempt);
         return false;
     }
     if !job.is_given(task, no, attempt) {
@@ -86,6 +88,7 @@ pub(crate) fn extended(core: &mut SchedulerCore, no: WorkerNo, msg: ExtendedMsg)
     let task = msg.task.0;
     if task >= job.cols.len() {
         cx.counters.impossible_messages += 1;
+        job.refuse(cx, task, no, msg.attempt);
         return;
     }
     if !job.is_given(task, no, msg.attempt) {

@@ -5,7 +5,7 @@ use millstream_protocol::wire::{
 };
 use millstream_types::{JobId, TaskIdx, WorkerId};
 
-use super::{drain, layers, query, submit};
+use super::{drain, layers, query, single, submit};
 use crate::Effect;
 use crate::core::SchedulerCore;
 use crate::job::{Job, TaskState, flag};
@@ -58,6 +58,8 @@ fn answer(
             _ => Err(RequestError::UnknownWorker(worker)),
         },
         GatewayRequest::Layers { job } => layers::layers(core, job),
+        GatewayRequest::ReleaseTasks { job, tasks } => single::release(core, job, &tasks),
+        GatewayRequest::CancelTasks { job, tasks } => single::cancel(core, job, &tasks),
     }
 }
 
@@ -136,6 +138,15 @@ fn locate_in(
     failed: &[WorkerId],
 ) -> Result<ObjectLocation, RequestError> {
     let object = job.alias.resolve(named);
+    if job.is_called_off(object) {
+        return Ok(ObjectLocation::Failed(job.called_off_error(named)));
+    }
+    if job.cols.has(named, flag::GIVEN_UP) && job.cols.state(object) != TaskState::Failed {
+        return Err(RequestError::Gone(format!(
+            "the output of task `{}` was released by its client: submit the task again to have it",
+            job.key_of(named)
+        )));
+    }
     if !job.is_raw && job.cols.is_held(object) {
         // Only a holder that this leader has lost contact with is believed to be gone on a gateway's word; another
         // one may just be out of the gateway's reach for a moment.

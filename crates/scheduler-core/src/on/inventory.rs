@@ -80,7 +80,9 @@ fn adopt_objects(core: &mut SchedulerCore, no: WorkerNo, objects: &JobObjects) {
         } else {
             adopt_object(cx, job, *task, no, attempt, *bytes);
         }
-        if job.holders(*task).any(|holder| holder == no)
+        // Of another run it says nothing: what the leader believes to be there is not.
+        if job.cols.attempt(*task) == attempt
+            && job.holders(*task).any(|holder| holder == no)
             && let Some(inventory) = inventory_of(cx, no)
         {
             inventory.held.entry(job_no).or_default().insert(*task);

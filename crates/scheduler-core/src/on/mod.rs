@@ -11,5 +11,6 @@ pub(crate) mod lost;
 pub(crate) mod query;
 pub(crate) mod recover;
 pub(crate) mod reports;
+pub(crate) mod single;
 pub(crate) mod submit;
 pub(crate) mod tick;

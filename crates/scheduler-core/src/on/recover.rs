@@ -131,8 +131,8 @@ pub(crate) fn rewrite(job: &Job) -> Vec<Commit> {
             failure: Box::new(failure.clone()),
         });
     }
-    if let Some(pages) = job.delivered_pages() {
-        commits.push(Commit::PutDelivered { job: job.id, pages });
+    if let Some(pages) = job.marked_pages() {
+        commits.push(Commit::PutPages { job: job.id, pages });
     }
     if job.meta.state == JobState::Cancelling {
         commits.push(Commit::RequestCancel { job: job.id });

@@ -475,3 +475,18 @@ fn a_new_leader_knows_why_an_import_failed() {
     assert_eq!(bench.job(job).meta.failed_task, Some(import));
     assert_eq!(error_of(&mut bench, job).0, ErrorKind::UpstreamFailed);
 }
+
+#[test]
+fn a_task_that_runs_for_its_own_sake_runs_when_its_import_is_given_up() {
+    let mut bench = Bench::new();
+    let mut graph = map(2);
+    graph.outputs = millstream_protocol::columns::U32s(vec![1]);
+    let source = bench.submit(&graph);
+    let job = bench.submit(&importing(source, 0, 1));
+    bench.ask(GatewayRequest::Cancel { job }).unwrap();
+    bench.add_worker(1);
+    bench.run();
+    assert_eq!(bench.state(source), JobState::Succeeded);
+    let executed = &bench.workers[0].executed;
+    assert_eq!(executed, &[(source, 0), (source, 1)]);
+}

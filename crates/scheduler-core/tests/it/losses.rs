@@ -453,3 +453,40 @@ fn what_is_said_to_be_gone_is_freed_where_it_is_after_all() {
     bench.ask(GatewayRequest::Remove { job }).unwrap();
     bench.nothing_left();
 }
+
+#[test]
+fn a_holder_that_has_another_run_of_an_object_does_not_have_the_believed_one() {
+    let mut bench = Bench::with(no_lookahead());
+    bench.add_worker(1);
+    let job = bench.submit(&map(1));
+    bench.run();
+    // Another leader had it made again there, and was forgotten with its term.
+    let other = Attempt::new(Term(7), 1);
+    bench.workers[0].objects.insert((job, 0), (other, 1));
+    bench.connect(0);
+    assert!(bench.workers[0].objects.is_empty(), "nobody wants it");
+    assert_eq!(bench.task(job, 0).state, "released");
+    let asked = bench.ask(GatewayRequest::Locate {
+        job,
+        task: TaskIdx(0),
+        failed: vec![],
+    });
+    assert!(matches!(
+        asked,
+        Ok(Response::Location(ObjectLocation::Pending { .. }))
+    ));
+    bench.run();
+    assert_eq!(bench.task(job, 0).state, "stored");
+}
+
+#[test]
+fn the_output_of_a_task_that_the_job_does_not_have_is_freed() {
+    let mut bench = Bench::with(no_lookahead());
+    bench.add_worker(1);
+    let job = bench.submit(&map(1));
+    let row = bench.workers[0].tasks[&(job, 0)].clone();
+    bench.workers[0].tasks.insert((job, 5), row);
+    bench.finish(0, job, &[5]);
+    assert_eq!(bench.core.counters().impossible_messages, 1);
+    assert!(bench.workers[0].objects.is_empty());
+}

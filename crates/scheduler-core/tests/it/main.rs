@@ -14,4 +14,5 @@ mod preparing;
 mod random;
 mod recovery;
 mod sessions;
+mod single;
 mod waiting;

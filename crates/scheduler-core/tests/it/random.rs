@@ -1,4 +1,5 @@
-//! Any graph on any workers: everything runs once, everything is freed. And with losses: the same outcome.
+//! Any graph on any workers: everything runs once, everything is freed. And with losses, and outputs that are given up:
+//! the same outcome.
 
 use std::collections::BTreeSet;
 
@@ -8,6 +9,7 @@ use millstream_types::*;
 use proptest::prelude::*;
 
 use crate::bench::{Bench, dice};
+use crate::single::{cancel, release};
 
 /// Explicit tasks that read earlier ones, a map, and a tree over it.
 fn graphs() -> impl Strategy<Value = (Graph, u32)> {
@@ -73,8 +75,8 @@ proptest! {
     }
 
     #[test]
-    fn lost_objects_and_sessions_change_no_outcome(
-        (graph, _) in graphs(),
+    fn neither_losses_nor_what_the_client_gives_up_change_the_outcome(
+        (graph, count) in graphs(),
         faults in prop::collection::vec((any::<u8>(), 0..3_usize, any::<u32>()), 1..12),
     ) {
         let mut bench = Bench::with_workers(&[1, 2, 1]);
@@ -84,10 +86,16 @@ proptest! {
         }
         let job = bench.submit(&graph);
         for (fault, at, pick) in faults {
-            match fault % 4 {
+            match fault % 6 {
                 0 => bench.connect(at),
                 1 => lose_object(&mut bench, job, at, pick),
                 2 => {
+                    release(&mut bench, job, &[pick % count]);
+                }
+                3 => {
+                    cancel(&mut bench, job, &[pick % count]);
+                }
+                4 => {
                     bench.workers[at].tasks.clear();
                     bench.workers[at].objects.clear();
                     bench.connect(at);

@@ -294,7 +294,7 @@ fn a_new_leader_knows_what_was_delivered() {
         failed: vec![],
     });
     assert!(matches!(told, Ok(Response::Location(ObjectLocation::Held(_)))));
-    assert!(matches!(old.commits.last(), Some(Commit::PutDelivered { .. })));
+    assert!(matches!(old.commits.last(), Some(Commit::PutPages { .. })));
     old.notes.retain(|note| !matches!(note, Note::Pages { .. }));
     old.workers[0].objects.clear();
     let mut bench = next_leader(old);

@@ -57,7 +57,7 @@ fn apply_commit(jobs: &mut BTreeMap<JobId, RecoveredJob>, commit: &Commit) {
                 job.failures.push((*task, (**failure).clone()));
             }
         }
-        Commit::PutDelivered { job, pages } => put_pages(jobs, *job, pages),
+        Commit::PutPages { job, pages } => put_pages(jobs, *job, pages),
         Commit::DeleteJob { job } => {
             jobs.remove(job);
         }
