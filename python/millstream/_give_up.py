@@ -104,7 +104,7 @@ class GivenUp:
         doomed = job.with_readers(number for number in numbers if job.states[number] == PENDING)
         for number in doomed:
             job.settle(number, CANCELLED)
-        if job.is_over or not doomed:
+        if job.is_over or not (doomed or job.is_lasting):
             return
         # Nobody waits for what was dropped.
         _read_notes(job)

@@ -341,7 +341,8 @@ class Session:
         """Stop tasks and what reads them; a job of which nothing else is wanted is stopped as a whole."""
         self.flush()
         for job, numbers in by_job(futures).items():
-            if any(job.states[number] == PENDING for number in numbers):
+            # An actor's future is over as soon as the actor is there.
+            if job.is_lasting or any(job.states[number] == PENDING for number in numbers):
                 _aio.wait(self.given_up.cancel(job, numbers))
 
     def retry(self, futures: Sequence[Future[Any]]) -> None:
