@@ -48,11 +48,16 @@ def twice(number: int, *_inputs: Any) -> int:
 
 
 def task_of(client: ms.Client, job_id: str, key: str) -> dict[str, Any]:
-    return client._get(f"/v1/jobs/{job_id}/tasks/{quote(key, safe='')}")
+    """What the cluster says of a task; a pending one without workers if its job is just on its way."""
+    try:
+        return client._get(f"/v1/jobs/{job_id}/tasks/{quote(key, safe='')}")
+    except ms.GatewayError as error:
+        if error.code != "unknown_job":
+            raise
+        return {"state": "pending", "workers": []}
 
 
 def state_of(client: ms.Client, future: Future[Any]) -> str:
-    """What the cluster says of a task."""
     return str(task_of(client, future.job_id, future.key)["state"])
 
 
