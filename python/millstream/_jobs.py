@@ -32,7 +32,8 @@ STATUS_NAMES = {
 # Calls that are over and have no result here.
 WITHOUT_RESULT = frozenset((FAILED, CANCELLED, GIVEN_UP))
 
-# The journal marks tasks besides whose results were read (0x80) or given up (0x40); here that says nothing.
+# The journal marks tasks besides: those whose results were read (0x80) or given up (0x40), and the like. Here that says
+# nothing.
 _MARKS = 0xF0
 _PLAIN_STATES = bytes(byte & ~_MARKS for byte in range(256))
 

@@ -19,6 +19,7 @@ import millstream as ms
 from millstream import _aio, _give_up
 from millstream._future import Future
 from millstream._holders import Holders
+from millstream._jobs import CANCELLED, FAILED, PENDING, RELEASED, STORED, Job
 
 
 def until(condition: Callable[[], Any], timeout: float = 30.0) -> None:
@@ -383,6 +384,13 @@ cycle.append(cycle)
 """
     ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
     assert ended.stderr == ""
+
+
+def test_marks_of_the_journal_are_no_states() -> None:
+    job = Job()
+    job.restore([str(number) for number in range(6)], ["native"] * 6)
+    job.update(bytes([0x81, 0x42, 0xC1, 0x64, 0x03, 0x40]))
+    assert list(job.states) == [STORED, RELEASED, STORED, CANCELLED, FAILED, PENDING]
 
 
 def test_holders_are_counted() -> None:
