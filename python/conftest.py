@@ -103,7 +103,7 @@ def _doctest_names(
     """Examples find `ms`, `client`, and, by the environment, the cluster of the tests."""
     if not isinstance(request.node, pytest.DoctestItem):
         return
-    if request.node.name.endswith("LocalCluster") and not is_binary_there():
+    if ".LocalCluster" in request.node.name and not is_binary_there():
         pytest.skip("no millstream program is there for a local cluster")
     if _is_of_queries(request.node.name) and not request.getfixturevalue("is_real"):
         pytest.skip("the fake cluster has no engine for queries")

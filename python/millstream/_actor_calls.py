@@ -201,7 +201,8 @@ class ActorCalls:
             raise ValueError(f"future {future.key!r} belongs to another client: pass its result instead")
         if future._job.is_lasting:
             raise TypeError(f"future {future.key!r} is an actor's: pass the actor, which is its result")
-        return future
+        # Held until the call is answered, also if the user releases theirs.
+        return future.twin()
 
     def _refused(self, number: int, error: BaseException) -> None:
         with self._changed:

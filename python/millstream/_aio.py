@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import contextlib
 import os
+import sys
 import threading
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from millstream import _turn
@@ -37,6 +39,15 @@ def _run(own: asyncio.AbstractEventLoop) -> None:
 def spawn(work: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:
     """Start `work` on the background loop."""
     return asyncio.run_coroutine_threadsafe(work, loop())
+
+
+def soon(callback: Callable[[], object]) -> None:
+    """Call `callback` on the background loop if there is one; takes no lock, so that collected objects may do it."""
+    own = _loop
+    if own is None or _owner_pid != os.getpid() or sys.is_finalizing():
+        return
+    with contextlib.suppress(RuntimeError):
+        own.call_soon_threadsafe(callback)
 
 
 def wait(work: Coroutine[Any, Any, T], timeout: float | None = None) -> T:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from millstream import _aio
 from millstream._errors import ResultLostError
 from millstream._follow import follow
-from millstream._future import Future
-from millstream._jobs import Job
+from millstream._future import Future, another
+from millstream._jobs import GIVEN_UP, Job
 
 if TYPE_CHECKING:
     from millstream._session import Session
@@ -47,7 +47,7 @@ class AttachedJob:
 
     def cancel(self) -> None:
         """Stop the job."""
-        _aio.wait(self._session.cancel_job(self._job))
+        _aio.wait(self._session.given_up.cancel_job(self._job))
 
     def release(self) -> None:
         """Give the results up: they are let go once no client holds their futures."""
@@ -66,7 +66,7 @@ async def _attach(session: Session, job_id: str) -> Job:
     job = await session.fetcher.attach(job_id)
     view = {"state": job.state}
     job.state = "running"
-    weakref.finalize(job, session._abandoned, job.id, job.fate)
+    weakref.finalize(job, session.given_up.abandoned, job.id, job.fate)
     session.adopt(job)
     _aio.spawn(follow(session.transport, weakref.ref(job), view))
     return job
@@ -78,5 +78,7 @@ async def find_future(session: Session, job_id: str, key: str) -> Future[Any]:
     job = own or await _attach(session, job_id)
     for number in range(len(job.states)):
         if job.key_of(number) == key:
-            return Future(session, job, number)
+            if job.states[number] == GIVEN_UP:
+                raise job.released(number)
+            return another(session, job, number)
     raise ResultLostError(f"job {job_id} has no result {key!r}")

@@ -366,7 +366,15 @@ class Client(ClusterCalls, Sharing):
     # ---- what becomes of futures
 
     def cancel(self, futures: Any, *, force: bool = False) -> None:
-        """Cancel tasks; those of a job whose wanted tasks are all cancelled are stopped on the workers."""
+        """Stop tasks, with those of their jobs that read them; what is over stays as it is.
+
+        Examples
+        --------
+        >>> first, second = client.map(abs, [-1, -2])
+        >>> client.cancel(first)
+        >>> first.status, second.result()
+        ('cancelled', 2)
+        """
         self.session.cancel(futures_in(futures))
 
     def retry(self, futures: Any) -> None:

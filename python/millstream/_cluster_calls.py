@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from millstream import _aio, _remote
 from millstream._collections import take_apart
+from millstream._errors import GatewayError
 from millstream._future import Future
 from millstream._http import text_of_id
 from millstream._options import TaskOptions
@@ -81,13 +82,23 @@ class ClusterCalls:
             _aio.wait(self.session.transport.call("POST", f"/v1/workers/{worker}/drain"))
 
     def who_has(self, futures: Any) -> dict[str, list[str]]:
-        """Return which workers hold each future's result, by key."""
+        """Return which workers hold each future's result, by key; of one that was released, perhaps none any more."""
         names = {worker["id"]: worker["name"] for worker in self.workers()}
         holders = {}
         for future in futures_in(futures):
-            ids = [text_of_id(worker) for worker in self._task(future).get("workers", [])]
+            ids = [text_of_id(worker) for worker in self._workers_of(future)]
             holders[future.key] = [names.get(worker, worker) for worker in ids]
         return holders
+
+    def _workers_of(self, future: Future[Any]) -> list[bytes | str]:
+        try:
+            workers: list[bytes | str] = self._task(future).get("workers", [])
+        except GatewayError as error:
+            # Released with all others of its job.
+            if error.code != "unknown_job" or future.status != "released":
+                raise
+            return []
+        return workers
 
     def has_what(self) -> dict[str, list[str]]:
         """Return the keys of this client's results, by the worker that holds them."""
@@ -276,7 +287,7 @@ class ClusterCalls:
         self.session.flush()
         for job in self.session.jobs():
             if not job.is_over:
-                _aio.wait(self.session.cancel_job(job))
+                _aio.wait(self.session.given_up.cancel_job(job))
         self.session.luggage.generation += 1
 
     def get_versions(self, check: bool = False) -> dict[str, Any]:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from millstream._compile import Carried
 from millstream._errors import GatewayError, MillstreamError, ResultLostError
 from millstream._http import Transport
-from millstream._jobs import CANCELLED, FAILED, STORED, Job
+from millstream._jobs import CANCELLED, GIVEN_UP, STORED, WITHOUT_RESULT, Job
 from millstream._results import exception_of
 from millstream._wire.columns import unpack, unpack_rows
 
@@ -97,6 +97,8 @@ class Fetcher:
             return known
         if job.states[number] == CANCELLED:
             return job.cancelled(number)
+        if job.states[number] == GIVEN_UP:
+            return job.released(number)
         if job.error is not None:
             return job.error
         error = await self._failure(job, job.key_of(number))
@@ -127,17 +129,17 @@ class Fetcher:
                 return str(dep)
         return None
 
-    async def carry(self, futures: Sequence[Future[Any]]) -> dict[Future[Any], Carried]:
-        """Return the ends of tasks that are over, so that another job can use them.
+    async def carry(self, sources: Mapping[Future[Any], Future[Any]]) -> dict[Future[Any], Carried]:
+        """Return the ends of tasks that are over, so that another job can use them, by what refers to them.
 
         Results stay on the cluster, but for small ones that are here already.
         """
         carried: dict[Future[Any], Carried] = {}
-        for future in futures:
-            if future._job.states[future._number] in (FAILED, CANCELLED):
-                carried[future] = Carried(error=await self.error(future._job, future._number))
+        for reference, future in sources.items():
+            if future._job.states[future._number] in WITHOUT_RESULT:
+                carried[reference] = Carried(error=await self.error(future._job, future._number))
             else:
-                carried[future] = _carried(future._job, future._number)
+                carried[reference] = _carried(future._job, future._number)
         return carried
 
     async def attach(self, job_id: str) -> Job:
@@ -162,7 +164,7 @@ class Fetcher:
         job = Job(job_id=job_id)
         job.restore(keys, kinds, unpack(view["tasks"], 4))
         job.state = view["state"]
-        job.fate.is_sent = job.fate.is_kept = True
+        job.fate.is_sent = job.fate.is_kept = job.is_accepted = True
         for number, held in enumerate(view["held"]):
             if held:
                 job.settle(number, STORED)

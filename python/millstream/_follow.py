@@ -131,16 +131,15 @@ async def finish(transport: Transport, job: Job, view: dict[str, Any]) -> None:
             raw = keys.get(job.key_of(number))
             if raw is not None:
                 job.raws[number] = bytes(raw)
-    if view["state"] == "failed":
-        await _settle_failed(transport, job)
-    elif view["state"] == "succeeded":
-        for group in job.groups:
-            group.forget()
+    if view["state"] == "failed" or (view["state"] == "succeeded" and job.counts.get("cancelled")):
+        await _settle(transport, job)
+    if view["state"] == "succeeded":
+        job.forget_calls()
     job.end(view["state"])
 
 
-async def _settle_failed(transport: Transport, job: Job) -> None:
-    """Find out which calls of a failed job failed; the journal trails its end by a moment."""
+async def _settle(transport: Transport, job: Job) -> None:
+    """Find out which calls of a job failed or were cancelled; the journal trails its end by a moment."""
     deadline = time.monotonic() + 1.0
     while time.monotonic() < deadline:
         try:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Generator
+import sys
+from collections.abc import Callable, Generator, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from millstream._jobs import PENDING, STATUS_NAMES, Job, released_job
+from millstream._jobs import GIVEN_UP, PENDING, STATUS_NAMES, Job, released_job
 from millstream._task import Reference
 
 if TYPE_CHECKING:
@@ -20,7 +21,8 @@ class Future(Reference, Generic[T]):
 
     Comes from :meth:`Client.submit` and its like. Wait for it with :meth:`result`, with ``await``, or together with
     others by :func:`~millstream.wait` and :func:`~millstream.as_completed`; pass it to other tasks in place of its
-    value. When no future of a job is left, the job is cancelled and its results are let go.
+    value. A result that no future is left of is let go, and a task that nothing needs then is not run; so are all
+    results of a job with its last future.
 
     Examples
     --------
@@ -38,6 +40,17 @@ class Future(Reference, Generic[T]):
         self._job = job
         self._number = number
 
+    def __del__(self, is_finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
+        # In any thread, and whatever locks are held: a note is all that is left here.
+        holders = self._job.holders
+        holders.notes.append(self._number)
+        if not holders.is_noted and not is_finalizing():
+            self._session.given_up.note(self._job)
+
+    def twin(self) -> Future[T]:
+        """Return another future of the same call, which stays whatever becomes of this one."""
+        return another(self._session, self._job, self._number)
+
     @property
     def key(self) -> str:
         """The task's key."""
@@ -50,7 +63,7 @@ class Future(Reference, Generic[T]):
 
     @property
     def status(self) -> str:
-        """One of ``"pending"``, ``"finished"``, ``"error"`` and ``"cancelled"``."""
+        """One of ``"pending"``, ``"finished"``, ``"error"``, ``"cancelled"`` and ``"released"``."""
         return STATUS_NAMES[self._job.states[self._number]]
 
     def done(self) -> bool:
@@ -79,6 +92,8 @@ class Future(Reference, Generic[T]):
             What the task raised, with its own type; the traceback of the other side is its cause.
         CancelledError
             If the task was cancelled.
+        ResultLostError
+            If the result was released.
         """
         self._session.wait_for([self], timeout)
         value: T = self._session.gather([self])[0]
@@ -95,7 +110,7 @@ class Future(Reference, Generic[T]):
         return None if error is None else str(error.__cause__ or error)
 
     def cancel(self) -> bool:
-        """Cancel the task; whether it was still going on."""
+        """Stop the task, with those of its job that read it; whether it was still going on."""
         was_running = not self.done()
         self._session.cancel([self])
         return was_running
@@ -105,8 +120,17 @@ class Future(Reference, Generic[T]):
         self._session.retry([self])
 
     def release(self) -> None:
-        """Give up the result: its job's results are let go once all its futures are given up."""
-        self._job, self._number = released_job(), 0
+        """Give up the result: it is let go once no other future of it is left and no other task needs it.
+
+        A task that nothing needs then is not run. Futures that are no more referred to are released by themselves.
+        """
+        job, number = self._job, self._number
+        if job.states[number] == GIVEN_UP:
+            return
+        self._job, self._number = released_job(job.id, job.key_of(number)), 0
+        job.holders.notes.append(number)
+        if not job.holders.is_noted:
+            self._session.given_up.note(job)
 
     def add_done_callback(self, callback: Callable[[Future[T]], Any]) -> None:
         """Call `callback` with this future when it is over, in another thread."""
@@ -133,6 +157,34 @@ class Future(Reference, Generic[T]):
             f"future {self.key!r} can be passed as an argument of tasks at any depth, but neither be pickled by itself "
             "nor used inside a function: pass it as an argument"
         )
+
+
+def another(session: Session, job: Job, number: int) -> Future[Any]:
+    """Return one more future of a call that has, or had, one."""
+    job.holders.add(number)
+    return Future(session, job, number)
+
+
+def by_job(futures: Sequence[Future[Any]]) -> dict[Job, list[int]]:
+    """Return the numbers of futures' calls by job."""
+    jobs: dict[Job, list[int]] = {}
+    for future in futures:
+        jobs.setdefault(future._job, []).append(future._number)
+    return jobs
+
+
+def refuse_lasting(futures: Iterable[Future[Any]], why: str) -> None:
+    """Refuse what cannot be done with actors."""
+    for future in futures:
+        if future._job.is_lasting:
+            raise ValueError(f"{future.key!r} is an actor's task, which {why}")
+
+
+def refuse_released(futures: Iterable[Future[Any]]) -> None:
+    """Refuse what needs a result that was given up."""
+    for future in futures:
+        if future._job.states[future._number] == GIVEN_UP:
+            raise ValueError(f"future {future.key!r} was released: submit its call again, or do not release it before")
 
 
 async def wait_in_loop(register: Callable[[Callable[[], None]], None]) -> None:

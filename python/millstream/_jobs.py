@@ -9,14 +9,16 @@ import bisect
 import threading
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from millstream._compile import Group
-from millstream._errors import CancelledError
+from millstream._errors import CancelledError, ResultLostError
+from millstream._holders import Holders
 from millstream._uploads import Upload
 
-PENDING, STORED, RELEASED, FAILED, CANCELLED = range(5)
+# Those of the journal; what was given up is known to this client alone.
+PENDING, STORED, RELEASED, FAILED, CANCELLED, GIVEN_UP = range(6)
 
 STATUS_NAMES = {
     PENDING: "pending",
@@ -24,11 +26,16 @@ STATUS_NAMES = {
     RELEASED: "finished",
     FAILED: "error",
     CANCELLED: "cancelled",
+    GIVEN_UP: "released",
 }
 
-# The journal marks tasks whose results were read besides; here that says nothing.
-_DELIVERED = 0x80
-_PLAIN_STATES = bytes(byte & ~_DELIVERED for byte in range(256))
+# Calls that are over and have no result here.
+WITHOUT_RESULT = frozenset((FAILED, CANCELLED, GIVEN_UP))
+
+# The journal marks tasks besides: those whose results were read (0x80) or given up (0x40), and the like. Here that says
+# nothing.
+_MARKS = 0xF0
+_PLAIN_STATES = bytes(byte & ~_MARKS for byte in range(256))
 
 TERMINAL = frozenset(("succeeded", "failed", "cancelled"))
 
@@ -74,7 +81,13 @@ class Job:
         self.is_single = False
         self.began = time.monotonic()
         self.ended: float | None = None
-        self.blockers: set[Any] = set()
+        # Futures of other jobs that it reads, and futures of its own for the same calls: the user may release theirs.
+        self.sources: dict[Any, Any] = {}
+        self.holders = Holders()
+        # Whether the cluster has it, and of which calls it is to be told: those given up, those cancelled.
+        self.is_accepted = False
+        self.given_up: list[int] = []
+        self.called_off: list[int] = []
         # What its tasks, or those of jobs that it reads from, may read again.
         self.uploads: set[Upload] = set()
         self.states = bytearray()
@@ -91,7 +104,7 @@ class Job:
         self._pending = 0
         self._changed = threading.Condition()
         self._callbacks: dict[int, list[Callable[[], None]]] = {}
-        self._end_callbacks: list[Callable[[], None]] = []
+        self._end_callbacks: list[Callable[[], object]] = []
 
     def __repr__(self) -> str:
         return f"<Job {self.id} {self.state}, {len(self.states)} tasks>"
@@ -151,6 +164,29 @@ class Job:
             for number in range(start, start + len(group))
         ]
 
+    def source_of(self, target: Any) -> Any:
+        """Return what stands for a future of another job among the references of the calls."""
+        return self.sources.get(target, target) if target.status == "released" else target
+
+    def with_readers(self, numbers: Iterable[int]) -> list[int]:
+        """Return calls and all of this job that read them, directly or not."""
+        found = set(numbers)
+        if not found:
+            return []
+        # What is referred to comes before what refers to it.
+        for start, group in zip(self._starts, self.groups, strict=True):
+            for number, references in enumerate(group.references or (), start):
+                if any(isinstance(target, int) and target in found for target in references):
+                    found.add(number)
+        return sorted(found)
+
+    def forget_calls(self) -> None:
+        """Let the arguments go, unless a call may be made again."""
+        if CANCELLED not in self.states or all(self.states[number] != CANCELLED for number in self.wanted()):
+            for group in self.groups:
+                group.forget()
+            self.sources = {}
+
     def update(self, graph_states: bytes) -> None:
         """Take over the states of the graph's tasks, as far as they are known."""
         if self.tasks:
@@ -187,6 +223,19 @@ class Job:
             self._changed.notify_all()
         _call(callbacks)
 
+    def give_up(self, numbers: Sequence[int]) -> None:
+        """Forget the results of calls that nobody here holds any more; the cluster is to be told."""
+        with self._changed:
+            given_up = [number for number in numbers if self.states[number] not in WITHOUT_RESULT]
+            self._pending -= sum(self.states[number] == PENDING for number in given_up)
+            for number in given_up:
+                self.states[number] = GIVEN_UP
+                self.raws.pop(number, None)
+            self.given_up += given_up
+            callbacks = self._take_callbacks(given_up)
+            self._changed.notify_all()
+        _call(callbacks)
+
     def end(self, state: str, error: BaseException | None = None) -> None:
         """Record the job's end; calls that are undecided end with it."""
         with self._changed:
@@ -199,7 +248,7 @@ class Job:
             for number in fresh:
                 self.states[number] = rest
             self._pending = 0
-            callbacks = self._take_callbacks(fresh) + self._end_callbacks
+            callbacks = [*self._take_callbacks(fresh), *self._end_callbacks]
             self._end_callbacks = []
             self._changed.notify_all()
         _call(callbacks)
@@ -217,7 +266,7 @@ class Job:
                 return
         callback()
 
-    def when_over(self, callback: Callable[[], None]) -> None:
+    def when_over(self, callback: Callable[[], object]) -> None:
         """Call `callback` at the job's end: at once if it is over."""
         with self._changed:
             if not self.is_over:
@@ -241,15 +290,21 @@ class Job:
         """The exception of a call that was cancelled."""
         return CancelledError(f"task {self.key_of(number)!r} of job {self.id} was cancelled")
 
+    def released(self, number: int) -> ResultLostError:
+        """The exception of a call whose result was given up."""
+        return ResultLostError(f"the result of {self.key_of(number)!r} was released: submit the call again to have it")
 
-def _call(callbacks: Sequence[Callable[[], None]]) -> None:
+
+def _call(callbacks: Sequence[Callable[[], object]]) -> None:
     for callback in callbacks:
         callback()
 
 
-def released_job() -> Job:
-    """Return what a future that was given up belongs to."""
-    job = Job()
-    job.restore(["released"], ["native"])
+def released_job(job_id: str, key: str) -> Job:
+    """Return what a future that was given up belongs to: it still tells its names."""
+    job = Job(job_id=job_id)
+    job.holders.ignore()
+    job.restore([key], ["native"])
+    job.give_up([0])
     job.end("cancelled")
     return job

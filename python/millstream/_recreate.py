@@ -44,6 +44,7 @@ def _culprit(job: Job, number: int) -> tuple[Job, int]:
         for target in _references(job, number):
             source = (job, target) if isinstance(target, int) else None
             if not isinstance(target, int | Literal):
+                target = job.source_of(target)
                 source = (target._job, target._number)
             if source is not None and source[0].states[source[1]] == FAILED:
                 job, number = source
@@ -70,7 +71,7 @@ def _value(session: Session, job: Job, target: Any) -> Any:
     if isinstance(target, Literal):
         return target.value
     if not isinstance(target, int):
-        return target.result()
+        return job.source_of(target).result()
     if job.states[target] == STORED and target in set(job.wanted()):
         try:
             raws = _aio.wait(session.fetcher.raws(job, [target]))

@@ -11,7 +11,7 @@ import contextlib
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
@@ -20,16 +20,17 @@ from millstream import _aio, _remote, _turn
 from millstream._access import Access
 from millstream._companions import Luggage
 from millstream._compile import Functions, Group, make_group
-from millstream._errors import GatewayError, ResultLostError
+from millstream._errors import ResultLostError
 from millstream._fetch import Fetcher
 from millstream._follow import follow, submit, why_not_done
-from millstream._future import Future, wait_in_loop
+from millstream._future import Future, by_job, refuse_lasting, refuse_released, wait_in_loop
+from millstream._give_up import GivenUp
 from millstream._http import Transport
-from millstream._jobs import CANCELLED, FAILED, PENDING, Fate, Job
+from millstream._jobs import PENDING, WITHOUT_RESULT, Job
 from millstream._options import PLAIN, TaskOptions
 from millstream._presence import Presence
 from millstream._results import decode_result
-from millstream._retry import again, with_failed_inputs
+from millstream._retry import retry
 from millstream._task import Literal, Literals
 from millstream._uploads import LARGE_UPLOAD, UPLOAD_OP, Uploads, size_of
 
@@ -61,6 +62,7 @@ class Session:
         self.transport: Transport = _aio.wait(_make_transport(access))
         self.fetcher = Fetcher(self.transport)
         self.uploads = Uploads(self.transport)
+        self.given_up = GivenUp(self.transport)
         self.presence = Presence(self.transport) if attached else None
         self.is_closed = False
         self._lock = threading.RLock()
@@ -70,7 +72,8 @@ class Session:
         self._building = 0
         self._added_at = 0.0
         self._is_flush_due = False
-        self._pinned: set[Job] = set()
+        # Futures of what goes on although nobody holds it.
+        self._pinned: dict[Job, list[Future[Any]]] = {}
         self._jobs: weakref.WeakSet[Job] = weakref.WeakSet()
         self._callers: ThreadPoolExecutor | None = None
         # Whether its user awaits what takes time.
@@ -174,6 +177,7 @@ class Session:
         for target in targets:
             if target._session is not self:
                 raise ValueError(f"future {target.key!r} belongs to another client: pass its result instead")
+        refuse_released(targets)
         with self._lock:
             job = job or self._job_for(targets)
             base = len(job.states)
@@ -183,7 +187,8 @@ class Session:
                         [_local(target, job, base) for target in references] for references in group.references
                     ]
             firsts = [job.add(group) for group in groups]
-            job.blockers.update(target for target in targets if target._job is not job)
+            elsewhere = (target for target in targets if target._job is not job and target not in job.sources)
+            job.sources |= {target: target.twin() for target in elsewhere}
             return job, firsts
 
     def _job_for(self, targets: set[Future[Any]]) -> Job:
@@ -227,28 +232,24 @@ class Session:
             for job in drafts:
                 job.state = "sealed"
         for job in drafts:
-            weakref.finalize(job, self._abandoned, job.id, job.fate)
+            weakref.finalize(job, self.given_up.abandoned, job.id, job.fate)
             _aio.spawn(self._send(job))
 
     async def _send(self, job: Job) -> None:
         try:
-            for future in job.blockers:
-                await wait_in_loop(lambda done, it=future: it._job.when_done(it._number, done))  # type: ignore[misc]
-            sources = list(job.blockers)
-            carried = await self.fetcher.carry(sources)
-            job.blockers = set()
-            # Their jobs are not given up while this one may have to make something of theirs again.
-            job.when_over(sources.clear)
+            await _all_over(job.sources.values())
+            carried = await self.fetcher.carry(job.sources)
             if job.fate.is_cancelled:
                 return
             if (presence := self.actor_calls.presence if job.is_lasting else self.presence) is not None:
                 job.options["attached_to"] = await presence.id()
             placed = await self.uploads.place(job.groups)
             job.uploads.update(placed.values())
-            for source in {source._job for source in sources}:
+            for source in {source._job for source in job.sources.values()}:
                 job.uploads |= source.uploads
             view = await submit(self.transport, job, carried, placed)
-            del placed
+            del placed, carried
+            await self.given_up.accepted(job)
         except Exception as error:
             # Whoever waits for one of its futures is told.
             job.end("failed", error)
@@ -256,21 +257,6 @@ class Session:
         reference = weakref.ref(job)
         del job
         await follow(self.transport, reference, view)
-
-    def _abandoned(self, job_id: str, fate: Fate) -> None:
-        """Nobody holds a future of the job any more."""
-        if fate.is_kept or not fate.is_sent or self.is_closed:
-            return
-        with contextlib.suppress(RuntimeError):
-            _aio.spawn(self._let_go(job_id, is_over=fate.is_over))
-
-    async def _let_go(self, job_id: str, *, is_over: bool) -> None:
-        # What cannot be let go now is let go when its time is over.
-        with contextlib.suppress(Exception):
-            if not is_over:
-                await self.transport.request("DELETE", f"/v1/jobs/{job_id}", tries=1)
-            await self.transport.request("GET", f"/v1/jobs/{job_id}", params={"wait": "10s"}, tries=1)
-            await self.transport.request("DELETE", f"/v1/jobs/{job_id}", params={"remove": "true"}, tries=1)
 
     # ---- waiting and gathering
 
@@ -280,7 +266,7 @@ class Session:
             raise RuntimeError("a synchronous wait would stop what it waits for here: await the future")
         self.flush()
         deadline = None if timeout is None else time.monotonic() + timeout
-        for job, numbers in _by_job(futures).items():
+        for job, numbers in by_job(futures).items():
             left = None if deadline is None else max(0.0, deadline - time.monotonic())
             if not _turn.patiently(partial(job.wait, numbers), left):
                 # Who only polls must not wait for the reason, too.
@@ -306,12 +292,12 @@ class Session:
 
     async def _fetch(self, futures: Sequence[Future[Any]], errors: str) -> dict[Job, dict[int, bytes]] | BaseException:
         """Return stored results, or what the first task that failed raised."""
-        failed = [future for future in futures if future._job.states[future._number] in (FAILED, CANCELLED)]
+        failed = [future for future in futures if future._job.states[future._number] in WITHOUT_RESULT]
         if failed and errors == "raise":
             first = failed[0]
             # Returned, because a task may raise what ends the loop that raises it: `SystemExit`, `KeyboardInterrupt`.
             return await self.fetcher.error(first._job, first._number)
-        jobs = _by_job([future for future in futures if future not in set(failed)] if failed else futures)
+        jobs = by_job([future for future in futures if future not in set(failed)] if failed else futures)
         raws: dict[Job, dict[int, bytes]] = {}
         for job, numbers in jobs.items():
             found = await self.fetcher.raws(job, numbers)
@@ -338,7 +324,7 @@ class Session:
 
     def exception_of(self, future: Future[Any]) -> BaseException | None:
         """Return what a task that is over raised."""
-        if future._job.states[future._number] not in (FAILED, CANCELLED):
+        if future._job.states[future._number] not in WITHOUT_RESULT:
             return None
         return _aio.wait(self.fetcher.error(future._job, future._number))
 
@@ -352,50 +338,27 @@ class Session:
     # ---- stopping
 
     def cancel(self, futures: Sequence[Future[Any]]) -> None:
-        """Cancel tasks; a job whose wanted tasks are all cancelled is stopped on the cluster."""
+        """Stop tasks and what reads them; a job of which nothing else is wanted is stopped as a whole."""
         self.flush()
-        for job, numbers in _by_job(futures).items():
-            for number in numbers:
-                job.settle(number, CANCELLED)
-            if all(job.states[number] != PENDING for number in job.wanted()) and not job.is_over:
-                _aio.wait(self.cancel_job(job))
-
-    async def cancel_job(self, job: Job) -> None:
-        """Stop a job, also one that is just on its way to the cluster."""
-        job.fate.is_cancelled = True
-        while job.fate.is_sent and not job.is_over:
-            try:
-                await self.transport.request("DELETE", f"/v1/jobs/{job.id}")
-                break
-            except GatewayError as error:
-                if error.code != "unknown_job" or job.state != "sealed":
-                    raise
-                await asyncio.sleep(_PAUSE)
-        job.end("cancelled")
+        for job, numbers in by_job(futures).items():
+            # An actor's future is over as soon as the actor is there.
+            if job.is_lasting or any(job.states[number] == PENDING for number in numbers):
+                _aio.wait(self.given_up.cancel(job, numbers))
 
     def retry(self, futures: Sequence[Future[Any]]) -> None:
         """Run tasks that failed again; their futures then stand for the new runs."""
-        _refuse_lasting(futures, "is not made again: submit another actor")
-        failed = with_failed_inputs([future for future in futures if future.status in ("error", "cancelled")])
-        for future in failed:
-            # What it was given may be gone with its workers.
-            self.uploads.forget(future._job.uploads)
-        for job, numbers in _by_job(failed).items():
-            groups, positions = again(self, job, numbers)
-            new, firsts = self._place(groups)
-            base = firsts[0]
-            for future in failed:
-                if future._job is job:
-                    future._job, future._number = new, base + positions[future._number]
-        self.flush()
+        refuse_lasting(futures, "is not made again: submit another actor")
+        refuse_released(futures)
+        retry(self, futures)
 
     def keep(self, futures: Sequence[Future[Any]]) -> list[str]:
         """Let jobs and their results outlive this client; return their ids."""
         if self.presence is not None:
             raise ValueError("the client was opened with attached=True: its jobs end with it")
-        _refuse_lasting(futures, "ends with its client")
+        refuse_lasting(futures, "ends with its client")
+        refuse_released(futures)
         self.flush()
-        jobs = list(_by_job(futures))
+        jobs = list(by_job(futures))
         for job in jobs:
             job.fate.is_kept = True
             for upload in job.uploads:
@@ -403,11 +366,12 @@ class Session:
         return [job.id for job in jobs]
 
     def pin(self, futures: Sequence[Future[Any]]) -> None:
-        """Let jobs go on to their end although nobody holds their futures."""
+        """Let tasks go on to their end although nobody holds their futures."""
         self.flush()
-        for job in _by_job(futures):
-            self._pinned.add(job)
-            job.when_over(lambda it=job: self._pinned.discard(it))  # type: ignore[misc]
+        for future in futures:
+            self._pinned.setdefault(future._job, []).append(future.twin())
+        for job in by_job(futures):
+            job.when_over(partial(self._pinned.pop, job, None))
 
     def adopt(self, job: Job) -> None:
         """Count a job of another client among those that this one holds futures of."""
@@ -421,7 +385,7 @@ class Session:
         """Cancel what goes on and was not kept, and end the conversation."""
         if self.is_closed:
             return
-        self.is_closed = True
+        self.is_closed = self.given_up.is_closed = True
         running = [job for job in self._jobs if not job.is_over and not job.fate.is_kept]
         with contextlib.suppress(Exception):
             _aio.wait(self._close([job for job in running if job not in self._pinned]), timeout=10)
@@ -454,17 +418,9 @@ async def _make_transport(access: Access) -> Transport:
     return Transport(access)
 
 
-def _by_job(futures: Sequence[Future[Any]]) -> dict[Job, list[int]]:
-    jobs: dict[Job, list[int]] = {}
+async def _all_over(futures: Iterable[Future[Any]]) -> None:
     for future in futures:
-        jobs.setdefault(future._job, []).append(future._number)
-    return jobs
-
-
-def _refuse_lasting(futures: Sequence[Future[Any]], why: str) -> None:
-    for future in futures:
-        if future._job.is_lasting:
-            raise ValueError(f"{future.key!r} is an actor's task, which {why}")
+        await wait_in_loop(partial(future._job.when_done, future._number))
 
 
 def _local(target: Any, job: Job, base: int) -> Any:

@@ -56,12 +56,13 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         self.futures: list[Future[Any]] = []
 
     def persistent_id(self, value: Any) -> int | None:
-        from millstream._future import Future
+        from millstream._future import Future, refuse_released
 
         if not isinstance(value, Future):
             return None
         if value._job.is_lasting:
             raise TypeError(f"future {value.key!r} is an actor's: share the actor, which is its result")
+        refuse_released([value])
         self.futures.append(value)
         return len(self.futures) - 1
 
@@ -92,6 +93,9 @@ async def to_wire(session: Session, packed: Packed) -> dict[str, Any]:
     if packed.futures:
         if session.presence is None:
             session.keep(packed.futures)
+        for future in packed.futures:
+            # Whoever finds the value wants it, whatever becomes of this one.
+            future._job.holders.add(future._number)
         session.flush()
         for future in packed.futures:
             await _reaches_the_cluster(future)

@@ -76,6 +76,8 @@ class DaskFuture:
         return "millstream-future", self.future.job_id, self.future.key
 
     def __reduce__(self) -> tuple[Any, ...]:
+        # Whoever unpickles it wants the result, whatever becomes of this one.
+        self.future._job.holders.add(self.future._number)
         return _found_again, (self.key, self.future.job_id, self.future.key)
 
     def __repr__(self) -> str:

@@ -1,172 +1,27 @@
 """A gateway, scheduler and worker in this process, for tests of the SDK alone.
 
-Decodes what the SDK sends by the protocol's documents and runs Python and a few native operations in order of their
-dependencies; functions and arguments are read by the executor's own code. Shares nothing with the encoder but the
-packed columns' reader.
+It runs Python and a few native operations in order of their dependencies; functions and arguments are read by the
+executor's own code. Shares nothing with the encoder but the packed columns' reader.
 """
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import json
 import threading
-import traceback
-import uuid
 import zlib
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-import cloudpickle
 import msgpack
+from fake_job import CANCELLED, STORED, FakeJob
 from fake_shared import FakeShared, Problem
 
-from millstream._executor.inputs import MSGPACK, PICKLE, Input, arguments
-from millstream._executor.ops import Op
-from millstream._serialize import dumps, pack
 from millstream._wire.columns import pack as pack_column
-from millstream._wire.columns import pack_rows, unpack, unpack_rows
+from millstream._wire.columns import pack_rows
 
-WHOLE = 0xFFFF_FFFF
-DELIVERED = 0x80
-NATIVE = {
-    "bench:inc": lambda number: number + 1,
-    "bench:sum": lambda *numbers: sum(sum(n) if isinstance(n, list) else n for n in numbers),
-}
-
-
-class FakeJob:
-    def __init__(self, body: dict[str, Any], others: dict[str, FakeJob], uploads: dict[str, bytes]) -> None:
-        self.others = others
-        self.uploads = uploads
-        self.id = body["id"]
-        self.options = body["options"]
-        ops, options, layers, keys, outputs = msgpack.unpackb(body["graph"], strict_map_key=False)
-        self.ops, self.task_options = ops, options
-        self.tasks: list[tuple[int, int, bytes, list[tuple[int, int]]]] = []
-        for layer in layers:
-            self._add_layer(layer)
-        self.outputs = unpack(outputs, 4)
-        self.keys = [str(number) for number in range(len(self.tasks))]
-        for key_range in keys:
-            self._add_keys(key_range)
-        self.states = bytearray(len(self.tasks))
-        self.values: dict[int, bytes] = {}
-        self.errors: dict[int, dict[str, Any]] = {}
-        self.state = "running"
-        self.over = threading.Event()
-        self.attempts: dict[int, int] = {}
-        self.thread = 0
-
-    def _add_layer(self, layer: dict[str, Any]) -> None:
-        ((kind, columns),) = layer.items()
-        assert kind == "explicit", kind
-        count, ops, options, offsets, deps, parts, params = columns
-        ops, options = unpack(ops, 2), unpack(options, 2)
-        offsets, deps, parts = unpack(offsets, 4), unpack(deps, 4), unpack(parts, 4)
-        rows = unpack_rows(params)
-        assert len(rows) in (0, count)
-        assert len(offsets) in (0, count + 1)
-        for number in range(count):
-            start, end = (offsets[number], offsets[number + 1]) if offsets else (0, 0)
-            inputs = [(deps[at], parts[at] if parts else WHOLE) for at in range(start, end)]
-            op = ops[number if len(ops) > 1 else 0]
-            option = options[number if len(options) > 1 else 0]
-            self.tasks.append((op, option, rows[number] if rows else b"", inputs))
-
-    def _add_keys(self, key_range: dict[str, Any]) -> None:
-        ((kind, (tasks, names)),) = key_range.items()
-        first, count = tasks
-        if kind == "numbered":
-            self.keys[first : first + count] = [f"{names}-{number}" for number in range(count)]
-        else:
-            self.keys[first : first + count] = [name.decode() for name in unpack_rows(names)]
-
-    def interrupt(self) -> None:
-        """Stop what runs, as the worker does with a signal, once."""
-        if self.state == "cancelling":
-            return
-        self.state = "cancelling"
-        interrupt = ctypes.py_object(KeyboardInterrupt)
-        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self.thread), interrupt)
-
-    def run(self) -> None:
-        self.thread = threading.get_ident()
-        # Interrupted between two tasks it ends, too.
-        with contextlib.suppress(KeyboardInterrupt):
-            self._run_tasks()
-        self.state = "cancelled" if self.state == "cancelling" else "failed" if 3 in self.states else "succeeded"
-        self.over.set()
-
-    def _run_tasks(self) -> None:
-        for number, (op, _, params, inputs) in enumerate(self.tasks):
-            if self.state == "cancelling":
-                break
-            if any(self.states[dep] == 3 for dep, _ in inputs):
-                self._fail(number, {"kind": "upstream_failed", "message": "an input failed"})
-                continue
-            if self.ops[op][0] == "import":
-                self._import(number, params)
-                continue
-            self._run_with_retries(number, op, params, [dep for dep, _ in inputs])
-
-    def _import(self, number: int, params: bytes) -> None:
-        source, task = self._source(params)
-        source.over.wait(30)
-        if task in source.values:
-            self.values[number] = source.values[task]
-            self.states[number] = 1
-        else:
-            self._fail(number, {"kind": "input_lost", "message": f"task {task} of job {source.id} is gone"})
-
-    def _source(self, params: bytes) -> tuple[FakeJob, int]:
-        named = msgpack.unpackb(params)["task"]
-        return self.others[str(uuid.UUID(bytes=named["job"]))], named["task"]["index"]
-
-    def _run_with_retries(self, number: int, op: int, params: bytes, inputs: list[int]) -> None:
-        retries = self.task_options[self.tasks[number][1]][1]
-        for left in reversed(range(retries + 1)):
-            self.attempts[number] = self.attempts.get(number, 0) + 1
-            try:
-                self.values[number] = self._call(self.ops[op], params, inputs)
-                self.states[number] = 1
-                return
-            except BaseException as error:
-                if left:
-                    continue
-                error.__traceback__ = error.__traceback__.tb_next if error.__traceback__ else None
-                text = traceback.format_exc()
-                failure = {"kind": "user", "message": repr(error), "host": "fake", "traceback": text}
-                self._fail(number, failure | {"exception": cloudpickle.dumps(error)})
-
-    def _fail(self, number: int, error: dict[str, Any]) -> None:
-        self.states[number] = 3
-        self.errors[number] = error
-
-    def _call(self, op: list[Any], params: bytes, inputs: list[int]) -> bytes:
-        kind, name, op_params, code, _ = op
-        if kind == "native":
-            args = [self.input(dep).value() for dep in inputs]
-            if name == "millstream:upload":
-                (listed,) = msgpack.unpackb(params)
-                return self.uploads[msgpack.unpackb(listed["v"])]
-            if params:
-                listed = msgpack.unpackb(params)
-                args = [msgpack.unpackb(a["v"]) if "v" in a else args[a["i"]] for a in listed]
-            return msgpack.packb(NATIVE[name](*args))
-        assert len(code) == 32
-        args, kwargs = arguments(params, [self.input(dep) for dep in inputs], -1)
-        return pack(dumps(Op(name, op_params).function()(*args, **kwargs)))
-
-    def input(self, number: int) -> Input:
-        op, _, params, _ = self.tasks[number]
-        kind = self.ops[op][0]
-        if kind == "import":
-            source, task = self._source(params)
-            return source.input(task)
-        is_pickled = kind == "python" or self.values[number].startswith(b"MSP5")
-        return Input(PICKLE if is_pickled else MSGPACK, memoryview(self.values[number]))
+# What the journal marks besides a task's state.
+DELIVERED, GIVEN_UP = 0x80, 0x40
 
 
 class FakeCluster:
@@ -207,9 +62,10 @@ class FakeCluster:
         results = [
             {"key": job.keys[task], "raw": job.values[task], "link": ""}
             for task in job.outputs[:1000]
-            if job.state == "succeeded" and len(job.values[task]) <= self.inline_limit
+            if job.state == "succeeded" and task in job.values and len(job.values[task]) <= self.inline_limit
         ]
-        return {"id": job.id, "state": job.state, "tasks": {"total": len(job.tasks)}, "results": results}
+        counts = {"total": len(job.tasks), "cancelled": job.states.count(CANCELLED)}
+        return {"id": job.id, "state": job.state, "tasks": counts, "results": results}
 
     def columns(self, job: FakeJob) -> dict[str, Any]:
         kinds = sorted({op[0] for op in job.ops})
@@ -287,7 +143,7 @@ class _Handler(BaseHTTPRequestHandler):
             job.over.wait(_seconds(query.get("wait")))
             self._send(self.fake.view(job))
         elif path[0] == "jobs" and path[1] in self.fake.jobs:
-            self._job(self.fake.jobs[path[1]], path[2:], query)
+            self._job(self.fake.jobs[path[1]], path[2:], query, body)
         else:
             self._problem(404, "unknown_job", f"no job {path[-1]}")
 
@@ -310,8 +166,10 @@ class _Handler(BaseHTTPRequestHandler):
         content = b"" if value is None else msgpack.packb(value)
         self._bytes(status, content, "application/vnd.msgpack")
 
-    def _job(self, job: FakeJob, rest: list[str], query: dict[str, str]) -> None:
-        if self.command == "DELETE":
+    def _job(self, job: FakeJob, rest: list[str], query: dict[str, str], body: bytes) -> None:
+        if rest in (["release"], ["cancel"]):
+            self._change(job, rest[0], msgpack.unpackb(body)["keys"])
+        elif self.command == "DELETE":
             if query.get("remove"):
                 self.fake.removed.append(job.id)
             elif not job.over.is_set():
@@ -324,14 +182,20 @@ class _Handler(BaseHTTPRequestHandler):
         elif rest == ["states"]:
             headers = {"millstream-job-state": job.state}
             # As the journal has them: what was made is marked once it has been told.
-            told = bytes(state | DELIVERED if state == 1 else state for state in job.states)
+            told = bytes(
+                state | (DELIVERED if state == STORED else 0) | (GIVEN_UP if task in job.given_up else 0)
+                for task, state in enumerate(job.states)
+            )
             self._bytes(200, told, "application/octet-stream", headers)
         elif rest == ["results"]:
             self._send(self.fake.columns(job))
         elif rest[0] == "results":
             task = job.keys.index(rest[1])
             assert task in job.outputs
-            job.over.wait(_seconds(query.get("wait")))
+            job.wait_for(task, _seconds(query.get("wait")))
+            if task in job.given_up:
+                self._problem(410, "gone", f"the output of task {rest[1]} was released or cancelled")
+                return
             if task not in job.values:
                 self._bytes(202, msgpack.packb(self.fake.view(job)), "application/vnd.msgpack")
                 return
@@ -343,7 +207,22 @@ class _Handler(BaseHTTPRequestHandler):
             task = job.keys.index(rest[1])
             state = ("pending", "stored", "released", "failed", "cancelled")[job.states[task]]
             deps = [job.keys[dep] for dep, _ in job.tasks[task][3]]
-            self._send({"key": rest[1], "state": state, "deps": deps, "error": job.errors.get(task)})
+            workers = ["w1"] if task in job.values else []
+            self._send(
+                {"key": rest[1], "state": state, "deps": deps, "error": job.errors.get(task), "workers": workers}
+            )
+
+    def _change(self, job: FakeJob, what: str, keys: list[str]) -> None:
+        if not 1 <= len(keys) <= 100_000:
+            self._problem(400, "bad_request", f"{len(keys)} keys: 1 to 100000 are taken")
+            return
+        tasks = {key: task for task, key in enumerate(job.keys)}
+        unknown = [key for key in keys if key not in tasks]
+        if unknown:
+            self._problem(404, "unknown_task", f"no task {unknown[0]}")
+            return
+        change = job.release if what == "release" else job.cancel
+        self._send({"tasks": change(tasks[key] for key in keys)})
 
     def _send(self, value: Any) -> None:
         self._bytes(200, msgpack.packb(value), "application/vnd.msgpack")
