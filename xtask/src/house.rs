@@ -187,6 +187,7 @@ pub(crate) const ROOMS: &[Room] = &[
             "millstream-worker-svc",
         ],
     ),
+    room("millstream-top", Rule::Doors, &["millstream"]),
     room(
         "millstream-cli",
         Rule::Doors,
@@ -203,6 +204,7 @@ pub(crate) const ROOMS: &[Room] = &[
             "millstream-sim",
             "millstream-state",
             "millstream-telemetry",
+            "millstream-top",
             "millstream-types",
             "millstream-worker-svc",
         ],
