@@ -68,6 +68,7 @@ pub(crate) struct List<R: Row> {
     filter: String,
     column: usize,
     is_reversed: bool,
+    /// What the user chose.
     selected: Option<R::Id>,
     /// Where the selection is, or was before its row went.
     position: usize,
@@ -157,9 +158,8 @@ impl<R: Row> List<R> {
     }
 
     pub(crate) fn select(&mut self, position: usize) {
-        self.position = position.min(self.shown.len().saturating_sub(1));
+        self.put_at(position);
         self.selected = self.selected().map(Row::id);
-        self.scroll();
     }
 
     /// Says how many rows the screen has.
@@ -197,12 +197,17 @@ impl<R: Row> List<R> {
         let found = self
             .selected
             .and_then(|id| self.shown.iter().position(|index| rows[*index].id() == id));
-        // A row that is gone leaves the selection where it was; before the first choice it is on top.
-        self.select(match (found, self.selected) {
-            (Some(position), _) => position,
-            (None, Some(_)) => self.position,
-            (None, None) => 0,
-        });
+        // A row that is gone leaves the selection where it was; before the user's first choice it is on top.
+        match (found, self.selected) {
+            (Some(position), _) => self.put_at(position),
+            (None, Some(_)) => self.select(self.position),
+            (None, None) => self.put_at(0),
+        }
+    }
+
+    fn put_at(&mut self, position: usize) {
+        self.position = position.min(self.shown.len().saturating_sub(1));
+        self.scroll();
     }
 
     fn scroll(&mut self) {
@@ -303,6 +308,16 @@ mod tests {
         list.set(Vec::new());
         assert!(list.selected().is_none());
         list.move_by(-5);
+    }
+
+    #[test]
+    fn before_a_choice_the_first_row_is_selected_whichever_it_is() {
+        let mut list = list();
+        list.set(vec![Fruit(4, "plum"), Fruit(7, "pear")]);
+        assert_eq!(list.selected().map(|row| row.0), Some(7));
+        list.select(0);
+        list.set(vec![Fruit(4, "plum"), Fruit(7, "pear"), Fruit(8, "date")]);
+        assert_eq!(list.selected().map(|row| row.0), Some(7));
     }
 
     #[test]

@@ -218,6 +218,7 @@ impl Model {
 
     /// Does what a key asks for; a confirmed command is returned.
     pub(crate) fn act(&mut self, action: Action) -> Option<Command> {
+        self.notice = None;
         match action {
             Action::Quit => self.is_over = true,
             Action::NextTab => self.show(match self.tab {

@@ -8,10 +8,10 @@ use super::style::{BAD, BOLD, BUSY, DIM, GOOD, WARN};
 use super::{put, rows_of};
 use crate::cluster::Cluster;
 use crate::model::{Link, Model};
-use crate::units::{bytes, count};
+use crate::units::{bytes, count, percent};
 
 /// Lines without alerts.
-const LINES: u16 = 4;
+const LINES: u16 = 5;
 /// Alerts that are shown; the worst come first.
 const ALERTS: usize = 3;
 
@@ -35,6 +35,7 @@ pub(super) fn lines(model: &Model, width: u16) -> Vec<Line<'static>> {
     // What is wrong with the gateway comes before numbers that are old then.
     lines.extend(alerts(model));
     lines.push(load(&model.cluster));
+    lines.push(memory(&model.cluster));
     lines.push(rate(&model.cluster, width));
     lines.push(services(model));
     lines
@@ -55,15 +56,24 @@ fn title(model: &Model) -> Line<'static> {
 
 fn load(cluster: &Cluster) -> Line<'static> {
     let number = |field| cluster.number(field);
-    let used = number("managed") + number("unmanaged");
     Line::raw(format!(
-        "{} workers  slots {}/{} busy  cpu {:.1} cores  memory {} of {}: {} managed, {} unmanaged, {} spilled",
+        "{} workers  slots {}/{} busy  cpu {:.1} cores  jobs {} open",
         number("workers"),
         number("executing"),
         number("slots"),
         number("cpu_cores"),
+        number("jobs"),
+    ))
+}
+
+fn memory(cluster: &Cluster) -> Line<'static> {
+    let number = |field| cluster.number(field);
+    let (used, limit) = (number("managed") + number("unmanaged"), number("memory_limit"));
+    Line::raw(format!(
+        "memory {} of {} ({}): {} managed, {} unmanaged, {} spilled",
         bytes(used),
-        bytes(number("memory_limit")),
+        bytes(limit),
+        percent(used, limit),
         bytes(number("managed")),
         bytes(number("unmanaged")),
         bytes(number("spilled")),
@@ -74,7 +84,7 @@ fn rate(cluster: &Cluster, width: u16) -> Line<'static> {
     let number = |field| count(cluster.number(field));
     let failures = cluster.number("failures_per_s");
     let mut spans = vec![
-        Span::styled(format!("{:>6} tasks/s ", number("tasks_per_s")), BOLD),
+        Span::styled(format!("{} tasks/s ", number("tasks_per_s")), BOLD),
         Span::raw(format!(
             " {} queued  {} ready  {} waiting  moved {}/s  ",
             number("queued"),

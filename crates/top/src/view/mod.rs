@@ -100,7 +100,7 @@ pub(crate) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
 }
 
 const KEYS: &str =
-    "Tab pane  jk move  s sort  r reverse  / filter  Enter details  c cancel  d drain  ? help  q quit";
+    "? help  q quit  Tab pane  jk move  s sort  r reverse  / filter  Enter details  c cancel  d drain";
 
 fn list<R: Row>(model: &Model, list: &List<R>, area: Rect, buffer: &mut Buffer) {
     table::draw(list, model.cluster.now_ms(), area, buffer);
@@ -170,7 +170,7 @@ fn status(model: &Model) -> Line<'static> {
     }
 }
 
-/// Columns of a name in a question; the answers stand behind it.
+/// Columns of a name in a question.
 const NAME: usize = 24;
 
 fn question_of(model: &Model, question: Question) -> String {
@@ -178,12 +178,12 @@ fn question_of(model: &Model, question: Question) -> String {
         Question::Cancel(id) => {
             let job = model.jobs.rows().iter().find(|row| row.id == id);
             let name = crate::text::clean(job.map_or("", |row| &row.name), NAME);
-            format!("Cancel job {id} {name}? y/n")
+            format!("[y/n] Cancel job {id} {name}?")
         }
         Question::Drain(id) => {
             let worker = model.workers.rows().iter().find(|row| row.id == id);
             let name = crate::text::clean(worker.map_or("", |row| &row.name), NAME);
-            format!("Drain worker {name}? It finishes what it runs and leaves. y/n")
+            format!("[y/n] Drain worker {name}? It finishes what it runs and leaves.")
         }
     }
 }
