@@ -6,9 +6,10 @@
 //!     └────────────┴ commands ┘    └──── keys.rs ◄────┘
 //! ```
 //!
-//! `run.rs` drives it. The model and all below it neither ask nor wait: what they show is a function of what was told and
+//! `run.rs` drives it, `act.rs` is what keys make of the model. The model and all below it neither ask nor wait: what they show is a function of what was told and
 //! of the keys that were pressed. Owns no state of the cluster; it sees what any client of the gateway sees.
 
+mod act;
 mod cluster;
 mod detail;
 mod jobs;

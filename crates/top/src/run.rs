@@ -1,10 +1,11 @@
 //! The loop: draw, wait for an answer or a key, take it in.
 
-use std::io;
+use std::io::{self, IsTerminal as _};
 use std::time::Duration;
 
 use millstream::Client;
 use ratatui::crossterm::event::{Event, KeyCode, KeyModifiers};
+use ratatui::crossterm::terminal;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::keys;
@@ -17,6 +18,9 @@ use crate::view;
 pub const SHORTEST: Duration = Duration::from_secs(1);
 /// Longest time: what gateways allow of their stream.
 pub const LONGEST: Duration = Duration::from_secs(60);
+
+/// Columns of a frame that no terminal shows: enough for full ids and every number.
+const PLAIN_WIDTH: u16 = 160;
 
 /// Answers and keys taken in before the screen is drawn again.
 const AT_ONCE: usize = 256;
@@ -104,11 +108,16 @@ fn take(model: &mut Model, screen: &mut Screen, source: &Source, event: Event) -
     Ok(())
 }
 
-/// One frame as plain text, at most `width` columns wide.
+/// One frame as plain text, as wide as the terminal if the output is one.
 ///
 /// # Errors
 /// No gateway.
-pub async fn once(client: &Client, width: u16) -> Result<String, TopError> {
+pub async fn once(client: &Client) -> Result<String, TopError> {
+    let size = io::stdout()
+        .is_terminal()
+        .then(terminal::size)
+        .and_then(Result::ok);
+    let width = size.map_or(PLAIN_WIDTH, |(columns, _)| columns);
     let mut model = Model::new(&client.access().url);
     for told in source::once(client, model.interest()).await? {
         model.hear(told);
