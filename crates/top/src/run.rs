@@ -4,8 +4,8 @@ use std::io::{self, IsTerminal as _};
 use std::time::Duration;
 
 use millstream::Client;
-use ratatui::crossterm::event::{Event, KeyCode, KeyModifiers};
-use ratatui::crossterm::terminal;
+use ratatui_crossterm::crossterm::event::{Event, KeyCode, KeyModifiers};
+use ratatui_crossterm::crossterm::terminal;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::keys;

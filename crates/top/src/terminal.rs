@@ -1,13 +1,20 @@
 //! The user's terminal: taken over, and given back however the program ends.
 
-use std::io;
+use std::io::{self, Stdout};
+use std::panic;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use ratatui::DefaultTerminal;
-use ratatui::crossterm::event::{self, Event};
+use ratatui::Terminal;
 use ratatui::layout::Rect;
+use ratatui_crossterm::CrosstermBackend;
+use ratatui_crossterm::crossterm::cursor::Show;
+use ratatui_crossterm::crossterm::event::{self, Event};
+use ratatui_crossterm::crossterm::execute;
+use ratatui_crossterm::crossterm::terminal::{
+    EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
+};
 use tokio::sync::mpsc;
 
 use crate::model::Model;
@@ -21,7 +28,7 @@ const WAITING: usize = 256;
 /// The terminal while it belongs to this program. Dropping it gives it back; a panic gives it back before its message.
 #[derive(Debug)]
 pub(crate) struct Screen {
-    terminal: DefaultTerminal,
+    terminal: Terminal<CrosstermBackend<Stdout>>,
     _back: GiveBack,
 }
 
@@ -30,9 +37,24 @@ struct GiveBack;
 
 impl Drop for GiveBack {
     fn drop(&mut self) {
-        // A terminal that is gone cannot be given back.
-        let _ = ratatui::try_restore();
+        give_back();
     }
+}
+
+/// Leaves the terminal as a shell expects it. Harmless when it was never taken.
+fn give_back() {
+    // Each step on its own: a terminal that is gone can be given nothing, but one that fails a step may take the next.
+    let _ = disable_raw_mode();
+    let _ = execute!(io::stdout(), LeaveAlternateScreen, Show);
+}
+
+/// Lets a panic's message be read: it is written after the terminal was given back.
+fn give_back_before_panics() {
+    let tell = panic::take_hook();
+    panic::set_hook(Box::new(move |info| {
+        give_back();
+        tell(info);
+    }));
 }
 
 impl Screen {
@@ -43,7 +65,10 @@ impl Screen {
     pub(crate) fn open() -> io::Result<Self> {
         // Before the first step, so that half of them are taken back too.
         let back = GiveBack;
-        let mut terminal = ratatui::try_init()?;
+        give_back_before_panics();
+        enable_raw_mode()?;
+        execute!(io::stdout(), EnterAlternateScreen)?;
+        let mut terminal = Terminal::new(CrosstermBackend::new(io::stdout()))?;
         terminal.clear()?;
         Ok(Self {
             terminal,
