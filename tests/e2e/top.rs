@@ -1,5 +1,6 @@
 //! `millstream top`, driven by keys on a terminal.
 
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::ensure;
@@ -79,7 +80,11 @@ async fn a_running_job_is_seen_and_cancelled_by_keys() -> anyhow::Result<()> {
     ensure!(up.api().job(&id).await?["state"] == "cancelled");
 
     terminal.press("q")?;
-    restored(&terminal, 0).await
+    restored(&terminal, 0).await?;
+    terminal.enter(TOP)?;
+    terminal.shows_line(&[&id, "cancelled"], SOON).await?;
+    signal(&terminal, "INT")?;
+    restored(&terminal, 130).await
 }
 
 #[tokio::test]
@@ -130,11 +135,13 @@ async fn a_lost_gateway_is_shown_and_the_terminal_given_back_at_a_signal() -> an
     restored(&terminal, 143).await
 }
 
-/// The process that draws on the terminal.
-fn running_top(terminal: &Terminal) -> anyhow::Result<String> {
+/// Sends a signal to the process that draws on the terminal.
+fn signal(terminal: &Terminal, name: &str) -> anyhow::Result<()> {
     let shell = terminal.shell()?;
-    let children = std::fs::read_to_string(format!("/proc/{shell}/task/{shell}/children"))?;
-    Ok(children.trim().to_owned())
+    let drawing = std::fs::read_to_string(format!("/proc/{shell}/task/{shell}/children"))?;
+    let killed = Command::new("kill").args(["-s", name, drawing.trim()]).status()?;
+    ensure!(killed.success(), "kill {drawing}: {killed}");
+    Ok(())
 }
 
 #[tokio::test]
