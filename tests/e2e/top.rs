@@ -127,11 +127,7 @@ async fn a_lost_gateway_is_shown_and_the_terminal_given_back_at_a_signal() -> an
     terminal.shows_line(&["millstream top", "lost"], SOON).await?;
     terminal.press("?")?;
     terminal.shows("drain the worker", SOON).await?;
-    let pid = running_top(&terminal)?;
-    let killed = std::process::Command::new("kill")
-        .args(["-TERM", &pid])
-        .status()?;
-    ensure!(killed.success());
+    signal(&terminal, "TERM")?;
     restored(&terminal, 143).await
 }
 
