@@ -30,6 +30,9 @@ impl Terminal {
     /// If tmux does not start.
     pub async fn open(shell: &Shell, columns: u16, rows: u16) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
+        // What an interactive `sh` reads first; some shells take no prompt from the environment.
+        let profile = folder.path().join("profile");
+        std::fs::write(&profile, format!("PS1='{PROMPT}'\n"))?;
         // In the foreground, so that it is a child that cannot be left behind.
         let mut server = tmux(&folder);
         server.arg("-D");
@@ -37,7 +40,7 @@ impl Terminal {
         server
             .envs(shell.variables())
             .env(program::BINARY_VARIABLE, program::path()?)
-            .env("PS1", PROMPT)
+            .env("ENV", &profile)
             .env("LC_ALL", "C.UTF-8")
             .env_remove("TMUX")
             .current_dir(shell.folder());
