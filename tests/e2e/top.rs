@@ -122,7 +122,7 @@ async fn a_lost_gateway_is_shown_and_the_terminal_given_back_at_a_signal() -> an
     let (mut up, terminal) = begin().await?;
     up.service().kill()?;
     terminal
-        .shows_line(&["no gateway answers", "trying again"], SOON)
+        .shows_line(&["trying again", "no gateway answers"], SOON)
         .await?;
     terminal.shows_line(&["millstream top", "lost"], SOON).await?;
     terminal.press("?")?;

@@ -143,7 +143,7 @@ fn services(model: &Model) -> Line<'static> {
 fn alerts(model: &Model) -> Vec<Line<'static>> {
     let mut lines = Vec::new();
     if let Link::Lost(why) = &model.link {
-        lines.push(Line::styled(format!("! {why}; trying again"), BAD));
+        lines.push(Line::styled(format!("! trying again: {why}"), BAD));
     }
     let alerts = &model.cluster.alerts;
     for (number, alert) in alerts.iter().take(ALERTS).enumerate() {

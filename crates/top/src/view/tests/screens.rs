@@ -64,7 +64,7 @@ fn a_lost_gateway_is_told_above_old_numbers_until_it_is_back() {
     model.hear(Told::Lost("no gateway answers\u{1b}[2J".to_owned()));
     let lines = screen(&mut model, 100, 12);
     assert_eq!(lines[0], "millstream top  http://gateway:8787  lost");
-    assert_eq!(lines[1], "! no gateway answers·[2J; trying again");
+    assert_eq!(lines[1], "! trying again: no gateway answers·[2J");
     assert!(lines[2].starts_with("2 workers"), "{lines:#?}");
     model.hear(cluster(Vec::new()));
     assert!(screen(&mut model, 100, 12)[0].ends_with("live"));
