@@ -141,7 +141,8 @@ impl Terminal {
     }
 
     fn tell(&self, arguments: &[&str]) -> anyhow::Result<String> {
-        let output = tmux(&self.folder).args(arguments).output()?;
+        // Never a second server: one that a client starts is nobody's child.
+        let output = tmux(&self.folder).arg("-N").args(arguments).output()?;
         let error = String::from_utf8_lossy(&output.stderr);
         ensure!(output.status.success(), "tmux {arguments:?}: {error}");
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
