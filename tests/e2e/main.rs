@@ -23,5 +23,6 @@ mod servers;
 mod sql;
 mod support;
 mod tasks;
+mod top;
 mod uploads;
 mod worker;

@@ -78,6 +78,12 @@ impl Shell {
         self.variables.push((name.to_owned(), value.to_owned()));
     }
 
+    /// What is set for its commands.
+    pub(crate) fn variables(&self) -> impl Iterator<Item = (&str, &str)> {
+        let variables = self.variables.iter();
+        variables.map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
     /// The working folder.
     pub fn folder(&self) -> &Path {
         self.folder.path()
@@ -140,7 +146,7 @@ impl Shell {
     fn launch(&self, mut command: Command, input: Stdio) -> anyhow::Result<Started> {
         let files = tempfile::tempdir()?;
         command
-            .envs(self.variables.iter().map(|(name, value)| (name, value)))
+            .envs(self.variables())
             .current_dir(self.folder.path())
             .stdin(input)
             .stdout(File::create(files.path().join("out"))?)

@@ -20,6 +20,7 @@ pub mod program;
 pub mod redis;
 pub mod servers;
 pub mod service;
+pub mod tmux;
 pub mod up;
 pub mod yardstick;
 

@@ -83,6 +83,12 @@ pub fn command_under(launcher: &[String]) -> anyhow::Result<Command> {
             command
         }
     };
+    forget_settings(&mut command);
+    Ok(command)
+}
+
+/// Takes the caller's settings out of a command's environment.
+pub(crate) fn forget_settings(command: &mut Command) {
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("MILLSTREAM__") {
             command.env_remove(name);
@@ -91,7 +97,6 @@ pub fn command_under(launcher: &[String]) -> anyhow::Result<Command> {
     for name in FOREIGN {
         command.env_remove(name);
     }
-    Ok(command)
 }
 
 /// The environment variable of a setting: `worker.slots` is `MILLSTREAM__WORKER__SLOTS`.

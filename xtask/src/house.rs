@@ -33,7 +33,7 @@ impl Rule {
             Self::Homes => {
                 "rule 4: lapin lives in bus, redis in state, datafusion in frame, actix-web in gateway and transfer"
             }
-            Self::Doors => "rule 5: gateway, client and cli know the protocol, never a core",
+            Self::Doors => "rule 5: gateway, client, top and cli know the protocol, never a core",
             Self::Python => {
                 "rule 6: what is under python/ talks to the gateway and the executor, it links no crate"
             }
@@ -187,6 +187,7 @@ pub(crate) const ROOMS: &[Room] = &[
             "millstream-worker-svc",
         ],
     ),
+    room("millstream-top", Rule::Doors, &["millstream"]),
     room(
         "millstream-cli",
         Rule::Doors,
@@ -203,6 +204,7 @@ pub(crate) const ROOMS: &[Room] = &[
             "millstream-sim",
             "millstream-state",
             "millstream-telemetry",
+            "millstream-top",
             "millstream-types",
             "millstream-worker-svc",
         ],

@@ -1,8 +1,10 @@
 //! The command line's shape.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use millstream::api::{Span, SpanError};
 use millstream::{ByteSize, JobId, WorkerId};
 
 /// Distributed computing for data work.
@@ -100,6 +102,13 @@ Examples:
     /// List workers.
     #[command(after_help = "Examples:\n  millstream workers\n  millstream workers --json")]
     Workers(GatewayArgs),
+    /// Watch jobs and workers on this terminal, cancel jobs and drain workers by keys.
+    #[command(after_help = "\
+Examples:
+  millstream top
+  millstream top --gateway http://cluster:8787 --interval 5s
+  millstream top --once | grep failed")]
+    Top(TopArgs),
     /// Print this user's token, made at first use.
     #[command(after_help = "\
 Example:
@@ -355,6 +364,33 @@ pub(crate) struct BenchArgs {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct TopArgs {
+    /// Time between two looks: 1s to 60s.
+    #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = interval)]
+    pub(crate) interval: Duration,
+    /// Print one frame as text and leave, as is done where the output is no terminal.
+    #[arg(long)]
+    pub(crate) once: bool,
+    /// The gateway's address [default: MILLSTREAM_GATEWAY, else http://127.0.0.1:8787].
+    #[arg(long, value_name = "URL")]
+    pub(crate) gateway: Option<String>,
+    /// The token [default: MILLSTREAM_TOKEN, else this user's].
+    #[arg(long, value_name = "TOKEN")]
+    pub(crate) token: Option<String>,
+}
+
+/// An interval that gateways allow.
+fn interval(text: &str) -> Result<Duration, String> {
+    let Span(interval) = text.parse().map_err(|error: SpanError| error.to_string())?;
+    let allowed = millstream_top::SHORTEST..=millstream_top::LONGEST;
+    if allowed.contains(&interval) {
+        Ok(interval)
+    } else {
+        Err("gateways sum up once a second: write 1s to 60s".to_owned())
+    }
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct SimArgs {
     /// Seeds, such as `0..200` or `17`.
     #[arg(long, default_value = "0..200")]
@@ -396,6 +432,19 @@ mod tests {
                 ..
             })
         ));
+    }
+
+    #[test]
+    fn top_looks_no_more_often_than_gateways_sum_up() {
+        let of = |interval: &str| match Cli::try_parse_from(["millstream", "top", "--interval", interval]) {
+            Ok(Cli {
+                command: Command::Top(args),
+                ..
+            }) => Some(args.interval),
+            _ => None,
+        };
+        assert_eq!(of("2s"), Some(Duration::from_secs(2)));
+        assert_eq!((of("0s"), of("61s"), of("often")), (None, None, None));
     }
 
     /// Every command and all below it, by what a user types.

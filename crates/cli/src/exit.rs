@@ -13,6 +13,11 @@ pub(crate) const INTERRUPTED: u8 = 130;
 #[error("interrupted")]
 pub(crate) struct Interrupted;
 
+/// A signal ended the command in good order.
+#[derive(Debug, thiserror::Error)]
+#[error("ended by signal {0}")]
+pub(crate) struct Signalled(pub(crate) i32);
+
 /// Something was found to be wrong that is no wrong usage: a simulation, a check.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
@@ -22,6 +27,10 @@ pub(crate) struct Failed(pub(crate) String);
 pub(crate) fn code_of(error: &anyhow::Error) -> u8 {
     if error.is::<Interrupted>() {
         return INTERRUPTED;
+    }
+    if let Some(Signalled(number)) = error.downcast_ref() {
+        // As shells tell it.
+        return u8::try_from(128 + number).unwrap_or(INTERRUPTED);
     }
     if error.is::<Failed>() {
         return FAILED;

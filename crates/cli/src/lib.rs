@@ -1,7 +1,7 @@
 //! The command line: every service, a whole cluster in one process, and what users ask of a gateway.
 //!
 //! Data goes to standard output, everything else to standard error. Exit codes: 0 done, 1 the job failed, 2 wrong
-//! usage or a refused request, 3 no gateway, 130 interrupted.
+//! usage or a refused request, 3 no gateway, 130 interrupted (128 and the signal's number where another signal ended it).
 
 mod args;
 mod commands;
@@ -63,6 +63,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Jobs(args) => interrupt::block_on(commands::jobs::list(args)),
         Command::Job(command) => interrupt::block_on(commands::jobs::one(command)),
         Command::Workers(args) => interrupt::block_on(commands::workers::list(args)),
+        Command::Top(args) => interrupt::block_on(commands::top::run(args)),
         Command::Token => commands::token::run(),
         Command::Bench(args) => interrupt::block_on(commands::bench::run(args, loading)),
         Command::Sim(args) => commands::sim::run(args),

@@ -40,6 +40,8 @@ pub struct ClientOptions {
 #[derive(Debug, Clone)]
 pub struct Client {
     inner: Arc<Inner>,
+    /// How often a request is sent before its failure is told.
+    tries: u32,
 }
 
 #[derive(Debug)]
@@ -71,6 +73,7 @@ impl Client {
                 #[cfg(feature = "local")]
                 local: None,
             }),
+            tries: TRIES,
         }
     }
 
@@ -100,6 +103,7 @@ impl Client {
                 http: reqwest::Client::new(),
                 local: Some(cluster),
             }),
+            tries: TRIES,
         })
     }
 
@@ -112,6 +116,16 @@ impl Client {
     /// The gateway's address and token.
     pub fn access(&self) -> &Access {
         &self.inner.access
+    }
+
+    /// A client of the same connection that sends each request once: for programs that show a failure and try again
+    /// themselves.
+    #[must_use]
+    pub fn impatient(&self) -> Self {
+        Self {
+            inner: Arc::clone(&self.inner),
+            tries: 1,
+        }
     }
 
     /// Submits a job. Repeated by itself while the gateway is away; the job's id keeps it from running twice.
@@ -286,6 +300,14 @@ impl Client {
         Ok(page.workers)
     }
 
+    /// One worker.
+    ///
+    /// # Errors
+    /// An unknown worker; no gateway, or no leader behind it.
+    pub async fn worker(&self, worker: WorkerId) -> Result<WorkerView, Error> {
+        self.get(&format!("/v1/workers/{worker}")).await
+    }
+
     /// Lets a worker finish what it runs and leave.
     ///
     /// # Errors
@@ -349,7 +371,7 @@ impl Client {
                     )
                 }
             };
-            if !error.is_retryable() || tries >= TRIES {
+            if !error.is_retryable() || tries >= self.tries {
                 return Err(error);
             }
             tokio::time::sleep(wait.unwrap_or(pause).min(LONGEST_PAUSE)).await;
@@ -415,7 +437,7 @@ async fn refusal(response: Response) -> Error {
     }
 }
 
-fn innermost(error: &dyn std::error::Error) -> String {
+pub(crate) fn innermost(error: &dyn std::error::Error) -> String {
     let mut innermost = error;
     while let Some(source) = innermost.source() {
         innermost = source;

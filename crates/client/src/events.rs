@@ -8,7 +8,7 @@ use millstream_protocol::wire::JobEvent;
 use millstream_types::JobId;
 use reqwest::Method;
 
-use crate::{Client, Error};
+use crate::{Client, Error, sse};
 
 /// One event.
 #[derive(Debug, Clone, PartialEq)]
@@ -71,30 +71,22 @@ impl EventStream {
     }
 
     fn parsed(&mut self) -> Option<Event> {
-        loop {
-            let end = self.buffer.windows(2).position(|pair| pair == b"\n\n")?;
-            let block = self.buffer.split_to(end + 2);
-            let text = String::from_utf8_lossy(&block);
-            let field = |name: &str| {
-                text.lines()
-                    .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
-                    .map(str::trim)
-            };
-            if let Some(id) = field("id") {
-                self.last_id = Some(id.to_owned());
+        while let Some(told) = sse::take(&mut self.buffer) {
+            if told.id.is_some() {
+                self.last_id = told.id;
             }
-            let Some(data) = field("data") else { continue };
-            let event = if field("event") == Some("snapshot") {
-                serde_json::from_str(data)
+            let event = if told.name.as_deref() == Some("snapshot") {
+                serde_json::from_str(&told.data)
                     .ok()
                     .map(|view| Event::Snapshot(Box::new(view)))
             } else {
-                serde_json::from_str(data).ok().map(Event::Job)
+                serde_json::from_str(&told.data).ok().map(Event::Job)
             };
             if event.is_some() {
                 return event;
             }
         }
+        None
     }
 }
 

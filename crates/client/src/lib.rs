@@ -25,8 +25,11 @@ mod client;
 mod error;
 mod events;
 mod job;
+mod layers;
+mod live;
 mod running;
 mod session;
+mod sse;
 #[cfg(feature = "local")]
 pub mod worker;
 
@@ -35,11 +38,16 @@ pub use client::{Client, ClientOptions};
 pub use error::Error;
 pub use events::{Event, EventStream};
 pub use job::{Job, TaskBuilder, TaskExt, TaskHandle};
+pub use layers::{LayerView, LayersView};
+pub use live::{
+    LiveAlert, LiveCluster, LiveEvent, LiveHistory, LiveJob, LiveNumbers, LivePoint, LiveQuery, LiveStream,
+    LiveWorker, LiveWorkers, Surroundings,
+};
 #[cfg(feature = "local")]
 pub use millstream_executor::{NativeFunction, TaskCtx, Variadic, task};
 pub use millstream_protocol::api;
 pub use millstream_protocol::graph;
-pub use millstream_protocol::wire::{JobEvent, JobEventKind, JobState};
+pub use millstream_protocol::wire::{JobCounts, JobEvent, JobEventKind, JobState};
 pub use millstream_types::{ByteSize, JobId, ResourceSet, WorkerId};
 pub use running::{Finished, Running};
 pub use session::Session;

@@ -11,6 +11,7 @@ pub(crate) mod sim;
 pub(crate) mod sql;
 pub(crate) mod submit;
 pub(crate) mod token;
+pub(crate) mod top;
 pub(crate) mod up;
 pub(crate) mod workers;
 
