@@ -129,11 +129,11 @@ export function foreign({ base, context, page, api, complaints }) {
       } finally {
         server.closeAllConnections();
         await new Promise((done) => server.close(done));
+        // What was refused is in the foreign pages' consoles.
+        complaints.splice(0, complaints.length, ...complaints.filter((complaint) => complaint.startsWith(base)));
       }
       const { jobs } = await api.get("jobs?limit=200");
       same([jobs.length, jobs.some((job) => job.name === "foreign")], [before, false], "jobs afterwards");
-      // What was refused is in the foreign pages' consoles.
-      complaints.splice(0, complaints.length, ...complaints.filter((complaint) => complaint.startsWith(base)));
       await until("the dashboard itself goes on", async () => {
         await page.goto(`${base}#/system`);
         return (await page.locator(".service").count()) > 0;
