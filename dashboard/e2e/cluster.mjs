@@ -2,8 +2,9 @@
 //
 //   node e2e/cluster.mjs MILLSTREAM [--pictures] [--only=PATTERN]
 //
-// MILLSTREAM is the binary. `--only` leaves out the steps whose titles the pattern does not fit, but for those that make the jobs. With `--pictures`, those of the guide are taken into docs/img. A Python with this
-// repository's requirements, named by MILLSTREAM_PYTHON, runs Python tasks too.
+// MILLSTREAM is the binary. `--only` leaves out the steps whose titles the pattern does not fit, but for those that make
+// the jobs. With `--pictures`, those of the guide are taken into docs/img. A Python with this repository's requirements,
+// named by MILLSTREAM_PYTHON, runs Python tasks too.
 
 import { rmSync } from "node:fs";
 import { mkdtemp, readFile } from "node:fs/promises";
@@ -13,6 +14,7 @@ import { foreign, locked } from "./access.mjs";
 import { actions } from "./actions.mjs";
 import { browse, check, run, same, start, until } from "./harness.mjs";
 import { client, endless, failing, hostile, orders, python, shuffle, skewed } from "./jobs.mjs";
+import { links } from "./links.mjs";
 import { moving, pages } from "./pages.mjs";
 import { pictures } from "./pictures.mjs";
 
@@ -81,7 +83,7 @@ function signIn({ page, base, api, visit }, link) {
 async function visitAll(told, link) {
   const { complaints, page } = told;
   // Those after the jobs need them, and look at them as they are.
-  const parts = [locked, (all) => signIn(all, link), submit, moving, pages, ...(flags.includes("--pictures") ? [pictures] : []), actions, foreign];
+  const parts = [locked, (all) => signIn(all, link), submit, moving, pages, links, ...(flags.includes("--pictures") ? [pictures] : []), actions, foreign];
   const needed = new Set(parts.slice(1, 4));
   const failed = [];
   for (const part of parts) {

@@ -209,7 +209,7 @@ export function pages({ page, base, api, ids }) {
       check(wanted.length >= 2, "two workers sent");
       const canvas = page.locator(".matrix canvas");
       check((await canvas.getAttribute("aria-label")).includes("Matrix of 3 workers"), "the matrix is told in words");
-      await canvas.hover({ position: { x: 110, y: 50 } });
+      await canvas.hover({ position: { x: 110, y: 112 } });
       await page.locator(".tip", { hasText: /MiB in \d+ objects/ }).waitFor();
       await axeBoth(page, "transfers");
       await page.getByRole("button", { name: "Now, B/s" }).click();

@@ -54,7 +54,7 @@ function options(props: Props, width: number): uPlot.Options {
   return {
     width,
     height: props.height ?? 150,
-    padding: [8, 8, 0, 0],
+    padding: [10, 30, 0, 0],
     legend: { show: false },
     cursor: { y: false, points: { size: 6 }, ...(props.group ? { sync: { key: props.group } } : {}) },
     scales: { y: { range: (_, __, most) => [0, most > 0 ? most * 1.1 : 1] } },

@@ -106,7 +106,8 @@ function drawAxis(pen: CanvasRenderingContext2D, { layout, from, to }: Picture, 
     const x = Math.round(layout.gutter + (at - from) * perMs) + 0.5;
     pen.moveTo(x, HEAD - 4);
     pen.lineTo(x, height);
-    pen.fillText(step < 1_000 ? clockMillis(at) : clock(at), x + 4, 9);
+    const label = step < 1_000 ? clockMillis(at) : clock(at);
+    if (x + 4 + pen.measureText(label).width < width) pen.fillText(label, x + 4, 9);
   }
   pen.stroke();
 }
