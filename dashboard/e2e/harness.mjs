@@ -148,14 +148,17 @@ export async function axeBoth(page, where) {
   }
 }
 
+/** What a step returns that could not be taken here, with the reason. */
+export const skipped = (why) => ({ skipped: why });
+
 /** Runs the steps in order, all of them, and says what each took. A failure leaves a picture and names it. */
 export async function run(steps, page) {
   const failed = [];
   for (const [title, step] of Object.entries(steps)) {
     const began = Date.now();
     try {
-      await step();
-      console.log(`ok ${title} (${((Date.now() - began) / 1_000).toFixed(1)} s)`);
+      const told = await step();
+      console.log(told?.skipped ? `skipped ${title}: ${told.skipped}` : `ok ${title} (${((Date.now() - began) / 1_000).toFixed(1)} s)`);
     } catch (error) {
       console.error(`FAILED ${title}: ${error.message}`);
       failed.push(title);

@@ -43,7 +43,7 @@ export function MemoryPage(): JSX.Element {
   const passing = (data?.layers.reduce((sum, layer) => sum + layer.held, 0) ?? 0) - wanted;
   return (
     <>
-      <PageHead title="Memory" note="Managed memory is what the store counts: outputs and fetched inputs. Unmanaged is the rest of the process: code, working memory, leaks." />
+      <PageHead title="Memory" note="Managed memory is what the store counts: outputs and fetched inputs. Unmanaged is the rest of the process." />
       <div class="stats">
         <Stat label="Managed" value={format.bytes(now("managed"))} note={part(now("managed"))} />
         <Stat label="Unmanaged" value={format.measured(now("unmanaged"), format.bytes)} note={now("unmanaged") > 0 ? part(now("unmanaged")) : "not measured"} />

@@ -93,7 +93,7 @@ function Charts(props: { points: readonly Point[] }): JSX.Element {
   if (shown.length < 2) return <Empty title="Charts begin in a moment">The gateway keeps a point each second from its start on.</Empty>;
   const times = shown.map((point) => point.at_ms / 1_000);
   const of = (field: (typeof FIELDS)[number]): number[] => column(shown, field);
-  // Only what is measured is drawn: workers that share a process cannot tell their own part of it.
+  // Only what is measured is drawn: not every worker can tell everything.
   const ifMeasured = (series: Series): Series[] => (series.values.some((value) => value > 0) ? [series] : []);
   const cores = ifMeasured({ label: "Cores", values: of("cpu_cores"), color: "series-4" });
   const memory = stack([

@@ -3,7 +3,7 @@
 import type { JSX } from "preact";
 import { useMemo } from "preact/hooks";
 import { get, type OperationRow } from "../lib/api";
-import { opColor } from "../lib/color";
+import { opColor, opInk } from "../lib/color";
 import { type Flame, flameOf, flatten } from "../lib/flame";
 import * as format from "../lib/format";
 import { usePoll } from "../lib/poll";
@@ -125,7 +125,7 @@ function FlameButton({ bar, total }: { bar: Flame; total: number }): JSX.Element
       aria-label={`${format.short(bar.name, 60)} ${format.percent(bar.us / Math.max(1, total))}`}
       title={`${format.short(bar.name, 200)}: ${format.duration(bar.us)}, ${format.percent(bar.us / Math.max(1, total))}`}
       onClick={() => setQuery({ at: bar.id })}
-      style={{ left: `${bar.x * 100}%`, width: `${bar.share * 100}%`, top: `${bar.depth * HIGH}px`, height: `${HIGH - 2}px` }}
+      style={{ left: `${bar.x * 100}%`, width: `${bar.share * 100}%`, top: `${bar.depth * HIGH}px`, height: `${HIGH - 2}px`, ...(bar.op ? { color: opInk(bar.op, isDark.value) } : {}) }}
     >
       {bar.share < THIN ? null : (
         <>
