@@ -42,15 +42,15 @@ async function openTask(job: string, task: number): Promise<void> {
 
 /** Of one job, or of all, where each row says whose it is. */
 const columns = (jobs: ReadonlyMap<string, string> | undefined): readonly Column<OperationRow>[] => [
-  { key: "op", label: "Operation", width: "minmax(10rem, 2fr)", value: (row) => `${row.kind} ${row.name}`, cell: (row) => <Op op={`${row.kind} ${row.name}`} /> },
-  ...(jobs ? [{ key: "job", label: "Job", width: "minmax(7rem, 1.5fr)", value: (row: OperationRow) => jobs.get(row.job) || row.job, cell: (row: OperationRow) => <a class="row-link" href={jobLink(row.job)}><Name text={jobs.get(row.job) || format.shortId(row.job)} most={40} /></a> }] : []),
+  { key: "op", label: "Operation", width: "minmax(12rem, 2fr)", value: (row) => `${row.kind} ${row.name}`, cell: (row) => <Op op={`${row.kind} ${row.name}`} /> },
+  ...(jobs ? [{ key: "job", label: "Job", width: "minmax(7rem, 1.2fr)", value: (row: OperationRow) => jobs.get(row.job) || row.job, cell: (row: OperationRow) => <a class="row-link" href={jobLink(row.job)}><Name text={jobs.get(row.job) || format.shortId(row.job)} most={40} /></a> }] : []),
   { key: "busy", label: "Slot time", fileUnit: "µs", width: "5.3rem", align: "end", value: (row) => row.busy_us, cell: (row) => format.duration(row.busy_us) },
   { key: "runs", label: "Runs", width: "3.5rem", align: "end", value: runs, cell: (row) => format.count(runs(row)) },
   { key: "mean", label: "Mean", fileUnit: "µs", width: "4.8rem", align: "end", value: mean, cell: (row) => format.duration(mean(row)) },
-  { key: "p95", label: "95 % below", fileUnit: "µs", width: "5.5rem", align: "end", value: (row) => quantile(row.spread, 0.95), cell: (row) => `≤ ${format.duration(quantile(row.spread, 0.95))}` },
+  { key: "p95", label: "p95", fileUnit: "µs", width: "4.7rem", align: "end", value: (row) => quantile(row.spread, 0.95), cell: (row) => `≤ ${format.duration(quantile(row.spread, 0.95))}` },
   { key: "longest", label: "Longest", fileUnit: "µs", width: "4.8rem", align: "end", value: (row) => row.longest_us, cell: (row) => <button type="button" class="as-link" onClick={() => void openTask(row.job, row.longest_task)}>{format.duration(row.longest_us)}</button> },
-  { key: "spread", label: "Spread", width: "5.5rem", value: (row) => row.longest_us / Math.max(1, mean(row)), cell: (row) => <Spread row={row} /> },
-  { key: "failed", label: "Failed", width: "3.5rem", align: "end", value: (row) => row.failed, cell: (row) => (row.failed > 0 ? <b class="bad">{format.count(row.failed)}</b> : <span class="muted">0</span>) },
+  { key: "spread", label: "Spread", width: "4.7rem", value: (row) => row.longest_us / Math.max(1, mean(row)), cell: (row) => <Spread row={row} /> },
+  { key: "failed", label: "Failed", width: "3rem", align: "end", value: (row) => row.failed, cell: (row) => (row.failed > 0 ? <b class="bad">{format.count(row.failed)}</b> : <span class="muted">0</span>) },
   { key: "bytes", label: "Made", fileUnit: "B", width: "4.6rem", align: "end", value: (row) => row.bytes, cell: (row) => format.bytes(row.bytes) },
 ];
 

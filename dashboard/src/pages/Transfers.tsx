@@ -56,9 +56,12 @@ export function TransfersPage(): JSX.Element {
   );
 }
 
-/** Room for names beside and above the cells. */
+/** Room for names beside and above the cells, and the smallest cells that have names. */
 const LABEL = 96;
 const HEAD = 62;
+const NAMED = 12;
+/** Above so many workers only those that sent or received are shown. */
+const ALL = 40;
 
 /** Names of senders to the left, of receivers above, slanted. */
 function drawNames(pen: CanvasRenderingContext2D, names: readonly string[], cell: number): void {
@@ -80,12 +83,14 @@ function drawNames(pen: CanvasRenderingContext2D, names: readonly string[], cell
 function Matrix(props: { flows: readonly Transfer[]; field: "bytes" | "bytes_per_s" }): JSX.Element {
   const canvas = useRef<HTMLCanvasElement>(null);
   const [hover, setHover] = useState<{ row: number; column: number; x: number; y: number }>();
-  const ids = workers.value.map((worker) => worker.id);
+  const moved = new Set(props.flows.flatMap((flow) => [flow.from, flow.to]));
+  const ids = workers.value.map((worker) => worker.id).filter((id, _, all) => all.length <= ALL || moved.has(id));
   const place = useMemo(() => new Map(ids.map((id, at) => [id, at])), [ids.join()]);
   const cell = Math.max(1, Math.min(34, Math.floor(520 / Math.max(1, ids.length))));
   const size = cell * ids.length;
   // Slanted names lean out to the right.
-  const [wide, high] = [LABEL + size + HEAD, HEAD + size + 8];
+  const head = cell >= NAMED ? HEAD : 0;
+  const [wide, high] = [LABEL + size + head, head + size + 8];
   const most = Math.max(1, ...props.flows.map((flow) => flow[props.field]));
   const flowAt = useMemo(() => new Map(props.flows.map((flow) => [`${place.get(flow.from)} ${place.get(flow.to)}`, flow])), [props.flows, place]);
   useEffect(() => {
@@ -98,15 +103,15 @@ function Matrix(props: { flows: readonly Transfer[]; field: "bytes" | "bytes_per
     pen.setTransform(scale, 0, 0, scale, 0, 0);
     pen.clearRect(0, 0, wide, high);
     pen.fillStyle = cssColor("lane");
-    pen.fillRect(LABEL, HEAD, size, size);
-    if (cell >= 12) drawNames(pen, ids.map(nameOf), cell);
+    pen.fillRect(LABEL, head, size, size);
+    if (cell >= NAMED) drawNames(pen, ids.map(nameOf), cell);
     const gap = cell >= 8 ? 1 : 0;
     for (const flow of props.flows) {
       const [row, at] = [place.get(flow.from), place.get(flow.to)];
       if (row === undefined || at === undefined || flow[props.field] <= 0) continue;
       const strength = Math.sqrt(flow[props.field] / most);
       pen.fillStyle = `color-mix(in oklch, ${cssColor("accent")} ${Math.round(12 + 88 * strength)}%, ${cssColor("lane")})`;
-      pen.fillRect(LABEL + at * cell, HEAD + row * cell, cell - gap, cell - gap);
+      pen.fillRect(LABEL + at * cell, head + row * cell, cell - gap, cell - gap);
     }
   }, [props.flows, props.field, place, cell, isDark.value]);
   const found = hover ? flowAt.get(`${hover.row} ${hover.column}`) : undefined;
@@ -119,7 +124,7 @@ function Matrix(props: { flows: readonly Transfer[]; field: "bytes" | "bytes_per
         role="img"
         aria-label={words}
         style={{ width: `${wide}px`, height: `${high}px` }}
-        onPointerMove={(event) => setHover({ row: Math.floor((event.offsetY - HEAD) / cell), column: Math.floor((event.offsetX - LABEL) / cell), x: event.offsetX, y: event.offsetY })}
+        onPointerMove={(event) => setHover({ row: Math.floor((event.offsetY - head) / cell), column: Math.floor((event.offsetX - LABEL) / cell), x: event.offsetX, y: event.offsetY })}
         onPointerLeave={() => setHover(undefined)}
       />
       {hover && hover.column >= 0 && hover.row >= 0 && ids[hover.row] && ids[hover.column] ? (
