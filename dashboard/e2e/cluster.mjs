@@ -2,8 +2,9 @@
 //
 //   node e2e/cluster.mjs MILLSTREAM [--pictures] [--only=PATTERN]
 //
-// MILLSTREAM is the binary. `--only` leaves out the steps whose titles the pattern does not fit, but for those that make the jobs. With `--pictures`, those of the guide are taken into docs/img. A Python with this
-// repository's requirements, named by MILLSTREAM_PYTHON, runs Python tasks too.
+// MILLSTREAM is the binary. `--only` leaves out the steps whose titles the pattern does not fit, but for those that make
+// the jobs. With `--pictures`, those of the guide are taken into docs/img. A Python with this repository's requirements,
+// named by MILLSTREAM_PYTHON, runs Python tasks too.
 
 import { rmSync } from "node:fs";
 import { mkdtemp, readFile } from "node:fs/promises";
@@ -11,8 +12,9 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { foreign, locked } from "./access.mjs";
 import { actions } from "./actions.mjs";
-import { browse, check, run, same, start, until } from "./harness.mjs";
+import { browse, check, run, same, skipped, start, until } from "./harness.mjs";
 import { client, endless, failing, hostile, orders, python, shuffle, skewed } from "./jobs.mjs";
+import { links } from "./links.mjs";
 import { moving, pages } from "./pages.mjs";
 import { pictures } from "./pictures.mjs";
 
@@ -48,7 +50,7 @@ function submit({ api, ids, home, base }) {
       ids.query = jobs.find((job) => job.name === query.query).id;
     },
     "python tasks, where there is a Python": async () => {
-      if (!interpreter) return;
+      if (!interpreter) return skipped("no environment of the Python package's tests was found");
       // Digits of the squares of 0 to 19: four of one, six of two, ten of three.
       same(await python(interpreter, base, api.token), 4 * 1 + 6 * 2 + 10 * 3, "the script's sum");
       await until("a Python job", async () => (await api.get("live/operations")).operations.some((row) => row.kind === "python" && row.finished > 0));
@@ -60,7 +62,7 @@ function submit({ api, ids, home, base }) {
 }
 
 /** The link that the cluster printed, in this test's browser. */
-function signIn({ page, base, api, visit }, link) {
+function signIn({ page, base, api, visit, link }) {
   return {
     "the printed link signs one browser in, once": async () => {
       await page.goto(link);
@@ -78,11 +80,9 @@ function signIn({ page, base, api, visit }, link) {
   };
 }
 
-async function visitAll(told, link) {
+/** Runs parts one after another, all of them; those that are `needed` by others run whatever `--only` says. */
+async function runParts(parts, needed, told) {
   const { complaints, page } = told;
-  // Those after the jobs need them, and look at them as they are.
-  const parts = [locked, (all) => signIn(all, link), submit, moving, pages, ...(flags.includes("--pictures") ? [pictures] : []), actions, foreign];
-  const needed = new Set(parts.slice(1, 4));
   const failed = [];
   for (const part of parts) {
     const steps = Object.entries(part(told)).filter(([title]) => needed.has(part) || only.test(title));
@@ -91,9 +91,9 @@ async function visitAll(told, link) {
   check(failed.length === 0, failed.join("\n"));
 }
 
-async function main() {
+/** Runs parts on a cluster and in a browser of their own. */
+async function onCluster(parts, needed) {
   const home = await mkdtemp(join(tmpdir(), "millstream-dashboard-"));
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.once(signal, () => process.exit(1));
   process.once("exit", () => rmSync(home, { recursive: true, force: true }));
   let server;
   let browsing;
@@ -103,11 +103,15 @@ async function main() {
     const base = `${new URL(link).origin}/`;
     const token = (await readFile(join(home, ".config/millstream/token"), "utf8")).trim();
     browsing = await browse(base);
-    await visitAll({ ...browsing, base, api: { ...client(base, token), token }, ids: {}, home }, link);
+    await runParts(parts, new Set(needed), { ...browsing, base, link, api: { ...client(base, token), token }, ids: {}, home, interpreter });
   } finally {
     await browsing?.browser.close();
     await server?.stop();
   }
 }
 
-await main();
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.once(signal, () => process.exit(1));
+// Parts after the jobs need them, and look at them as they are.
+await onCluster([locked, signIn, submit, moving, pages, links, actions, foreign], [signIn, submit, moving]);
+// The guide's jobs would be in the way of tests, and tests' jobs in its pictures.
+if (flags.includes("--pictures")) await onCluster([signIn, pictures], [signIn, pictures]);

@@ -103,7 +103,7 @@ async function main() {
       const job = await jobNamed("onmouseover");
       for (const hash of ["jobs", "graph", "logs", `jobs/${job.id}`, `jobs/${job.id}?tab=tasks`, `jobs/${job.id}?tab=graph`, "overview"]) {
         await open(hash);
-        await page.waitForTimeout(600);
+        await until(`${hash} has something to show`, async () => (await page.locator("main .loading").count()) === 0 && (await page.locator("main").innerText()).length > 40);
       }
       await open(`jobs/${job.id}?tab=tasks`);
       await page.getByText("<img src=x onerror").first().waitFor();
@@ -239,7 +239,9 @@ async function large() {
         }
         await page.goto(`${base}#/stream`);
         const before = await heap();
-        await page.waitForTimeout(20_000);
+        const told = async () => (await (await fetch(`${base}v1/live/history?span=hour`, { headers: { authorization: `Bearer ${token}` } })).json()).points.length;
+        const end = (await told()) + 20;
+        await until("twenty more seconds are told", async () => (await told()) >= end);
         const after = await heap();
         console.log(`   stream for 20 s: heap ${before.toFixed(0)} → ${after.toFixed(0)} MiB`);
         check(after < 200 && after < before + 40, `the page's memory is bounded: ${before.toFixed(0)} → ${after.toFixed(0)} MiB`);

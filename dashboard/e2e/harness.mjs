@@ -109,11 +109,18 @@ export async function browse(base, options = {}) {
     if (isWatched) context.on("page", watch);
     // A bundle in place of the one that is compiled in, to try a change without compiling the gateway again.
     const dist = process.env["DASHBOARD_DIST"];
-    if (dist) await context.route("**/assets/app.*", (route) => route.fulfill({ path: `${dist}/assets/${new URL(route.request().url()).pathname.split("/").at(-1)}` }));
+    if (dist) await context.route("**/assets/app.*", (route) => stand(route, dist, base));
     return context;
   };
   const context = await visit();
   return { browser, context, complaints, visit, page: await context.newPage() };
+}
+
+/** Answers with the file of another bundle; foreign pages are left to what the gateway says to them. */
+function stand(route, dist, base) {
+  const request = route.request();
+  if (!request.frame().url().startsWith(base)) return route.continue();
+  return route.fulfill({ path: `${dist}/assets/${new URL(request.url()).pathname.split("/").at(-1)}` });
 }
 
 /** Browsers log every refusal; before the sign-in it is what must happen. */
@@ -141,14 +148,17 @@ export async function axeBoth(page, where) {
   }
 }
 
+/** What a step returns that could not be taken here, with the reason. */
+export const skipped = (why) => ({ skipped: why });
+
 /** Runs the steps in order, all of them, and says what each took. A failure leaves a picture and names it. */
 export async function run(steps, page) {
   const failed = [];
   for (const [title, step] of Object.entries(steps)) {
     const began = Date.now();
     try {
-      await step();
-      console.log(`ok ${title} (${((Date.now() - began) / 1_000).toFixed(1)} s)`);
+      const told = await step();
+      console.log(told?.skipped ? `skipped ${title}: ${told.skipped}` : `ok ${title} (${((Date.now() - began) / 1_000).toFixed(1)} s)`);
     } catch (error) {
       console.error(`FAILED ${title}: ${error.message}`);
       failed.push(title);

@@ -43,6 +43,11 @@ export function pages({ page, base, api, ids }) {
         check(label.includes(unit), `${title} says its unit: ${label}`);
       }
       await until("charts are drawn", async () => (await page.locator(".plot canvas").count()) === 6);
+      // What the legend says while points arrive: the same as is told to screen readers.
+      const told = () => page.getByRole("figure").evaluateAll((all) => all.map((one) => { const items = [...one.querySelectorAll(".legend-item")]; return [one.getAttribute("aria-label"), `${one.querySelector("h2").innerText}: ${items.map((item) => item.innerText.replace(/\s+/g, " ").trim()).join(", ")}`]; }));
+      const points = (await api.get("live/history?span=hour")).points.length;
+      await until("five more points", async () => (await api.get("live/history?span=hour")).points.length >= points + 5);
+      for (const [label, legend] of await told()) same(legend, label, "the legend");
       for (const span of ["15 min", "1 h", "1 day", "5 min"]) {
         await page.getByRole("button", { name: span, exact: true }).click();
         await page.locator(".segments [aria-pressed=true]", { hasText: span }).waitFor();
@@ -209,7 +214,7 @@ export function pages({ page, base, api, ids }) {
       check(wanted.length >= 2, "two workers sent");
       const canvas = page.locator(".matrix canvas");
       check((await canvas.getAttribute("aria-label")).includes("Matrix of 3 workers"), "the matrix is told in words");
-      await canvas.hover({ position: { x: 110, y: 50 } });
+      await canvas.hover({ position: { x: 110, y: 112 } });
       await page.locator(".tip", { hasText: /MiB in \d+ objects/ }).waitFor();
       await axeBoth(page, "transfers");
       await page.getByRole("button", { name: "Now, B/s" }).click();

@@ -20,7 +20,7 @@ install_chromium() (
     DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null
 )
 
-export CHROMIUM=${CHROMIUM:-/usr/bin/chromium}
+export CHROMIUM=${CHROMIUM:-$(command -v chromium || echo /usr/bin/chromium)}
 if [ ! -x "$CHROMIUM" ]; then
     if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
         install_chromium
@@ -30,11 +30,13 @@ if [ ! -x "$CHROMIUM" ]; then
     fi
 fi
 
-# The environment of the Python package's tests, where it has been made.
+# The newest environment of the Python package's tests, where one has been made.
 if [ -z "${MILLSTREAM_PYTHON:-}" ]; then
+    newest=
     for complete in "${XDG_CACHE_HOME:-$HOME/.cache}"/millstream/python/*/complete; do
-        [ -e "$complete" ] && export MILLSTREAM_PYTHON=${complete%/complete}/bin/python
+        [ ! -e "$complete" ] || [ "$newest" -nt "$complete" ] || newest=$complete
     done
+    [ -z "$newest" ] || export MILLSTREAM_PYTHON=${newest%/complete}/bin/python
 fi
 
 . ./node.sh

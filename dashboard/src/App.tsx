@@ -9,6 +9,7 @@ import { go, href, page } from "./lib/route";
 import { exact } from "./lib/format";
 import { isDark, nextTheme } from "./lib/theme";
 import { Confirm } from "./parts/confirm";
+import { Empty, PageHead } from "./parts/small";
 import { GraphPage } from "./pages/Graph";
 import { JobPage } from "./pages/Job";
 import { JobsPage } from "./pages/Jobs";
@@ -172,6 +173,24 @@ function LinkState(): JSX.Element {
   );
 }
 
+function NoPage(): JSX.Element {
+  return (
+    <>
+      <PageHead title="No such page" />
+      <Empty title="Nothing is at this address">
+        Go to the <a href={href(["overview"])}>overview</a>, or press <kbd>?</kbd> for all pages.
+      </Empty>
+    </>
+  );
+}
+
+/** What the address names; after the sign-in by a link it names nothing of interest. */
+function pageAt(key: string): () => JSX.Element {
+  if (key === "task") return TaskPage;
+  if (key === "sign-in") return OverviewPage;
+  return PLACES.find((place) => place.key === key)?.page ?? NoPage;
+}
+
 export function App(): JSX.Element {
   useKeys();
   useEffect(() => {
@@ -184,7 +203,7 @@ export function App(): JSX.Element {
 
   if (signedIn.value === undefined) return <p class="loading starting">Connecting to the gateway…</p>;
   if (!signedIn.value) return <SignInPage />;
-  const Page = page.value === "task" ? TaskPage : (place ?? PLACES[0])?.page;
+  const Page = pageAt(page.value);
   return (
     <div class="frame">
       <a class="skip" href="#main" onClick={(event) => { event.preventDefault(); document.getElementById("main")?.focus(); }}>
@@ -192,7 +211,7 @@ export function App(): JSX.Element {
       </a>
       <Nav />
       <main id="main" tabIndex={-1}>
-        {Page ? <Page key={page.value} /> : null}
+        <Page key={page.value} />
       </main>
       <Confirm />
       <Keys />

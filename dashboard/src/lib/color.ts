@@ -22,14 +22,23 @@ function hash(text: string): number {
   return value >>> 0;
 }
 
-/** The colour of an operation, the same in every browser and on every day. */
-export function opColor(name: string, dark: boolean): string {
+/** Lightness, chroma and hue of an operation. */
+function lookOf(name: string, dark: boolean): readonly [number, number, number] {
   const value = hash(name);
   const [lightness, chroma, hue] = PALETTE[value % PALETTE.length] ?? PALETTE[0];
   // Two operations of one colour still differ a little.
   const step = (((value >>> 8) % 3) - 1) * 0.035;
-  return `oklch(${(lightness + step + (dark ? 0.06 : 0)).toFixed(3)} ${chroma} ${hue})`;
+  return [lightness + step + (dark ? 0.06 : 0), chroma, hue];
 }
+
+/** The colour of an operation, the same in every browser and on every day. */
+export function opColor(name: string, dark: boolean): string {
+  const [lightness, chroma, hue] = lookOf(name, dark);
+  return `oklch(${lightness.toFixed(3)} ${chroma} ${hue})`;
+}
+
+/** What can be read on the colour of an operation: black from this lightness on, white below. */
+export const opInk = (name: string, dark: boolean): string => (lookOf(name, dark)[0] >= 0.6 ? "#0b0f15" : "#ffffff");
 
 /** What a person calls an operation: `python my.pkg:load` is `my.pkg:load`. */
 export function opName(op: string): string {

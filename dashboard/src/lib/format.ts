@@ -27,6 +27,9 @@ export function count(value: number): string {
   return text + unit;
 }
 
+/** What no real process has none of: nothing was measured where it is 0, as with workers that share one process. */
+export const measured = (value: number, say: (value: number) => string): string => (value > 0 ? say(value) : "–");
+
 /** All digits, in groups. */
 export const exact = (value: number): string => Math.round(value).toLocaleString("en-US");
 

@@ -11,7 +11,7 @@ export function GraphPage(): JSX.Element {
       <PageHead title="Graph" note="Each box is one operation of one layer. Click it to see its tasks.">
         {select}
       </PageHead>
-      {job ? <GraphView key={job.id} job={job.id} live={!isOver(job.state)} /> : known ? <Empty title="No jobs yet" /> : null}
+      {job ? <GraphView key={job.id} job={job.id} live={!isOver(job.state)} /> : known ? <Empty title="No jobs yet">The graph of each job that is submitted can be looked at here.</Empty> : null}
     </>
   );
 }

@@ -9,7 +9,7 @@ import { usePoll } from "../lib/poll";
 import { go, href, jobLink, route, setQuery, taskLink } from "../lib/route";
 import { attempt } from "../parts/confirm";
 import { GraphView } from "../parts/GraphView";
-import { Answer, Empty, Name, Op, PageHead, Progress, Stat, StateBadge, Tabs } from "../parts/small";
+import { Answer, Empty, Name, Op, PageHead, Progress, Stat, StateBadge, StateLegend, Tabs } from "../parts/small";
 import { StreamView } from "../parts/StreamView";
 import { type Column, Table } from "../parts/Table";
 import { cancelJob, isOver, ranFor, withLive } from "./Jobs";
@@ -31,7 +31,7 @@ export function JobPage(): JSX.Element {
     if (data && isOver(data.state)) setEnded(true);
   }, [data?.state]);
   return (
-    <Answer data={data} error={error}>
+    <Answer data={data} error={error} title="Job">
       {(told) => {
         const job = withLive(told);
         return (
@@ -114,18 +114,6 @@ function remaining(job: Job, ran: number | undefined): string {
   return `about ${format.milliseconds((ran / done) * (job.tasks.total - done))} left`;
 }
 
-function StateLegend(): JSX.Element {
-  return (
-    <p class="legend state-legend" aria-hidden="true">
-      {(["stored", "released", "assigned", "ready", "waiting", "failed"] as const).map((state) => (
-        <span key={state} class={`legend-item swatch-state-${state}`}>
-          {state}
-        </span>
-      ))}
-    </p>
-  );
-}
-
 function Failure({ job }: { job: Job }): JSX.Element {
   const error = job.error;
   return (
@@ -153,8 +141,8 @@ const LAYER_COLUMNS: readonly Column<Layer>[] = [
   { key: "progress", label: "Progress", width: "minmax(9rem, 1.5fr)", value: (layer) => (layer.tasks.stored + layer.tasks.released) / Math.max(1, layer.tasks.total), cell: (layer) => <Progress counts={layer.tasks} label={`Progress of ${format.short(layer.op, 60)}`} /> },
   { key: "done", label: "Done", width: "8rem", align: "end", value: (layer) => layer.tasks.stored + layer.tasks.released, cell: (layer) => `${format.count(layer.tasks.stored + layer.tasks.released)} / ${format.count(layer.tasks.total)}` },
   { key: "failed", label: "Failed", width: "5rem", align: "end", value: (layer) => layer.tasks.failed, cell: (layer) => (layer.tasks.failed > 0 ? <b class="bad">{format.count(layer.tasks.failed)}</b> : <span class="muted">0</span>) },
-  { key: "cost", label: "Per task", unit: "µs", width: "7rem", align: "end", value: (layer) => layer.cost_us, cell: (layer) => (layer.cost_us === undefined ? "–" : format.duration(layer.cost_us)) },
-  { key: "held", label: "Held", unit: "B", width: "7rem", align: "end", value: (layer) => layer.held, cell: (layer) => format.bytes(layer.held) },
+  { key: "cost", label: "Per task", fileUnit: "µs", width: "7rem", align: "end", value: (layer) => layer.cost_us, cell: (layer) => (layer.cost_us === undefined ? "–" : format.duration(layer.cost_us)) },
+  { key: "held", label: "Held", fileUnit: "B", width: "7rem", align: "end", value: (layer) => layer.held, cell: (layer) => format.bytes(layer.held) },
 ];
 
 function ProgressTab({ job }: { job: Job }): JSX.Element {
@@ -205,7 +193,7 @@ function taskColumns(job: string): readonly Column<Task>[] {
     { key: "state", label: "State", width: "7rem", value: (task) => task.state, cell: (task) => <StateBadge state={task.state} /> },
     { key: "attempts", label: "Runs", width: "5rem", align: "end", value: (task) => task.attempts },
     { key: "failures", label: "Failures", width: "6rem", align: "end", value: (task) => task.failures },
-    { key: "bytes", label: "Output", unit: "B", width: "7rem", align: "end", value: (task) => task.bytes, cell: (task) => (task.bytes === undefined ? "–" : format.bytes(task.bytes)) },
+    { key: "bytes", label: "Output", fileUnit: "B", width: "7rem", align: "end", value: (task) => task.bytes, cell: (task) => (task.bytes === undefined ? "–" : format.bytes(task.bytes)) },
   ];
 }
 
@@ -274,7 +262,7 @@ function EventsTab({ id }: { id: string }): JSX.Element {
   }, [id, liveJobs.value[id] === undefined]);
   if (events.length === 0) return <Empty title="Nothing has happened yet" />;
   return (
-    <ol class="story">
+    <ol class="story events">
       {events.map((event, at) => (
         <li key={at} class={event.event === "task_failed" ? "bad" : ""}>
           <time>{format.clockMillis(event.at_ms)}</time>

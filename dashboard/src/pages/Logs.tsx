@@ -55,7 +55,7 @@ export function LogsPage(): JSX.Element {
         </button>
       </PageHead>
       <div class="filters">
-        {input("q", "Text", "Search, whatever the case")}
+        {input("q", "Text", "In any line")}
         {input("job", "Job", "Id")}
         {input("task", "Task", "Key")}
         {input("worker", "Worker", "Name")}

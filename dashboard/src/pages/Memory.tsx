@@ -43,13 +43,13 @@ export function MemoryPage(): JSX.Element {
   const passing = (data?.layers.reduce((sum, layer) => sum + layer.held, 0) ?? 0) - wanted;
   return (
     <>
-      <PageHead title="Memory" note="Managed memory is what the store counts: outputs and fetched inputs. Unmanaged is the rest of the process: code, working memory, leaks." />
+      <PageHead title="Memory" note="Managed memory is what the store counts: outputs and fetched inputs. Unmanaged is the rest of the process." />
       <div class="stats">
         <Stat label="Managed" value={format.bytes(now("managed"))} note={part(now("managed"))} />
-        <Stat label="Unmanaged" value={format.bytes(now("unmanaged"))} note={part(now("unmanaged"))} />
+        <Stat label="Unmanaged" value={format.measured(now("unmanaged"), format.bytes)} note={now("unmanaged") > 0 ? part(now("unmanaged")) : "not measured"} />
         <Stat label="Spilled" value={format.bytes(now("spilled"))} note="on disk" />
         <Stat label="Freed by itself" value={data ? format.bytes(passing) : "–"} note="when its readers have run" />
-        <Stat label="Kept as results" value={data ? format.bytes(wanted) : "–"} note="until jobs are removed or expire" />
+        <Stat label="Kept as results" value={data ? format.bytes(wanted) : "–"} note="until jobs expire" />
       </div>
       <Tabs label="Memory by" at={tab} tabs={[["worker", "By worker"], ["operation", "By operation"], ["object", "Largest objects"]].map(([key = "", label = ""]) => ({ key, label, href: href(["memory"], { by: key }) }))} />
       {tab === "worker" ? <ByWorker /> : null}
@@ -65,16 +65,16 @@ const LAYER_COLUMNS: readonly Column<LayerOf>[] = [
   { key: "op", label: "Operation", width: "minmax(12rem, 2fr)", value: (layer) => layer.op, cell: (layer) => <Op op={layer.op} /> },
   jobColumn<LayerOf>(),
   { key: "objects", label: "Objects", width: "6rem", align: "end", value: (layer) => layer.tasks.stored, cell: (layer) => format.count(layer.tasks.stored) },
-  { key: "held", label: "Held", unit: "B", width: "8rem", align: "end", value: (layer) => layer.held, cell: (layer) => format.bytes(layer.held) },
-  { key: "wanted", label: "As results", unit: "B", width: "8rem", align: "end", value: (layer) => layer.wanted, cell: (layer) => format.bytes(layer.wanted) },
-  { key: "free", label: "Freed when read", unit: "B", width: "10rem", align: "end", value: (layer) => layer.held - layer.wanted, cell: (layer) => format.bytes(layer.held - layer.wanted) },
+  { key: "held", label: "Held", fileUnit: "B", width: "8rem", align: "end", value: (layer) => layer.held, cell: (layer) => format.bytes(layer.held) },
+  { key: "wanted", label: "As results", fileUnit: "B", width: "8rem", align: "end", value: (layer) => layer.wanted, cell: (layer) => format.bytes(layer.wanted) },
+  { key: "free", label: "Freed when read", fileUnit: "B", width: "10rem", align: "end", value: (layer) => layer.held - layer.wanted, cell: (layer) => format.bytes(layer.held - layer.wanted) },
 ];
 
 const OBJECT_COLUMNS: readonly Column<ObjectOf>[] = [
   { key: "key", label: "Object", width: "minmax(11rem, 2fr)", value: (object) => object.key, cell: (object) => <a class="row-link" href={taskLink(object.job, object.key)}><Name text={object.key} /></a> },
   { key: "op", label: "Made by", width: "minmax(9rem, 1.2fr)", value: (object) => object.op, cell: (object) => <Op op={object.op} /> },
   jobColumn<ObjectOf>(),
-  { key: "bytes", label: "Size", unit: "B", width: "7rem", align: "end", value: (object) => object.bytes, cell: (object) => format.bytes(object.bytes) },
+  { key: "bytes", label: "Size", fileUnit: "B", width: "7rem", align: "end", value: (object) => object.bytes, cell: (object) => format.bytes(object.bytes) },
   { key: "readers", label: "Readers left", width: "7rem", align: "end", value: (object) => object.readers, cell: (object) => format.count(object.readers) },
   { key: "kept", label: "Freed", width: "minmax(9rem, 1fr)", value: (object) => (object.is_wanted ? "with the job" : object.readers > 0 ? "after its readers" : "soon") },
   { key: "workers", label: "On", width: "minmax(7rem, 1fr)", value: (object) => names(object), cell: (object) => <Name text={names(object) || "–"} most={40} /> },
@@ -90,7 +90,7 @@ const used = (worker: WorkerRow): number => worker.stored + worker.unmanaged;
 
 function MemoryBar({ worker }: { worker: WorkerRow }): JSX.Element {
   const most = Math.max(worker.memory_limit, used(worker), 1);
-  const words = `${format.bytes(worker.stored)} managed, ${format.bytes(worker.unmanaged)} unmanaged, limit ${format.bytes(worker.memory_limit)}`;
+  const words = `${format.bytes(worker.stored)} managed, ${format.measured(worker.unmanaged, format.bytes)} unmanaged, limit ${format.bytes(worker.memory_limit)}`;
   return (
     <div class="progress memory-bar" role="img" aria-label={words} title={words}>
       <span class="progress-part fill-memory-managed" style={{ width: `${(worker.stored / most) * 100}%` }} />
@@ -100,12 +100,12 @@ function MemoryBar({ worker }: { worker: WorkerRow }): JSX.Element {
 }
 
 const WORKER_COLUMNS: readonly Column<WorkerRow>[] = [
-  { key: "name", label: "Worker", width: "minmax(9rem, 1fr)", value: (worker) => worker.name, cell: (worker) => <a class="row-link" href={workerLink(worker.id)}><Name text={worker.name} most={40} /></a> },
-  { key: "bar", label: "Used of limit", width: "minmax(12rem, 2fr)", value: (worker) => (worker.memory_limit > 0 ? used(worker) / worker.memory_limit : 0), cell: (worker) => <MemoryBar worker={worker} /> },
-  { key: "share", label: "Share", width: "5rem", align: "end", value: (worker) => (worker.memory_limit > 0 ? used(worker) / worker.memory_limit : 0), cell: (worker) => format.percent(worker.memory_limit > 0 ? used(worker) / worker.memory_limit : 0) },
-  { key: "stored", label: "Managed", unit: "B", width: "8rem", align: "end", value: (worker) => worker.stored, cell: (worker) => format.bytes(worker.stored) },
-  { key: "unmanaged", label: "Unmanaged", unit: "B", width: "8.5rem", align: "end", value: (worker) => worker.unmanaged, cell: (worker) => format.bytes(worker.unmanaged) },
-  { key: "limit", label: "Limit", unit: "B", width: "7rem", align: "end", value: (worker) => worker.memory_limit, cell: (worker) => format.bytes(worker.memory_limit) },
-  { key: "spilled", label: "Spilled", unit: "B", width: "7rem", align: "end", value: (worker) => worker.spilled, cell: (worker) => format.bytes(worker.spilled) },
-  { key: "objects", label: "Objects", width: "6rem", align: "end", value: (worker) => worker.objects, cell: (worker) => format.count(worker.objects) },
+  { key: "name", label: "Worker", width: "minmax(8rem, 1fr)", value: (worker) => worker.name, cell: (worker) => <a class="row-link" href={workerLink(worker.id)}><Name text={worker.name} most={40} /></a> },
+  { key: "bar", label: "Used of limit", width: "minmax(10rem, 2fr)", value: (worker) => (worker.memory_limit > 0 ? used(worker) / worker.memory_limit : 0), cell: (worker) => <MemoryBar worker={worker} /> },
+  { key: "share", label: "Share", width: "4.5rem", align: "end", value: (worker) => (worker.memory_limit > 0 ? used(worker) / worker.memory_limit : 0), cell: (worker) => format.percent(worker.memory_limit > 0 ? used(worker) / worker.memory_limit : 0) },
+  { key: "stored", label: "Managed", fileUnit: "B", width: "6rem", align: "end", value: (worker) => worker.stored, cell: (worker) => format.bytes(worker.stored) },
+  { key: "unmanaged", label: "Unmanaged", fileUnit: "B", width: "6.5rem", align: "end", value: (worker) => worker.unmanaged, cell: (worker) => format.measured(worker.unmanaged, format.bytes) },
+  { key: "limit", label: "Limit", fileUnit: "B", width: "5.5rem", align: "end", value: (worker) => worker.memory_limit, cell: (worker) => format.bytes(worker.memory_limit) },
+  { key: "spilled", label: "Spilled", fileUnit: "B", width: "5.5rem", align: "end", value: (worker) => worker.spilled, cell: (worker) => format.bytes(worker.spilled) },
+  { key: "objects", label: "Objects", width: "5rem", align: "end", value: (worker) => worker.objects, cell: (worker) => format.count(worker.objects) },
 ];

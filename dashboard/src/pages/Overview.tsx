@@ -1,31 +1,31 @@
 // The cluster at a glance: is it well, is it busy, what runs.
 
-import { signal } from "@preact/signals";
 import type { JSX } from "preact";
 import { get, type JobsPage } from "../lib/api";
 import * as format from "../lib/format";
 import { alerts, column, FIELDS, type History, latest, now, type Point, points, workers } from "../lib/live";
 import { usePoll } from "../lib/poll";
-import { href } from "../lib/route";
-import { Chart, stack } from "../parts/Chart";
+import { href, route, setQuery } from "../lib/route";
+import { Chart, type Series, stack } from "../parts/Chart";
 import { Answer, Empty, PageHead, Stat } from "../parts/small";
 import { JobList, withLive } from "./Jobs";
 
 const SPANS = { "5m": 300, "15m": 900, "1h": 3_600, day: 0 } as const;
 type SpanName = keyof typeof SPANS;
-const span = signal<SpanName>("5m");
 
 export function OverviewPage(): JSX.Element {
   const jobs = usePoll((abort) => get<JobsPage>("jobs", { limit: 20 }, abort), 3_000, []);
-  const isDay = span.value === "day";
+  const asked = route.value.query.get("span") ?? "";
+  const span: SpanName = asked in SPANS ? (asked as SpanName) : "5m";
+  const isDay = span === "day";
   const day = usePoll((abort) => get<History>("live/history", { span: isDay ? "day" : "hour" }, abort), isDay ? 60_000 : 0, [isDay]);
-  const shown = isDay ? (day.data?.points ?? []) : recent(SPANS[span.value], day.data?.points ?? []);
+  const shown = isDay ? (day.data?.points ?? []) : recent(SPANS[span], day.data?.points ?? []);
   return (
     <>
       <PageHead title="Overview">
         <div class="segments" role="group" aria-label="Time shown">
           {(Object.keys(SPANS) as SpanName[]).map((name) => (
-            <button key={name} type="button" aria-pressed={span.value === name} onClick={() => (span.value = name)}>
+            <button key={name} type="button" aria-pressed={span === name} onClick={() => setQuery({ span: name === "5m" ? undefined : name })}>
               {name === "day" ? "1 day" : name.replace("m", " min").replace("h", " h")}
             </button>
           ))}
@@ -78,7 +78,7 @@ function Stats(): JSX.Element {
     <div class="stats">
       <Stat label="Workers" value={value(format.exact(now("workers")))} note={states.size > 0 ? `some ${[...states].join(", ")}` : `${format.exact(now("slots"))} slots`} />
       <Stat label="Tasks" value={value(format.perSecond(now("tasks_per_s")))} note="finished" />
-      <Stat label="Queued" value={value(format.count(now("queued") + now("ready")))} note={`${format.count(now("waiting"))} wait for inputs`} />
+      <Stat label="Queued" value={value(format.count(now("queued") + now("ready")))} note={`${format.count(now("waiting"))} waiting`} />
       <Stat label="Slots in use" value={value(format.exact(now("executing")))} note={now("cpu_cores") > 0 ? `of ${format.exact(now("slots"))}, ${format.cores(now("cpu_cores"))} busy` : `of ${format.exact(now("slots"))}`} />
       <Stat label="Memory" value={value(format.bytes(used))} note={limit > 0 ? `${format.percent(share)} of ${format.bytes(limit)}` : undefined} tone={share > 0.9 ? "error" : share > 0.75 ? "warn" : undefined} />
       <Stat label="Spilled" value={value(format.bytes(now("spilled")))} note="on disk" />
@@ -93,15 +93,18 @@ function Charts(props: { points: readonly Point[] }): JSX.Element {
   if (shown.length < 2) return <Empty title="Charts begin in a moment">The gateway keeps a point each second from its start on.</Empty>;
   const times = shown.map((point) => point.at_ms / 1_000);
   const of = (field: (typeof FIELDS)[number]): number[] => column(shown, field);
+  // Only what is measured is drawn: not every worker can tell everything.
+  const ifMeasured = (series: Series): Series[] => (series.values.some((value) => value > 0) ? [series] : []);
+  const cores = ifMeasured({ label: "Cores", values: of("cpu_cores"), color: "series-4" });
   const memory = stack([
-    { label: "Unmanaged", values: of("unmanaged"), color: "memory-unmanaged", fill: true },
+    ...ifMeasured({ label: "Unmanaged", values: of("unmanaged"), color: "memory-unmanaged", fill: true }),
     { label: "Managed", values: of("managed"), color: "memory-managed", fill: true },
     { label: "Spilled", values: of("spilled"), color: "memory-spilled", fill: true },
   ]).reverse();
   return (
     <div class="charts">
       <Chart title="Tasks finished" group="overview" times={times} format={format.perSecond} series={[{ label: "Finished", values: of("tasks_per_s"), color: "series-1", fill: true }, { label: "Failed", values: of("failures_per_s"), color: "state-failed" }]} />
-      <Chart title="Slots and CPU" group="overview" times={times} format={format.count} series={[{ label: "Executing", values: of("executing"), color: "series-2", fill: true }, { label: "Cores", values: of("cpu_cores"), color: "series-4" }, { label: "Slots", values: of("slots"), color: "muted", dashed: true }]} />
+      <Chart title={cores.length > 0 ? "Slots and CPU cores" : "Slots"} group="overview" times={times} format={format.count} series={[{ label: "Executing", values: of("executing"), color: "series-2", fill: true }, ...cores, { label: "Slots", values: of("slots"), color: "muted", dashed: true }]} />
       <Chart title="Memory" group="overview" times={times} binary format={format.bytes} series={memory} />
       <Chart title="Moved between workers" group="overview" times={times} binary format={format.bytesPerSecond} series={[{ label: "Fetched", values: of("moved_per_s"), color: "series-3", fill: true }]} />
       <Chart title="Tasks queued on workers" group="overview" times={times} format={format.count} series={[{ label: "Queued", values: of("queued"), color: "series-1", fill: true }]} />

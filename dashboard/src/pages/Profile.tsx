@@ -3,11 +3,11 @@
 import type { JSX } from "preact";
 import { useMemo } from "preact/hooks";
 import { get, type OperationRow } from "../lib/api";
-import { opColor } from "../lib/color";
+import { opColor, opInk } from "../lib/color";
 import { type Flame, flameOf, flatten } from "../lib/flame";
 import * as format from "../lib/format";
 import { usePoll } from "../lib/poll";
-import { route, setQuery } from "../lib/route";
+import { jobLink, route, setQuery } from "../lib/route";
 import { isDark } from "../lib/theme";
 import { useJobChoice } from "../parts/JobChoice";
 import { Answer, Empty, Name, Op, PageHead } from "../parts/small";
@@ -40,16 +40,18 @@ async function openTask(job: string, task: number): Promise<void> {
   if (key !== undefined) go(["task", job, key]);
 }
 
-const COLUMNS: readonly Column<OperationRow>[] = [
+/** Of one job, or of all, where each row says whose it is. */
+const columns = (jobs: ReadonlyMap<string, string> | undefined): readonly Column<OperationRow>[] => [
   { key: "op", label: "Operation", width: "minmax(12rem, 2fr)", value: (row) => `${row.kind} ${row.name}`, cell: (row) => <Op op={`${row.kind} ${row.name}`} /> },
-  { key: "busy", label: "Slot time", unit: "µs", width: "8rem", align: "end", value: (row) => row.busy_us, cell: (row) => format.duration(row.busy_us) },
-  { key: "runs", label: "Runs", width: "6rem", align: "end", value: runs, cell: (row) => format.count(runs(row)) },
-  { key: "mean", label: "Mean", unit: "µs", width: "7rem", align: "end", value: mean, cell: (row) => format.duration(mean(row)) },
-  { key: "p95", label: "95 % below", unit: "µs", width: "8.5rem", align: "end", value: (row) => quantile(row.spread, 0.95), cell: (row) => `≤ ${format.duration(quantile(row.spread, 0.95))}` },
-  { key: "longest", label: "Longest", unit: "µs", width: "8rem", align: "end", value: (row) => row.longest_us, cell: (row) => <button type="button" class="as-link" onClick={() => void openTask(row.job, row.longest_task)}>{format.duration(row.longest_us)}</button> },
-  { key: "spread", label: "Spread", width: "9rem", value: (row) => row.longest_us / Math.max(1, mean(row)), cell: (row) => <Spread row={row} /> },
-  { key: "failed", label: "Failed", width: "5.5rem", align: "end", value: (row) => row.failed, cell: (row) => (row.failed > 0 ? <b class="bad">{format.count(row.failed)}</b> : <span class="muted">0</span>) },
-  { key: "bytes", label: "Made", unit: "B", width: "7rem", align: "end", value: (row) => row.bytes, cell: (row) => format.bytes(row.bytes) },
+  ...(jobs ? [{ key: "job", label: "Job", width: "minmax(7rem, 1.2fr)", value: (row: OperationRow) => jobs.get(row.job) || row.job, cell: (row: OperationRow) => <a class="row-link" href={jobLink(row.job)}><Name text={jobs.get(row.job) || format.shortId(row.job)} most={40} /></a> }] : []),
+  { key: "busy", label: "Slot time", fileUnit: "µs", width: "5.3rem", align: "end", value: (row) => row.busy_us, cell: (row) => format.duration(row.busy_us) },
+  { key: "runs", label: "Runs", width: "3.5rem", align: "end", value: runs, cell: (row) => format.count(runs(row)) },
+  { key: "mean", label: "Mean", fileUnit: "µs", width: "4.8rem", align: "end", value: mean, cell: (row) => format.duration(mean(row)) },
+  { key: "p95", label: "p95", fileUnit: "µs", width: "4.7rem", align: "end", value: (row) => quantile(row.spread, 0.95), cell: (row) => `≤ ${format.duration(quantile(row.spread, 0.95))}` },
+  { key: "longest", label: "Longest", fileUnit: "µs", width: "4.8rem", align: "end", value: (row) => row.longest_us, cell: (row) => <button type="button" class="as-link" onClick={() => void openTask(row.job, row.longest_task)}>{format.duration(row.longest_us)}</button> },
+  { key: "spread", label: "Spread", width: "4.7rem", value: (row) => row.longest_us / Math.max(1, mean(row)), cell: (row) => <Spread row={row} /> },
+  { key: "failed", label: "Failed", width: "3rem", align: "end", value: (row) => row.failed, cell: (row) => (row.failed > 0 ? <b class="bad">{format.count(row.failed)}</b> : <span class="muted">0</span>) },
+  { key: "bytes", label: "Made", fileUnit: "B", width: "4.6rem", align: "end", value: (row) => row.bytes, cell: (row) => format.bytes(row.bytes) },
 ];
 
 /** Run times by power of two, from one microsecond to over half an hour. */
@@ -57,7 +59,7 @@ function Spread({ row }: { row: OperationRow }): JSX.Element {
   const most = Math.max(1, ...row.spread);
   const words = `Half of the runs took up to ${format.duration(quantile(row.spread, 0.5))}, the longest ${format.duration(row.longest_us)}`;
   return (
-    <svg class="spread" viewBox="0 0 128 20" role="img" aria-label={words}>
+    <svg class="spread" viewBox="0 0 128 20" preserveAspectRatio="none" role="img" aria-label={words}>
       <title>{words}</title>
       {row.spread.map((bin, at) => (bin > 0 ? <rect key={at} x={at * 4} y={20 - Math.max(2, (bin / most) * 20)} width="3.2" height={Math.max(2, (bin / most) * 20)} fill={opColor(`${row.kind} ${row.name}`, isDark.value)} /> : null))}
     </svg>
@@ -65,7 +67,8 @@ function Spread({ row }: { row: OperationRow }): JSX.Element {
 }
 
 export function ProfilePage(): JSX.Element {
-  const { job, select } = useJobChoice("All jobs since the gateway began");
+  const { job, jobs, select } = useJobChoice("All jobs since the gateway began");
+  const names = useMemo(() => (job ? undefined : new Map(jobs.map((one) => [one.id, one.name]))), [job, jobs]);
   const { data, error } = usePoll((abort) => get<Operations>("live/operations", { job: job?.id }, abort), 2_000, [job?.id]);
   return (
     <>
@@ -80,7 +83,7 @@ export function ProfilePage(): JSX.Element {
             <>
               <FlameGraph rows={told.operations} />
               <Skew rows={told.operations} />
-              <Table name="operations" columns={COLUMNS} rows={told.operations} id={(row) => `${row.job} ${row.kind} ${row.name}`} sort={{ key: "busy", down: true }} height={12} empty={null} />
+              <Table name="operations" columns={columns(names)} rows={told.operations} id={(row) => `${row.job} ${row.kind} ${row.name}`} sort={{ key: "busy", down: true }} height={12} empty={null} />
             </>
           )
         }
@@ -90,6 +93,8 @@ export function ProfilePage(): JSX.Element {
 }
 
 const HIGH = 30;
+/** A share whose bar has no room for a name. */
+const THIN = 0.03;
 
 function FlameGraph({ rows }: { rows: readonly OperationRow[] }): JSX.Element {
   const zoom = route.value.query.get("at") ?? "";
@@ -116,12 +121,17 @@ function FlameButton({ bar, total }: { bar: Flame; total: number }): JSX.Element
   return (
     <button
       type="button"
-      class={bar.op ? "flame-leaf" : ""}
+      class={`${bar.op ? "flame-leaf" : ""}${bar.share < THIN ? " flame-thin" : ""}`}
+      aria-label={`${format.short(bar.name, 60)} ${format.percent(bar.us / Math.max(1, total))}`}
       title={`${format.short(bar.name, 200)}: ${format.duration(bar.us)}, ${format.percent(bar.us / Math.max(1, total))}`}
       onClick={() => setQuery({ at: bar.id })}
-      style={{ left: `${bar.x * 100}%`, width: `${bar.share * 100}%`, top: `${bar.depth * HIGH}px`, height: `${HIGH - 2}px` }}
+      style={{ left: `${bar.x * 100}%`, width: `${bar.share * 100}%`, top: `${bar.depth * HIGH}px`, height: `${HIGH - 2}px`, ...(bar.op ? { color: opInk(bar.op, isDark.value) } : {}) }}
     >
-      <bdi>{format.short(bar.name, 60)}</bdi> <span>{format.percent(bar.us / Math.max(1, total))}</span>
+      {bar.share < THIN ? null : (
+        <>
+          <bdi>{format.short(bar.name, 60)}</bdi> <span>{format.percent(bar.us / Math.max(1, total))}</span>
+        </>
+      )}
     </button>
   );
 }

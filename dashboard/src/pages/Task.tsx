@@ -14,7 +14,7 @@ export function TaskPage(): JSX.Element {
   const [, job = "", key = ""] = route.value.path;
   const { data, error } = usePoll((abort) => get<Task>(taskPath(job, key), {}, abort), 2_000, [job, key]);
   return (
-    <Answer data={data} error={error}>
+    <Answer data={data} error={error} title="Task">
       {(task) => (
         <>
           <PageHead title={<span class="title-line"><Name text={task.key} most={90} /> <StateBadge state={task.state} /></span>} note={<>Task {task.task} of job <a href={jobLink(job)}><code>{job}</code></a></>}>

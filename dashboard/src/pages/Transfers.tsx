@@ -21,10 +21,10 @@ const nameOf = (id: string): string => workerOf.value.get(id)?.name ?? format.sh
 const COLUMNS: readonly Column<Transfer>[] = [
   { key: "from", label: "From", width: "minmax(8rem, 1fr)", value: (flow) => nameOf(flow.from), cell: (flow) => <a class="row-link" href={workerLink(flow.from)}><Name text={nameOf(flow.from)} /></a> },
   { key: "to", label: "To", width: "minmax(8rem, 1fr)", value: (flow) => nameOf(flow.to), cell: (flow) => <a class="row-link" href={workerLink(flow.to)}><Name text={nameOf(flow.to)} /></a> },
-  { key: "bytes", label: "Moved", unit: "B", width: "8rem", align: "end", value: (flow) => flow.bytes, cell: (flow) => format.bytes(flow.bytes) },
-  { key: "rate", label: "Now", unit: "B/s", width: "8rem", align: "end", value: (flow) => flow.bytes_per_s, cell: (flow) => format.bytesPerSecond(flow.bytes_per_s) },
+  { key: "bytes", label: "Moved", fileUnit: "B", width: "8rem", align: "end", value: (flow) => flow.bytes, cell: (flow) => format.bytes(flow.bytes) },
+  { key: "rate", label: "Now", fileUnit: "B/s", width: "8rem", align: "end", value: (flow) => flow.bytes_per_s, cell: (flow) => format.bytesPerSecond(flow.bytes_per_s) },
   { key: "objects", label: "Objects", width: "7rem", align: "end", value: (flow) => flow.objects, cell: (flow) => format.count(flow.objects) },
-  { key: "speed", label: "While moving", unit: "B/s", width: "10rem", align: "end", value: (flow) => speed(flow), cell: (flow) => format.bytesPerSecond(speed(flow)) },
+  { key: "speed", label: "While moving", fileUnit: "B/s", width: "10rem", align: "end", value: (flow) => speed(flow), cell: (flow) => format.bytesPerSecond(speed(flow)) },
 ];
 
 const speed = (flow: Transfer): number => (flow.busy_us > 0 ? flow.bytes / (flow.busy_us / 1e6) : 0);
@@ -34,7 +34,7 @@ export function TransfersPage(): JSX.Element {
   const shows = route.value.query.get("show") === "total" ? "bytes" : "bytes_per_s";
   return (
     <>
-      <PageHead title="Transfers" note="Objects that workers fetched from each other. Rows send, columns receive.">
+      <PageHead title="Transfers" note="Objects that workers fetched from each other. Rows send, columns receive. A cell tells more under the pointer.">
         <div class="segments" role="group" aria-label="What is shown">
           <button type="button" aria-pressed={shows === "bytes_per_s"} onClick={() => setQuery({ show: undefined })}>Now, B/s</button>
           <button type="button" aria-pressed={shows === "bytes"} onClick={() => setQuery({ show: "total" })}>In all, B</button>
@@ -56,15 +56,41 @@ export function TransfersPage(): JSX.Element {
   );
 }
 
+/** Room for names beside and above the cells, and the smallest cells that have names. */
 const LABEL = 96;
+const HEAD = 62;
+const NAMED = 12;
+/** Above so many workers only those that sent or received are shown. */
+const ALL = 40;
+
+/** Names of senders to the left, of receivers above, slanted. */
+function drawNames(pen: CanvasRenderingContext2D, names: readonly string[], cell: number): void {
+  pen.font = "11px Inter, system-ui, sans-serif";
+  pen.textBaseline = "middle";
+  pen.fillStyle = cssColor("muted");
+  pen.textAlign = "end";
+  names.forEach((name, at) => pen.fillText(format.short(name, 14), LABEL - 8, HEAD + at * cell + cell / 2, LABEL - 10));
+  pen.textAlign = "start";
+  names.forEach((name, at) => {
+    pen.save();
+    pen.translate(LABEL + at * cell + cell / 2, HEAD - 6);
+    pen.rotate(-Math.PI / 4);
+    pen.fillText(format.short(name, 12), 0, 0, HEAD + 10);
+    pen.restore();
+  });
+}
 
 function Matrix(props: { flows: readonly Transfer[]; field: "bytes" | "bytes_per_s" }): JSX.Element {
   const canvas = useRef<HTMLCanvasElement>(null);
   const [hover, setHover] = useState<{ row: number; column: number; x: number; y: number }>();
-  const ids = workers.value.map((worker) => worker.id);
+  const moved = new Set(props.flows.flatMap((flow) => [flow.from, flow.to]));
+  const ids = workers.value.map((worker) => worker.id).filter((id, _, all) => all.length <= ALL || moved.has(id));
   const place = useMemo(() => new Map(ids.map((id, at) => [id, at])), [ids.join()]);
   const cell = Math.max(1, Math.min(34, Math.floor(520 / Math.max(1, ids.length))));
   const size = cell * ids.length;
+  // Slanted names lean out to the right.
+  const head = cell >= NAMED ? HEAD : 0;
+  const [wide, high] = [LABEL + size + head, head + size + 8];
   const most = Math.max(1, ...props.flows.map((flow) => flow[props.field]));
   const flowAt = useMemo(() => new Map(props.flows.map((flow) => [`${place.get(flow.from)} ${place.get(flow.to)}`, flow])), [props.flows, place]);
   useEffect(() => {
@@ -72,26 +98,20 @@ function Matrix(props: { flows: readonly Transfer[]; field: "bytes" | "bytes_per
     const pen = element?.getContext("2d");
     if (!element || !pen) return;
     const scale = window.devicePixelRatio || 1;
-    element.width = (size + LABEL) * scale;
-    element.height = (size + 8) * scale;
+    element.width = wide * scale;
+    element.height = high * scale;
     pen.setTransform(scale, 0, 0, scale, 0, 0);
-    pen.clearRect(0, 0, size + LABEL, size + 8);
+    pen.clearRect(0, 0, wide, high);
     pen.fillStyle = cssColor("lane");
-    pen.fillRect(LABEL, 0, size, size);
-    pen.font = "11px Inter, system-ui, sans-serif";
-    pen.textBaseline = "middle";
-    pen.textAlign = "end";
-    if (cell >= 12) {
-      pen.fillStyle = cssColor("muted");
-      ids.forEach((id, at) => pen.fillText(format.short(nameOf(id), 14), LABEL - 8, at * cell + cell / 2, LABEL - 10));
-    }
+    pen.fillRect(LABEL, head, size, size);
+    if (cell >= NAMED) drawNames(pen, ids.map(nameOf), cell);
     const gap = cell >= 8 ? 1 : 0;
     for (const flow of props.flows) {
       const [row, at] = [place.get(flow.from), place.get(flow.to)];
       if (row === undefined || at === undefined || flow[props.field] <= 0) continue;
       const strength = Math.sqrt(flow[props.field] / most);
       pen.fillStyle = `color-mix(in oklch, ${cssColor("accent")} ${Math.round(12 + 88 * strength)}%, ${cssColor("lane")})`;
-      pen.fillRect(LABEL + at * cell, row * cell, cell - gap, cell - gap);
+      pen.fillRect(LABEL + at * cell, head + row * cell, cell - gap, cell - gap);
     }
   }, [props.flows, props.field, place, cell, isDark.value]);
   const found = hover ? flowAt.get(`${hover.row} ${hover.column}`) : undefined;
@@ -103,11 +123,11 @@ function Matrix(props: { flows: readonly Transfer[]; field: "bytes" | "bytes_per
         ref={canvas}
         role="img"
         aria-label={words}
-        style={{ width: `${size + LABEL}px`, height: `${size + 8}px` }}
-        onPointerMove={(event) => setHover({ row: Math.floor(event.offsetY / cell), column: Math.floor((event.offsetX - LABEL) / cell), x: event.offsetX, y: event.offsetY })}
+        style={{ width: `${wide}px`, height: `${high}px` }}
+        onPointerMove={(event) => setHover({ row: Math.floor((event.offsetY - head) / cell), column: Math.floor((event.offsetX - LABEL) / cell), x: event.offsetX, y: event.offsetY })}
         onPointerLeave={() => setHover(undefined)}
       />
-      {hover && hover.column >= 0 && ids[hover.row] && ids[hover.column] ? (
+      {hover && hover.column >= 0 && hover.row >= 0 && ids[hover.row] && ids[hover.column] ? (
         <div class="tip" style={{ left: `${hover.x + 14}px`, top: `${hover.y + 14}px` }}>
           <p>
             <Name text={nameOf(ids[hover.row] ?? "")} most={24} /> → <Name text={nameOf(ids[hover.column] ?? "")} most={24} />

@@ -12,22 +12,46 @@ import { Empty, Name, PageHead, Spark, Stat, StateBadge } from "../parts/small";
 import { type Column, Table } from "../parts/Table";
 
 function share(worker: WorkerRow): number {
-  return worker.memory_limit > 0 ? (worker.stored + worker.unmanaged) / worker.memory_limit : 0;
+  return worker.memory_limit > 0 ? used(worker) / worker.memory_limit : 0;
+}
+
+const cpu = (worker: WorkerRow): number => worker.cpu_milli / 1_000;
+const used = (worker: WorkerRow): number => worker.stored + worker.unmanaged;
+
+function CpuCell({ worker }: { worker: WorkerRow }): JSX.Element {
+  const values = sparks.get(worker.id)?.cpu ?? [];
+  if (!values.some((cores) => cores > 0)) return <>–</>;
+  return (
+    <>
+      <Spark values={values} most={worker.slots} color="series-2" label={`CPU of the last minute, at most ${worker.slots} cores`} />
+      {cpu(worker).toFixed(1)}
+    </>
+  );
+}
+
+function MemoryCell({ worker }: { worker: WorkerRow }): JSX.Element {
+  return (
+    <>
+      <Spark values={sparks.get(worker.id)?.memory ?? []} most={worker.memory_limit} color="memory-managed" label={`Memory of the last minute, at most ${format.bytes(worker.memory_limit)}`} />
+      <span class={share(worker) > 0.9 ? "bad" : ""} title={`${format.percent(share(worker))} of ${format.bytes(worker.memory_limit)}`}>
+        {format.bytes(used(worker))}
+      </span>
+    </>
+  );
 }
 
 const COLUMNS: readonly Column<WorkerRow>[] = [
-  { key: "name", label: "Worker", width: "minmax(9rem, 1.5fr)", value: (worker) => worker.name, cell: (worker) => <a class="row-link" href={workerLink(worker.id)}><Name text={worker.name} most={40} /></a> },
-  { key: "state", label: "State", width: "6.5rem", value: (worker) => worker.state, cell: (worker) => <StateBadge state={worker.state || "active"} /> },
-  { key: "host", label: "Host", width: "minmax(6rem, 1fr)", value: (worker) => worker.host, cell: (worker) => <Name text={worker.host || "–"} most={30} /> },
-  { key: "cpu", label: "CPU", unit: "cores", width: "10.5rem", align: "end", value: (worker) => worker.cpu_milli / 1_000, cell: (worker) => <><Spark values={sparks.get(worker.id)?.cpu ?? []} most={worker.slots} color="series-2" label={`CPU of the last minute, at most ${worker.slots} cores`} /> {(worker.cpu_milli / 1_000).toFixed(1)}</> },
-  { key: "memory", label: "Memory", unit: "B", width: "12rem", align: "end", value: (worker) => worker.stored + worker.unmanaged, cell: (worker) => <><Spark values={sparks.get(worker.id)?.memory ?? []} most={worker.memory_limit} color="memory-managed" label={`Memory of the last minute, at most ${format.bytes(worker.memory_limit)}`} /> <span class={share(worker) > 0.9 ? "bad" : ""}>{format.bytes(worker.stored + worker.unmanaged)}</span></> },
-  { key: "share", label: "Of limit", width: "5.5rem", align: "end", value: share, cell: (worker) => format.percent(share(worker)) },
-  { key: "spilled", label: "Spilled", unit: "B", width: "6.5rem", align: "end", value: (worker) => worker.spilled, cell: (worker) => format.bytes(worker.spilled) },
-  { key: "executing", label: "Running", width: "6rem", align: "end", value: (worker) => worker.executing, cell: (worker) => `${worker.executing} / ${worker.slots}` },
-  { key: "queued", label: "Queued", width: "5.5rem", align: "end", value: (worker) => worker.queued, cell: (worker) => format.count(worker.queued) },
-  { key: "rate", label: "Tasks", unit: "/s", width: "5.5rem", align: "end", value: (worker) => worker.tasks_per_s, cell: (worker) => format.count(worker.tasks_per_s) },
-  { key: "fetched", label: "In", unit: "B/s", width: "6rem", align: "end", value: (worker) => worker.fetched_per_s, cell: (worker) => format.bytes(worker.fetched_per_s) },
-  { key: "served", label: "Out", unit: "B/s", width: "6rem", align: "end", value: (worker) => worker.served_per_s, cell: (worker) => format.bytes(worker.served_per_s) },
+  { key: "name", label: "Worker", width: "minmax(6.5rem, 1.5fr)", value: (worker) => worker.name, cell: (worker) => <a class="row-link" href={workerLink(worker.id)}><Name text={worker.name} most={40} /></a> },
+  { key: "state", label: "State", width: "5rem", value: (worker) => worker.state, cell: (worker) => <StateBadge state={worker.state || "active"} /> },
+  { key: "host", label: "Host", width: "minmax(4rem, 1fr)", value: (worker) => worker.host, cell: (worker) => <Name text={worker.host || "–"} most={30} /> },
+  { key: "cpu", label: "CPU", unit: "cores", width: "5.6rem", align: "end", value: cpu, cell: (worker) => <CpuCell worker={worker} /> },
+  { key: "memory", label: "Memory", fileUnit: "B", width: "7.8rem", align: "end", value: used, cell: (worker) => <MemoryCell worker={worker} /> },
+  { key: "spilled", label: "Spilled", fileUnit: "B", width: "4rem", align: "end", value: (worker) => worker.spilled, cell: (worker) => format.bytes(worker.spilled) },
+  { key: "executing", label: "Running", width: "4rem", align: "end", value: (worker) => worker.executing, cell: (worker) => `${worker.executing} / ${worker.slots}` },
+  { key: "queued", label: "Queued", width: "3.6rem", align: "end", value: (worker) => worker.queued, cell: (worker) => format.count(worker.queued) },
+  { key: "rate", label: "Tasks", unit: "/s", width: "3.6rem", align: "end", value: (worker) => worker.tasks_per_s, cell: (worker) => format.count(worker.tasks_per_s) },
+  { key: "fetched", label: "In", fileUnit: "B/s", width: "5rem", align: "end", value: (worker) => worker.fetched_per_s, cell: (worker) => format.bytesPerSecond(worker.fetched_per_s) },
+  { key: "served", label: "Out", fileUnit: "B/s", width: "5rem", align: "end", value: (worker) => worker.served_per_s, cell: (worker) => format.bytesPerSecond(worker.served_per_s) },
 ];
 
 export function WorkersPage(): JSX.Element {
@@ -37,7 +61,7 @@ export function WorkersPage(): JSX.Element {
   const shown = workers.value.filter((worker) => `${worker.name} ${worker.host} ${worker.id} ${worker.state}`.toLowerCase().includes(text));
   return (
     <>
-      <PageHead title="Workers" note="Lines are the last minute.">
+      <PageHead title="Workers" note="The lines beside numbers are the last minute, up to the worker's limit.">
         <input type="search" data-search placeholder="Name, host or state" aria-label="Search workers" value={query.get("q") ?? ""} onInput={(event) => setQuery({ q: event.currentTarget.value })} />
       </PageHead>
       {chosen ? <OneWorker worker={chosen} /> : null}
@@ -47,7 +71,7 @@ export function WorkersPage(): JSX.Element {
 }
 
 function OneWorker({ worker }: { worker: WorkerRow }): JSX.Element {
-  const { data } = usePoll((abort) => get<LinesPage>("live/lines", { worker: worker.name, limit: 100 }, abort), 0, [worker.id, linesSeq.value]);
+  const { data } = usePoll((abort) => get<LinesPage>("live/lines", { worker: worker.name, limit: 10 }, abort), 0, [worker.id, linesSeq.value]);
   const drain = (): void =>
     ask({
       title: `Drain ${format.short(worker.name, 40)}?`,
@@ -73,7 +97,7 @@ function OneWorker({ worker }: { worker: WorkerRow }): JSX.Element {
       <div class="stats">
         <Stat label="Running" value={`${worker.executing} / ${worker.slots}`} note={`${format.exact(worker.queued)} queued`} />
         <Stat label="Managed" value={format.bytes(worker.stored)} note={`${format.exact(worker.objects)} objects`} />
-        <Stat label="Unmanaged" value={format.bytes(worker.unmanaged)} note="of the process" />
+        <Stat label="Unmanaged" value={format.measured(worker.unmanaged, format.bytes)} note={worker.unmanaged > 0 ? "of the process" : "not measured"} />
         <Stat label="Limit" value={format.bytes(worker.memory_limit)} note={`${format.percent(share(worker))} used`} />
         <Stat label="Spilled" value={format.bytes(worker.spilled)} note="on disk" />
         <Stat label="In and out" value={format.bytesPerSecond(worker.fetched_per_s)} note={`${format.bytesPerSecond(worker.served_per_s)} out`} />
@@ -82,7 +106,9 @@ function OneWorker({ worker }: { worker: WorkerRow }): JSX.Element {
         <code>{worker.id}</code> on <Name text={worker.host || "an unnamed host"} />
       </p>
       <h3>Latest lines</h3>
-      <LineList lines={data?.lines ?? []} empty={<p class="muted">Nothing was told of this worker lately.</p>} />
+      <div class="lines-box lines-few">
+        <LineList lines={data?.lines ?? []} empty={<p class="muted none">Nothing was told of this worker lately.</p>} />
+      </div>
     </section>
   );
 }

@@ -1,7 +1,7 @@
 // Lines over time, with units. Drawn by uPlot; what it shows is also said in words.
 
 import type { JSX } from "preact";
-import { useEffect, useRef } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import uPlot from "uplot";
 import { clock } from "../lib/format";
 import { cssColor, isDark } from "../lib/theme";
@@ -54,7 +54,7 @@ function options(props: Props, width: number): uPlot.Options {
   return {
     width,
     height: props.height ?? 150,
-    padding: [8, 8, 0, 0],
+    padding: [10, 30, 0, 0],
     legend: { show: false },
     cursor: { y: false, points: { size: 6 }, ...(props.group ? { sync: { key: props.group } } : {}) },
     scales: { y: { range: (_, __, most) => [0, most > 0 ? most * 1.1 : 1] } },
@@ -83,33 +83,17 @@ function options(props: Props, width: number): uPlot.Options {
 export function Chart(props: Props): JSX.Element {
   const box = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | undefined>(undefined);
-  const read = useRef<HTMLDivElement>(null);
-  const latest = useRef(props.series);
-  latest.current = props.series;
-  const data = [props.times, ...props.series.map((one) => one.values)] as uPlot.AlignedData;
+  // The point under the pointer; none means the last.
+  const [at, setAt] = useState<number>();
   const shape = `${props.series.map((one) => one.label).join()}|${isDark.value}`;
+  const dataOf = (): uPlot.AlignedData => [props.times, ...props.series.map((one) => one.values)] as uPlot.AlignedData;
 
   useEffect(() => {
     const element = box.current;
     if (!element) return;
     const made = options(props, element.clientWidth);
-    const format = props.format;
-    made.hooks = {
-      setCursor: [
-        (chart) => {
-          const at = chart.cursor.idx;
-          if (!read.current) return;
-          const entries = read.current.querySelectorAll<HTMLElement>("[data-value]");
-          entries.forEach((entry, index) => {
-            const series = latest.current[index];
-            const values = series?.own ?? series?.values ?? [];
-            const value = values[at ?? values.length - 1];
-            entry.textContent = value == null ? "–" : format(value);
-          });
-        },
-      ],
-    };
-    const chart = new uPlot(made, data, element);
+    made.hooks = { setCursor: [(chart) => setAt(chart.cursor.idx ?? undefined)] };
+    const chart = new uPlot(made, dataOf(), element);
     plot.current = chart;
     const watch = new ResizeObserver(() => chart.setSize({ width: element.clientWidth, height: props.height ?? 150 }));
     watch.observe(element);
@@ -120,21 +104,22 @@ export function Chart(props: Props): JSX.Element {
   }, [shape]);
 
   useEffect(() => {
-    plot.current?.setData(data);
-  });
+    plot.current?.setData(dataOf());
+  }, [props.times, props.series]);
 
-  const lastOf = (one: Series): string => {
-    const value = (one.own ?? one.values).at(-1);
+  const told = (one: Series, index: number | undefined): string => {
+    const values = one.own ?? one.values;
+    const value = values[index ?? values.length - 1];
     return value === undefined ? "–" : props.format(value);
   };
   return (
-    <figure class="chart" aria-label={`${props.title}: ${props.series.map((one) => `${one.label} ${lastOf(one)}`).join(", ")}`}>
+    <figure class="chart" aria-label={`${props.title}: ${props.series.map((one) => `${one.label} ${told(one, undefined)}`).join(", ")}`}>
       <figcaption>
         <h2>{props.title}</h2>
-        <div class="legend" ref={read}>
+        <div class="legend">
           {props.series.map((one) => (
             <span key={one.label} class={`legend-item swatch-${one.color}`}>
-              {one.label} <b data-value>{lastOf(one)}</b>
+              {one.label} <b>{told(one, at)}</b>
             </span>
           ))}
         </div>

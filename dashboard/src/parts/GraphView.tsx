@@ -78,7 +78,7 @@ export function GraphView(props: { job: string; live: boolean }): JSX.Element {
   );
 }
 
-const BOX = { width: 200, height: 62 };
+const BOX = { width: 210, height: 78 };
 
 function LayerGraph({ layers }: { layers: Layers }): JSX.Element {
   const [showsPath, setShowsPath] = useState(true);
@@ -95,7 +95,7 @@ function LayerGraph({ layers }: { layers: Layers }): JSX.Element {
           <input type="checkbox" checked={showsPath} onChange={(event) => setShowsPath(event.currentTarget.checked)} /> Critical path
         </label>
         <span class="muted">
-          {path.us > 0 ? `${path.layers.length} layers deep, at least ${format.duration(path.us)} however many workers there are` : "known once tasks have run"}
+          {path.us > 0 ? `${path.layers.length} ${path.layers.length === 1 ? "layer" : "layers"} deep, at least ${format.duration(path.us)} however many workers there are` : "known once tasks have run"}
         </span>
         {layers.layers.length > shown.length ? <span class="muted">The first {format.exact(MAX_LAYERS)} of {format.exact(layers.layers.length)} are drawn.</span> : null}
       </div>
@@ -129,14 +129,17 @@ function LayerBox(props: { layer: Layer; index: number; spot: Placed; critical: 
         <rect x="0" y="10" width="4" height={BOX.height - 20} rx="2" fill={opColor(layer.op, isDark.value)} />
         <text x="14" y="20" class="node-name">{format.short(opName(layer.op), 26)}</text>
         <text x="14" y="37" class="node-note">
-          {`${format.count(done)} / ${format.count(layer.tasks.total)} · ${opKind(layer.op)}${layer.cost_us ? ` · ${format.duration(layer.cost_us)}` : ""}${layer.held > 0 ? ` · ${format.bytes(layer.held)}` : ""}`}
+          {`${format.count(done)} / ${format.count(layer.tasks.total)} tasks · ${opKind(layer.op)}`}
         </text>
-        <rect class="fill-waiting" x="12" y="46" width={wide} height="6" rx="3" />
+        <text x="14" y="53" class="node-note">
+          {[...(layer.cost_us ? [`${format.duration(layer.cost_us)} each`] : []), ...(layer.held > 0 ? [`${format.bytes(layer.held)} held`] : [])].join(" · ")}
+        </text>
+        <rect class="fill-waiting" x="12" y="62" width={wide} height="6" rx="3" />
         {BAR_STATES.map((state) => {
           const part = (layer.tasks[state] / total) * wide;
           const x = left;
           left += part;
-          return part > 0 ? <rect key={state} class={`fill-${state}`} x={x} y="46" width={part} height="6" rx={part > 6 ? 3 : 0} /> : null;
+          return part > 0 ? <rect key={state} class={`fill-${state}`} x={x} y="62" width={part} height="6" rx={part > 6 ? 3 : 0} /> : null;
         })}
       </a>
     </g>

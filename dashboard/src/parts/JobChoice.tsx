@@ -10,7 +10,8 @@ import { isOver } from "../pages/Jobs";
 export interface Choice {
   jobs: readonly Job[];
   job: Job | undefined;
-  select: JSX.Element;
+  /** Nothing where there is nothing to choose. */
+  select: JSX.Element | null;
   known: boolean;
 }
 
@@ -21,7 +22,7 @@ export function useJobChoice(all?: string): Choice {
   const asked = route.value.query.get("job") ?? "";
   const chosen = jobs.find((job) => job.id === asked);
   const job = chosen ?? (all !== undefined ? undefined : (jobs.find((one) => !isOver(one.state)) ?? jobs[0]));
-  const select = (
+  const select = jobs.length === 0 && all === undefined ? null : (
     <select aria-label="Job" value={job?.id ?? ""} onChange={(event) => setQuery({ job: event.currentTarget.value, layer: undefined })}>
       {all !== undefined ? <option value="">{all}</option> : null}
       {jobs.map((one) => (

@@ -7,7 +7,7 @@ import { get, jobPath, type SpanWindow, type TasksPage } from "../lib/api";
 import { opColor, opName } from "../lib/color";
 import * as format from "../lib/format";
 import { workers } from "../lib/live";
-import { go } from "../lib/route";
+import { go, route, setQuery } from "../lib/route";
 import { isDark } from "../lib/theme";
 import { Empty, ErrorNote, Op } from "./small";
 import { usePoll } from "../lib/poll";
@@ -24,13 +24,36 @@ interface Props {
 const LAG_MS = 2_500;
 const SPANS_S = { "10 s": 10, "30 s": 30, "1 min": 60, "5 min": 300, "15 min": 900, "1 h": 3_600 };
 
+interface View {
+  /** Its end, in unix milliseconds, where it does not follow the clock. */
+  to: number;
+  length: number;
+  follows: boolean;
+}
+
+/** The view that the address names, else all of a job that is over, else the last minute. */
+function viewOf({ from, to }: Props): View {
+  const { query } = route.value;
+  const [end, length] = [Number(query.get("to")), Number(query.get("ms"))];
+  if (end > 0 && length > 0) return { to: end, length, follows: false };
+  if (from === undefined || to === undefined || length > 0) return { to: Date.now() - LAG_MS, length: length || 60_000, follows: true };
+  const margin = Math.max(100, (to - from) * 0.05);
+  return { to: to + margin, length: to - from + 2 * margin, follows: false };
+}
+
+/** Keeps the view in the address, once it rests: browsers bound how often it may change. */
+function useShared(view: View): void {
+  const first = useRef(view);
+  useEffect(() => {
+    if (view === first.current) return undefined;
+    const timer = window.setTimeout(() => setQuery({ to: view.follows ? undefined : String(Math.round(view.to)), ms: String(Math.round(view.length)) }), 250);
+    return () => window.clearTimeout(timer);
+  }, [view]);
+}
+
 export function StreamView(props: Props): JSX.Element {
-  const fixed = props.from !== undefined && props.to !== undefined;
-  const [view, setView] = useState(() => ({
-    to: fixed ? (props.to ?? 0) + 500 : Date.now() - LAG_MS,
-    length: fixed ? (props.to ?? 0) - (props.from ?? 0) + 1_000 : 60_000,
-    follows: !fixed,
-  }));
+  const [view, setView] = useState(() => viewOf(props));
+  useShared(view);
   const [first, setFirst] = useState(0);
   const [hidden, setHidden] = useState<ReadonlySet<string>>(new Set());
   const [hover, setHover] = useState<{ at: number; x: number; y: number }>();
@@ -198,7 +221,7 @@ export function StreamView(props: Props): JSX.Element {
         {hover && data ? <Tip window={data} at={hover.at} x={hover.x} y={hover.y} width={width} height={layout.height} /> : null}
         {data && data.blocks.worker.length === 0 ? (
           <div class="stream-empty">
-            <Empty title="Nothing ran in this time">{follow ? "Spans appear a second or two after a task ends." : "Move to another time, or follow."}</Empty>
+            <Empty title="No run ended in this time">{follow ? "A block appears a second or two after its run has ended." : "Move to another time, or follow."}</Empty>
           </div>
         ) : null}
       </div>

@@ -11,6 +11,8 @@ export interface Column<Row> {
   label: string;
   /** The unit, shown beside the label and in the file. */
   unit?: string;
+  /** The unit in the file only, where each cell says its own. */
+  fileUnit?: string;
   value: (row: Row) => string | number | undefined;
   cell?: (row: Row) => ComponentChildren;
   /** A CSS grid width. */
@@ -67,7 +69,7 @@ export function Table<Row>(props: Props<Row>): JSX.Element {
   return (
     <section class="table-frame">
       <div class="table-tools">
-        <span class="muted">{exact(rows.length)} rows</span>
+        <span class="muted">{exact(rows.length)} {rows.length === 1 ? "row" : "rows"}</span>
         <span class="grow">{props.tools}</span>
         <button type="button" class="quiet" onClick={() => download(`${name}.csv`, toCsv(csvColumns(columns), sorted))} disabled={rows.length === 0}>
           Export CSV
@@ -119,7 +121,10 @@ export function Table<Row>(props: Props<Row>): JSX.Element {
 }
 
 function csvColumns<Row>(columns: readonly Column<Row>[]): { label: string; value: Column<Row>["value"] }[] {
-  return columns.map((column) => ({ label: column.unit ? `${column.label} (${column.unit})` : column.label, value: column.value }));
+  return columns.map((column) => {
+    const unit = column.unit ?? column.fileUnit;
+    return { label: unit ? `${column.label} (${unit})` : column.label, value: column.value };
+  });
 }
 
 interface HeadProps<Row> {

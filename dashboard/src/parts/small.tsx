@@ -38,7 +38,7 @@ export function ErrorNote(props: { error: ApiError }): JSX.Element {
 }
 
 /** An answer that may not be there yet, or may never be. */
-export function Answer<T>(props: { data: T | undefined; error: ApiError | undefined; children: (data: T) => ComponentChildren }): JSX.Element {
+export function Answer<T>(props: { data: T | undefined; error: ApiError | undefined; /** Of a page that has no other heading. */ title?: string; children: (data: T) => ComponentChildren }): JSX.Element {
   if (props.data !== undefined) {
     return (
       <>
@@ -47,7 +47,12 @@ export function Answer<T>(props: { data: T | undefined; error: ApiError | undefi
       </>
     );
   }
-  return props.error ? <ErrorNote error={props.error} /> : <p class="muted loading">Loading…</p>;
+  return (
+    <>
+      {props.title ? <PageHead title={props.title} /> : null}
+      {props.error ? <ErrorNote error={props.error} /> : <p class="muted loading">Loading…</p>}
+    </>
+  );
 }
 
 export function StateBadge(props: { state: string }): JSX.Element {
@@ -98,6 +103,19 @@ export function Progress(props: { counts: JobCounts; label: string }): JSX.Eleme
   );
 }
 
+/** What the colours of `Progress` mean. */
+export function StateLegend(): JSX.Element {
+  return (
+    <p class="legend state-legend" aria-hidden="true">
+      {(["stored", "released", "assigned", "ready", "waiting", "failed"] as const).map((state) => (
+        <span key={state} class={`legend-item swatch-state-${state}`}>
+          {state}
+        </span>
+      ))}
+    </p>
+  );
+}
+
 /** The last minute of a number, without axes. */
 export function Spark(props: { values: readonly number[]; most: number; color: string; label: string }): JSX.Element {
   const canvas = useRef<HTMLCanvasElement>(null);
@@ -106,7 +124,7 @@ export function Spark(props: { values: readonly number[]; most: number; color: s
     const pen = element?.getContext("2d");
     if (!element || !pen) return;
     const scale = window.devicePixelRatio || 1;
-    const [width, height] = [80, 20];
+    const [width, height] = [56, 20];
     element.width = width * scale;
     element.height = height * scale;
     pen.scale(scale, scale);

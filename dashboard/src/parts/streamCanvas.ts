@@ -1,6 +1,7 @@
 // Draws the task stream, and finds what is under the pointer.
 
 import type { SpanWindow } from "../lib/api";
+import { opInk } from "../lib/color";
 import { clock, clockMillis, short } from "../lib/format";
 import { cssColor } from "../lib/theme";
 
@@ -106,7 +107,8 @@ function drawAxis(pen: CanvasRenderingContext2D, { layout, from, to }: Picture, 
     const x = Math.round(layout.gutter + (at - from) * perMs) + 0.5;
     pen.moveTo(x, HEAD - 4);
     pen.lineTo(x, height);
-    pen.fillText(step < 1_000 ? clockMillis(at) : clock(at), x + 4, 9);
+    const label = step < 1_000 ? clockMillis(at) : clock(at);
+    if (x + 4 + pen.measureText(label).width < width) pen.fillText(label, x + 4, 9);
   }
   pen.stroke();
 }
@@ -146,7 +148,7 @@ function drawBlocks(pen: CanvasRenderingContext2D, picture: Picture, width: numb
       pen.strokeStyle = ink;
       pen.strokeRect(x - 0.5, y - 0.5, wide + 1, high + 1);
     } else if (wide > 60 && high >= 14 && look && kind === RUN) {
-      pen.fillStyle = picture.dark ? "#0c1016" : "#ffffff";
+      pen.fillStyle = opInk(look.op, picture.dark);
       const left = Math.max(x, layout.gutter);
       pen.fillText(labelFor(look.op, wide - (left - x)), left + 5, y + high / 2 + 1, Math.max(1, wide - (left - x) - 8));
     }
