@@ -29,8 +29,8 @@ _JOB_STATE = "millstream-job-state"
 
 async def submit(
     transport: Transport, job: Job, carried: Mapping[Any, Carried], uploads: Mapping[Literal, Upload]
-) -> dict[str, Any]:
-    """Send a job; return where it stands a moment later."""
+) -> dict[str, Any] | None:
+    """Send a job; return where it stands a moment later, or None if it was cancelled before it was on its way."""
     builder = JobBuilder(job.groups, carried, uploads)
     if len(job.states) > _MANY_CALLS:
         graph = await asyncio.to_thread(builder.encode)
@@ -38,6 +38,9 @@ async def submit(
         graph = builder.encode()
     job.offset = builder.offset
     body = _body(job, graph)
+    # Nothing may come between: who cancels later finds it sent, and tells the cluster.
+    if job.fate.is_cancelled:
+        return None
     job.fate.is_sent = True
     job.is_single = len(job.wanted()) <= 1
     view: dict[str, Any] = await transport.call(
@@ -47,7 +50,8 @@ async def submit(
         content_type=GRAPH,
         params={"wait": _LONG_WAIT if job.is_single and not job.is_lasting else _SHORT_WAIT},
     )
-    job.state = view["state"] if view["state"] not in TERMINAL else job.state
+    if view["state"] not in TERMINAL and not job.is_over:
+        job.state = view["state"]
     return view
 
 

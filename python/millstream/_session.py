@@ -248,6 +248,8 @@ class Session:
             for source in {source._job for source in job.sources.values()}:
                 job.uploads |= source.uploads
             view = await submit(self.transport, job, carried, placed)
+            if view is None:
+                return
             del placed, carried
             await self.given_up.accepted(job)
         except Exception as error:

@@ -1,6 +1,7 @@
 //! `/v1/jobs`.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -24,6 +25,10 @@ use crate::views::Form;
 /// Jobs on a page, unless asked otherwise, and at most.
 const PAGE: usize = 50;
 const MAX_PAGE: usize = 1_000;
+
+/// How often, and how long apart, a leader is asked to cancel a job that it has yet to take.
+const MOST_ASKS: u32 = 40;
+const BETWEEN_ASKS: Duration = Duration::from_millis(50);
 
 /// Bodies above this are decoded off the request's thread: a large graph takes longer than a round trip may.
 const INLINE_DECODE: usize = 64 << 10;
@@ -175,20 +180,11 @@ pub(crate) async fn cancel(
     let query = Query::of(&request, &["remove"])?;
     let job = job_of(&request)?;
     let remove = query.flag("remove")?;
-    let asked = if remove {
-        GatewayRequest::Remove { job }
+    let view = if remove {
+        let answer = gateway.leader.ask(GatewayRequest::Remove { job }).await?;
+        view_of(&gateway, job, answer).await?
     } else {
-        GatewayRequest::Cancel { job }
-    };
-    let view = match gateway.leader.ask(asked).await {
-        Ok(Response::Job(answer)) => JobView::of_answer(&answer),
-        Ok(_) => gateway.job_view(job).await?,
-        // The leader forgets jobs that are over; their records stay.
-        Err(ApiError::Request(RequestError::UnknownJob(_))) if !remove => match gateway.meta(job).await? {
-            Some(meta) => JobView::from(&meta),
-            None => return Err(RequestError::UnknownJob(job).into()),
-        },
-        Err(error) => return Err(error),
+        ask_to_cancel(&gateway, job).await?
     };
     if remove {
         gateway.recent.remove(job);
@@ -200,4 +196,29 @@ pub(crate) async fn cancel(
         StatusCode::ACCEPTED
     };
     Ok(reply(&request, status, &view))
+}
+
+/// Asks the leader to cancel a job: again while the job is still on its way to it.
+async fn ask_to_cancel(gateway: &Context, job: JobId) -> Result<JobView, ApiError> {
+    for _ in 0..MOST_ASKS {
+        match gateway.leader.ask(GatewayRequest::Cancel { job }).await {
+            Ok(answer) => return view_of(gateway, job, answer).await,
+            Err(ApiError::Request(RequestError::UnknownJob(_))) => {}
+            Err(error) => return Err(error),
+        }
+        match gateway.meta(job).await? {
+            // The leader forgets jobs that are over; their records stay.
+            Some(meta) if meta.state.is_terminal() => return Ok(JobView::from(&meta)),
+            None if gateway.recent.get(job).is_none() => return Err(RequestError::UnknownJob(job).into()),
+            _ => tokio::time::sleep(BETWEEN_ASKS).await,
+        }
+    }
+    Err(ApiError::NotTakenYet(job))
+}
+
+async fn view_of(gateway: &Context, job: JobId, answer: Response) -> Result<JobView, ApiError> {
+    match answer {
+        Response::Job(answer) => Ok(JobView::of_answer(&answer)),
+        _ => gateway.job_view(job).await,
+    }
 }

@@ -123,9 +123,11 @@ impl FakeLeader {
         self.shared.jobs.lock().contains_key(&job)
     }
 
-    /// Lets the leader know nothing of a job, as if it had not taken it yet.
-    pub(crate) fn forget(&self, job: JobId) {
-        self.shared.jobs.lock().remove(&job);
+    /// Lets the leader know nothing of a job, as if it had not taken it yet, until what is returned is called.
+    pub(crate) fn forget(&self, job: JobId) -> impl FnOnce() + use<> {
+        let shared = Arc::clone(&self.shared);
+        let known = shared.jobs.lock().remove(&job);
+        move || shared.jobs.lock().extend(known.map(|known| (job, known)))
     }
 
     /// Ends a job that runs.

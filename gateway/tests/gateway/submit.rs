@@ -1,9 +1,11 @@
 //! Submitting, waiting, cancelling, removing.
 
+use std::time::Duration;
+
 use millstream_protocol::api::{GRAPH_CONTENT_TYPE, GraphRequest, JobView, MSGPACK_CONTENT_TYPE};
 use millstream_protocol::codec;
 use millstream_protocol::graph::{GraphBuilder, OpSpec, TaskOptions};
-use millstream_protocol::wire::{JobOptions, JobState};
+use millstream_protocol::wire::{GatewayRequest, JobOptions, JobState};
 use millstream_types::JobId;
 use reqwest::Method;
 use serde_json::json;
@@ -121,6 +123,39 @@ async fn a_cancelled_job_is_over_and_can_be_removed() {
     assert_eq!(gateway.delete(&format!("{path}?remove=true")).await.status(), 200);
     let (status, code, _) = problem(gateway.get(path).await).await;
     assert_eq!((status, code.as_str()), (404, "unknown_job"));
+    gateway.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_the_leader_takes_late_is_cancelled_all_the_same() {
+    let gateway = TestGateway::start().await;
+    let job = body(gateway.post("/v1/jobs", &echo("slow")).await).await;
+    let path = job["links"]["self"].as_str().unwrap();
+    let take = gateway
+        .leader()
+        .forget(job["id"].as_str().unwrap().parse().unwrap());
+    let take_once_asked = async {
+        let is_cancel = |request: &GatewayRequest| matches!(request, GatewayRequest::Cancel { .. });
+        while !gateway.leader().asked().iter().any(is_cancel) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        take();
+    };
+    let (cancelled, ()) = tokio::join!(gateway.delete(path), take_once_asked);
+    assert_eq!(body(cancelled).await["state"], "cancelled");
+    gateway.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_the_leader_does_not_take_is_not_said_to_be_cancelled() {
+    let gateway = TestGateway::start().await;
+    let job = body(gateway.post("/v1/jobs", &echo("slow")).await).await;
+    let path = job["links"]["self"].as_str().unwrap();
+    let _untaken = gateway
+        .leader()
+        .forget(job["id"].as_str().unwrap().parse().unwrap());
+    let (status, code, _) = problem(gateway.delete(path).await).await;
+    assert_eq!((status, code.as_str()), (503, "not_taken_yet"));
     gateway.stop().await;
 }
 

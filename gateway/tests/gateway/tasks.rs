@@ -166,7 +166,7 @@ async fn a_job_that_the_leader_has_not_taken_yet_is_to_be_asked_for_again() {
     let gateway = TestGateway::start().await;
     let job = start_slow(&gateway).await;
     let id: JobId = job.rsplit('/').next().unwrap().parse().unwrap();
-    gateway.leader().forget(id);
+    let _untaken = gateway.leader().forget(id);
     let (status, code, told) = problem(ask(&gateway, &job, "cancel", &["slow"]).await).await;
     assert_eq!((status, code.as_str()), (503, "not_taken_yet"));
     assert_eq!(told["job"], id.to_string());

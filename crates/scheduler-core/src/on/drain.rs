@@ -64,13 +64,13 @@ pub(crate) fn advance_if_idle(core: &mut SchedulerCore, no: WorkerNo) {
     }
 }
 
-/// Copies what only this worker holds; lets it go when there is nothing left.
+/// Copies what none of those that stay holds; lets it go when there is nothing left.
 pub(crate) fn advance(core: &mut SchedulerCore, no: WorkerNo) {
     if core.cx.workers[no].assigned() > 0 || copies_under_way(core) > 0 {
         return;
     }
     let sole = if has_heir(core, no) {
-        sole_objects(core, no)
+        parting_objects(core, no)
     } else {
         Vec::new()
     };
@@ -99,23 +99,31 @@ fn copies_under_way(core: &SchedulerCore) -> usize {
     alive.map(|worker| worker.replicating.len()).sum()
 }
 
-fn sole_objects(core: &SchedulerCore, no: WorkerNo) -> Vec<(JobNo, u32)> {
-    let mut sole = Vec::new();
+/// What this worker holds and none of those that stay.
+fn parting_objects(core: &SchedulerCore, no: WorkerNo) -> Vec<(JobNo, u32)> {
+    let stays = |holder: WorkerNo| {
+        let state = core.cx.workers[holder].state;
+        !matches!(
+            state,
+            WorkerState::Draining | WorkerState::Leaving | WorkerState::Lost
+        )
+    };
+    let mut parting = Vec::new();
     for job in core.jobs.iter() {
         for task in 0..job.cols.len() {
-            let only_here = job.cols.worker(task) == Some(no)
-                && job.cols.is_held(task)
+            let is_parting = job.cols.is_held(task)
                 && !job.cols.has(task, flag::IMPORT)
-                && job.holders(task).count() == 1;
-            if only_here {
-                sole.push((job.no, task));
+                && job.holders(task).any(|holder| holder == no)
+                && !job.holders(task).any(stays);
+            if is_parting {
+                parting.push((job.no, task));
             }
-            if sole.len() == MAX_COPIES {
-                return sole;
+            if parting.len() == MAX_COPIES {
+                return parting;
             }
         }
     }
-    sole
+    parting
 }
 
 fn copy(core: &mut SchedulerCore, from: WorkerNo, no: JobNo, task: u32) {

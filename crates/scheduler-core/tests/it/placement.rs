@@ -342,6 +342,28 @@ fn a_draining_worker_gives_its_tasks_back_has_its_objects_copied_and_leaves() {
 }
 
 #[test]
+fn what_one_of_two_draining_workers_takes_over_from_the_other_is_copied_on() {
+    let mut bench = Bench::with_workers(&[1, 1, 1]);
+    let job = bench.submit(&map(3));
+    bench.run();
+    assert_eq!(bench.state(job), JobState::Succeeded);
+    // The first object goes to the worker that is told to leave just then.
+    for at in [0, 1] {
+        let worker = bench.workers[at].info.worker;
+        bench.ask(GatewayRequest::Drain { worker }).unwrap();
+    }
+    for _ in 0..3 {
+        for at in 0..3 {
+            bench.workers[at].replicated();
+            bench.deliver_from(at);
+            bench.step();
+        }
+    }
+    assert!(bench.workers[0].is_shut_down && bench.workers[1].is_shut_down);
+    assert_eq!(bench.workers[2].objects.len(), 3);
+}
+
+#[test]
 fn workers_that_all_drain_finish_what_runs_and_leave_without_copies() {
     let mut bench = Bench::with_workers(&[1, 1]);
     let job = bench.submit(&map(4));
