@@ -14,6 +14,7 @@ mod actor;
 mod fetch;
 mod frame_ops;
 mod memory;
+mod meters;
 mod outbox;
 mod python;
 mod runner;
@@ -34,6 +35,7 @@ use millstream_frame::{PlannerOptions, StageEnv, StageLimits};
 use millstream_protocol::wire::WorkerInfo;
 use millstream_store::probe::MemoryProbe;
 use millstream_store::{SpillConfig, SpillPolicy, Store, StoreConfig, StoreEvents};
+use millstream_telemetry::WorkerMetrics;
 use millstream_transfer::{DataServer, DataServerOptions, FetchOptions, Fetcher, UploadShelf};
 use millstream_types::{Amount, ByteSize, WorkerId};
 use millstream_worker_core::{WorkerConfig, WorkerCore, WorkerEvent};
@@ -67,6 +69,8 @@ pub struct WorkerService {
     pub bus: Arc<dyn Bus>,
     /// Whether other workers share the process, so that the process's memory says nothing about this one.
     pub shares_process: bool,
+    /// What it counts.
+    pub metrics: WorkerMetrics,
     /// Called at each sign of progress; touches the liveness file where one is set.
     pub on_progress: Arc<dyn Fn() + Send + Sync>,
 }
@@ -94,7 +98,10 @@ impl WorkerService {
         let name = info.name.clone();
         info!(%worker, name, address = info.data_address, slots, memory = %limit, "the worker starts");
         let config = WorkerConfig::for_memory(limit);
-        let work = Arc::new(WorkLog::new());
+        self.metrics.info.set(worker.to_string());
+        self.metrics.slots.set(slots as u64);
+        self.metrics.memory_limit_bytes.set(limit.as_u64());
+        let work = Arc::new(WorkLog::new(self.metrics.clone()));
         let env = TaskEnv {
             uploads,
             ..self.task_env(&store, &info, limit, slots, config.inline_limit, &work)?
@@ -108,6 +115,7 @@ impl WorkerService {
         let (outgoing, frames) = mpsc::unbounded_channel();
         let (exit, mut exited) = mpsc::channel(1);
         let names = self.bus.names().clone();
+        let work_seen = Arc::clone(&work);
         let show = Show {
             work: Arc::clone(&work),
             info: info.clone(),
@@ -158,8 +166,10 @@ impl WorkerService {
             executors,
             worker: actor.clone(),
             traffic: Box::new(traffic),
+            work: Arc::clone(&work_seen),
         };
         let progress = self.on_progress.clone();
+        let (bus, metrics) = (self.bus.clone(), self.metrics.clone());
         let slot_results = {
             let actor = actor.clone();
             async move {
@@ -189,6 +199,7 @@ impl WorkerService {
             spawn(async move {
                 loop {
                     progress();
+                    show_traffic(&*bus, &metrics);
                     tokio::time::sleep(Duration::from_secs(1)).await;
                 }
             }),
@@ -350,6 +361,15 @@ impl WorkerService {
 pub fn machine_memory() -> ByteSize {
     // A machine that does not tell its memory is assumed to be small.
     MemoryProbe::new().limit().unwrap_or(ByteSize::from_mib(1024))
+}
+
+/// Shows what the bus has counted.
+fn show_traffic(bus: &dyn Bus, metrics: &WorkerMetrics) {
+    let counted = bus.counters().snapshot();
+    metrics.broker_connections.follow(counted.connected);
+    metrics.broker_connect_failures.follow(counted.connect_failures);
+    metrics.broker_frames.follow(counted.published);
+    metrics.broker_returns.follow(counted.returned);
 }
 
 /// The session's number is appended by the core; the name must be the one that the bus would give.

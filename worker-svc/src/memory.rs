@@ -1,5 +1,6 @@
 //! Watches memory: the store's own count, and the process's where the worker has the process to itself.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix::Addr;
@@ -13,6 +14,7 @@ use millstream_worker_core::{MemoryLevel, MemoryReport, WorkerEvent};
 use tracing::{error, warn};
 
 use crate::actor::{Happened, WorkerActor};
+use crate::work::WorkLog;
 
 /// How often the process's memory is measured.
 const MEASURE_EVERY: Duration = Duration::from_millis(200);
@@ -27,6 +29,7 @@ pub(crate) struct MemoryWatch {
     pub(crate) executors: PythonMemory,
     pub(crate) worker: Addr<WorkerActor>,
     pub(crate) traffic: Box<dyn Fn() -> Traffic>,
+    pub(crate) work: Arc<WorkLog>,
 }
 
 /// Bytes on the data plane since the start.
@@ -41,21 +44,31 @@ impl MemoryWatch {
     pub(crate) async fn run(self, mut events: StoreEvents) {
         let mut beat = tokio::time::interval(MEASURE_EVERY);
         let mut recycled: Option<Instant> = None;
+        let mut beaten = Instant::now();
         loop {
             let event = tokio::select! {
                 event = events.recv() => match event {
                     Some(StoreEvent::Memory(report)) => WorkerEvent::MemoryChanged(self.report(report)),
                     Some(StoreEvent::Lost { object, attempt, part, reason }) => {
                         warn!(%object, %attempt, reason, "an object is lost");
+                        self.work.metrics().objects_lost.inc();
                         WorkerEvent::ObjectLost { object, attempt, part }
                     }
                     Some(StoreEvent::SpillFailed(error)) => {
                         error!(%error, "spilling fails");
+                        self.work.metrics().spill_failures.inc();
                         WorkerEvent::MemoryChanged(self.report(self.store.report()))
+                    }
+                    Some(StoreEvent::Moved(moved)) => {
+                        self.work.moved(&moved);
+                        continue;
                     }
                     None => return,
                 },
                 _ = beat.tick() => {
+                    let late = beaten.elapsed().saturating_sub(MEASURE_EVERY);
+                    self.work.metrics().loop_lag_seconds.observe(late);
+                    beaten = Instant::now();
                     if let Some(used) = self.used() {
                         self.store.report_process_memory(used);
                     }

@@ -46,6 +46,7 @@ pub(crate) struct Started {
     cancel: CancellationToken,
     log: LogCapture,
     ended: mpsc::UnboundedSender<Ended>,
+    taken: Instant,
 }
 
 /// How a task ended or gets on, as its core hears it.
@@ -113,6 +114,7 @@ impl Runner {
             log: LogCapture::new(self.env.log_limit),
             env: self.env.clone(),
             ended: self.ended.clone(),
+            taken: Instant::now(),
             task,
         };
         self.running.insert(started.task.run, started.cancel.clone());
@@ -298,6 +300,7 @@ impl Started {
             run: self.task.run,
             op: self.task.op,
             wants_inline: self.task.inline,
+            taken: self.taken,
         }
     }
 
@@ -309,6 +312,7 @@ impl Started {
             cancel,
             log,
             ended: _,
+            taken,
         } = self;
         let op = Arc::clone(&task.op);
         let context = TaskContext {
@@ -331,6 +335,7 @@ impl Started {
             run: task.run,
             op,
             wants_inline: task.inline,
+            taken,
         };
         (ending, context)
     }
@@ -342,6 +347,8 @@ struct Ending {
     run: TaskRun,
     op: Arc<OpSpec>,
     wants_inline: bool,
+    /// When it could start.
+    taken: Instant,
 }
 
 /// What was kept of a result: the output, the tasks that it adds, what the task wrote.
@@ -400,6 +407,7 @@ impl Ending {
             task: self.run.task,
             op: &self.op,
             took,
+            waited: self.taken.elapsed().saturating_sub(took),
             made,
             log,
         });
