@@ -13,6 +13,7 @@
 mod actor;
 mod fetch;
 mod frame_ops;
+mod household;
 mod memory;
 mod meters;
 mod outbox;
@@ -30,7 +31,7 @@ use actix::Actor;
 use anyhow::Context as _;
 use millstream_bus::Bus;
 use millstream_config::{DataSettings, MemoryLimit, PythonSettings, SlotCount, WorkerSettings};
-use millstream_executor::{CommandExecutor, CommandSettings, ExecutorSet, NativeExecutor};
+use millstream_executor::{CommandExecutor, CommandSettings, CpuProbe, ExecutorSet, NativeExecutor, Threads};
 use millstream_frame::{PlannerOptions, StageEnv, StageLimits};
 use millstream_protocol::wire::WorkerInfo;
 use millstream_store::probe::MemoryProbe;
@@ -47,6 +48,7 @@ use uuid::Uuid;
 use crate::actor::{Happened, WorkerActor};
 use crate::fetch::Fetches;
 use crate::frame_ops::FrameExecutor;
+use crate::household::Housemate;
 use crate::memory::{MemoryWatch, Traffic};
 use crate::outbox::{Broker, Show};
 use crate::runner::{Runner, TaskEnv};
@@ -110,6 +112,7 @@ impl WorkerService {
         let python = python::settings(&self.settings, &self.python, limit, slots);
         let (runner, mut results, mut ends) = Runner::start(env, slots, python)?;
         let executors = runner.python_memory();
+        let cpu = self.cpu_probe(&runner);
         server.serve_stacks(python::stack_source(runner.python_stacks()));
         let fetcher = Fetcher::new(FetchOptions::new(self.secret.clone()))?;
         let (outgoing, frames) = mpsc::unbounded_channel();
@@ -162,7 +165,10 @@ impl WorkerService {
         };
         let memory = MemoryWatch {
             store: store.clone(),
-            probe: (!self.shares_process).then(MemoryProbe::new),
+            probe: MemoryProbe::new(),
+            housemate: self.shares_process.then(|| Housemate::new(worker)),
+            cpu,
+            cpu_milli: 0,
             executors,
             worker: actor.clone(),
             traffic: Box::new(traffic),
@@ -212,6 +218,18 @@ impl WorkerService {
         info!(name, "the worker stops");
         drop(tasks);
         Ok(())
+    }
+
+    /// What measures this worker and no other.
+    fn cpu_probe(&self, runner: &Runner) -> CpuProbe {
+        if !self.shares_process {
+            return CpuProbe::of_process();
+        }
+        let own = Threads::default();
+        own.join();
+        let mut threads = runner.threads();
+        threads.push(own);
+        CpuProbe::of_threads(threads)
     }
 
     /// Asks to be drained, and waits for it as long as the settings say; not at all where that is no time.

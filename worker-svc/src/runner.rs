@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use millstream_executor::{
     ExecutorSet, Input, LogCapture, PythonMemory, PythonPool, PythonSettings, PythonStacks, PythonWork,
-    SlotPool, SlotResults, SlotWork, TaskContext, TaskFailure, TaskResult,
+    SlotPool, SlotResults, SlotWork, TaskContext, TaskFailure, TaskResult, Threads,
 };
 use millstream_protocol::ErrorKind;
 use millstream_protocol::graph::{OpKind, OpSpec, TaskOptions};
@@ -58,6 +58,7 @@ pub(crate) struct Runner {
     slots: SlotPool<Started>,
     python: PythonPool<Started>,
     waiting: Option<Runtime>,
+    waiting_threads: Threads,
     ended: mpsc::UnboundedSender<Ended>,
     running: HashMap<TaskRun, CancellationToken>,
     batch: Vec<Started>,
@@ -75,9 +76,13 @@ impl Runner {
         python: PythonSettings,
     ) -> std::io::Result<(Self, SlotResults<Started>, mpsc::UnboundedReceiver<Ended>)> {
         let (pool, results) = SlotPool::new(slots)?;
+        let waiting_threads = Threads::default();
+        let (begun, over) = (waiting_threads.clone(), waiting_threads.clone());
         let waiting = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(slots)
             .thread_name("task")
+            .on_thread_start(move || begun.join())
+            .on_thread_stop(move || over.leave())
             .enable_all()
             .build()?;
         let (ended, ends) = mpsc::unbounded_channel();
@@ -87,6 +92,7 @@ impl Runner {
             slots: pool,
             python: PythonPool::new(python, slots)?,
             waiting: Some(waiting),
+            waiting_threads,
             ended,
             running,
             batch: Vec::new(),
@@ -95,6 +101,15 @@ impl Runner {
             recalls: HashSet::new(),
         };
         Ok((runner, results, ends))
+    }
+
+    /// The threads that tasks run on, and that start the processes of tasks.
+    pub(crate) fn threads(&self) -> Vec<Threads> {
+        vec![
+            self.slots.threads(),
+            self.python.threads(),
+            self.waiting_threads.clone(),
+        ]
     }
 
     /// What the Python processes hold.
