@@ -105,6 +105,21 @@ impl Description {
         format!("{}{suffix}", self.name)
     }
 
+    /// Every series that comes of it, with its labels.
+    #[cfg(test)]
+    pub(crate) fn all_series(&self) -> Vec<(String, std::collections::BTreeSet<&'static str>)> {
+        let labels = || self.labels.iter().map(|(key, _)| *key);
+        if self.kind != "histogram" {
+            return vec![(self.series(), labels().collect())];
+        }
+        let of = |part: &str| format!("{}_{part}", self.name);
+        vec![
+            (of("bucket"), labels().chain(["le"]).collect()),
+            (of("sum"), labels().collect()),
+            (of("count"), labels().collect()),
+        ]
+    }
+
     fn unit(&self) -> &'static str {
         if self.name.ends_with("_seconds") {
             "seconds"

@@ -13,6 +13,8 @@ mod logs;
 mod metrics;
 mod series;
 mod serve;
+#[cfg(test)]
+mod shipped;
 
 pub use describe::reference_page;
 pub use http::HttpMetrics;
