@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The threads of a pool, by the kernel's numbers. Clones share them.
 #[derive(Debug, Clone, Default)]
-pub struct Threads(Arc<Mutex<BTreeSet<u32>>>);
+pub struct Threads(pub(crate) Arc<Mutex<BTreeSet<u32>>>);
 
 impl Threads {
     /// Adds the calling thread. Where the system does not tell its number, it is not counted.

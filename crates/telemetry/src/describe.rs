@@ -158,7 +158,8 @@ Every service answers `GET /metrics` in the text format of OpenMetrics, which Pr
 - Schedulers and workers do so where `metrics.port` is set. What they show is their own.
 
 Each wants `Authorization: Bearer …`: the gateway its token or `metrics.token`, schedulers and workers `metrics.token`.
-That one opens nothing but this page, so it is the one for Prometheus:
+That one opens nothing but this page, so it is the one for Prometheus. The Compose cluster sets both; its token is
+`/secrets/metrics-token` in every container of it.
 
 ```yaml
 scrape_configs:
