@@ -22,6 +22,7 @@ mod near;
 mod openapi;
 mod problem;
 mod reply;
+mod report;
 mod routes;
 mod server;
 mod signin;
