@@ -13,6 +13,8 @@ const LOOPBACK_NAMES: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
 /// Paths that answer without a token: probes of the infrastructure, the dashboard's program, which knows nothing of the
 /// cluster, and the door where a token or a code is shown.
 const OPEN_PATHS: [&str; 4] = ["/healthz", "/readyz", "/", "/v1/sign-in"];
+/// What a token of its own may open, so that Prometheus needs none that starts programs.
+const METRICS_PATH: &str = "/metrics";
 /// Begins the paths of the dashboard's program.
 const OPEN_PREFIX: &str = "/assets/";
 
@@ -22,6 +24,8 @@ static SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 #[derive(Debug)]
 pub(crate) struct Access {
     token: Secret,
+    /// Opens [`METRICS_PATH`] and nothing else.
+    metrics_token: Option<Secret>,
     sign_ins: SignIns,
     hosts: Vec<String>,
     origins: Vec<String>,
@@ -41,11 +45,18 @@ impl Access {
         Self {
             sign_ins: SignIns::new(&token),
             token,
+            metrics_token: None,
             hosts,
             origins: origins
                 .map(|origin| origin.trim_end_matches('/').to_ascii_lowercase())
                 .collect(),
         }
+    }
+
+    /// The same rules, with a token for who only reads metrics.
+    pub(crate) fn with_metrics_token(mut self, token: Option<Secret>) -> Self {
+        self.metrics_token = token;
+        self
     }
 
     /// Whether the request may go on.
@@ -68,7 +79,7 @@ impl Access {
             return Ok(());
         }
         match header(request, &AUTHORIZATION) {
-            Some(value) => self.check_token(value),
+            Some(value) => self.check_token(value, path),
             None => self.check_cookie(request, &host),
         }
     }
@@ -95,12 +106,18 @@ impl Access {
         }
     }
 
-    fn check_token(&self, value: &str) -> Result<(), ApiError> {
+    fn check_token(&self, value: &str, path: &str) -> Result<(), ApiError> {
         let (scheme, token) = value.split_once(' ').unwrap_or((value, ""));
         if !scheme.eq_ignore_ascii_case("bearer") || token.is_empty() {
             return Err(ApiError::NoToken);
         }
-        if self.token.matches(token.trim()) {
+        let token = token.trim();
+        let reads_metrics = path == METRICS_PATH
+            && self
+                .metrics_token
+                .as_ref()
+                .is_some_and(|known| known.matches(token));
+        if reads_metrics || self.token.matches(token) {
             Ok(())
         } else {
             Err(ApiError::WrongToken)
@@ -264,6 +281,21 @@ mod tests {
             let refused = Err("foreign_origin".to_owned());
             assert_eq!(check(&[host, ("origin", origin), TOKEN]), refused, "{origin}");
         }
+    }
+
+    #[test]
+    fn the_token_for_metrics_opens_nothing_else() {
+        let access = access().with_metrics_token(Some(Secret::new("scrape")));
+        let ask = |path: &str, token: &str| {
+            let request = TestRequest::get()
+                .uri(path)
+                .insert_header(("host", "localhost"))
+                .insert_header(("authorization", format!("Bearer {token}")));
+            access.check(&request.to_http_request()).is_ok()
+        };
+        assert!(ask("/metrics", "scrape") && ask("/metrics", "s3cret"));
+        assert!(!ask("/v1/jobs", "scrape") && !ask("/metrics/x", "scrape"));
+        assert!(!ask("/metrics", "scrap"));
     }
 
     #[test]

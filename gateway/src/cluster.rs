@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-use millstream_protocol::wire::{ClusterSnapshot, ClusterTotals, HeartbeatMsg, JobCounts};
+use millstream_protocol::wire::{ClusterSnapshot, ClusterTotals, HeartbeatMsg, JobCounts, WorkerSnapshot};
 use millstream_telemetry::{Counter, JobOutcome, Metrics, Reader, Reading, TaskState, Tier, WorkerState};
 use parking_lot::Mutex;
 
@@ -86,6 +86,13 @@ impl Cluster {
             };
             metrics.workers.of(*state).set(snapshot.map(count));
         }
+        let sum = |of: fn(&WorkerSnapshot) -> u64| {
+            snapshot.map(|snapshot| snapshot.workers.iter().map(of).sum::<u64>())
+        };
+        metrics.slots.set(sum(|worker| u64::from(worker.slots)));
+        metrics
+            .memory_limit_bytes
+            .set(sum(|worker| worker.memory_limit.as_u64()));
         let show = |reading: &Reading, of: fn(&HeartbeatMsg) -> u64| {
             let sum = |snapshot: &ClusterSnapshot| {
                 let loads = snapshot.workers.iter().filter_map(|worker| worker.load.as_ref());

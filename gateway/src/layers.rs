@@ -27,17 +27,17 @@ const MAX_NODES: usize = 1_000;
 /// A node.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct LayerView {
-    layer: u32,
-    op: String,
-    first: TaskIdx,
-    tasks: JobCounts,
+    pub(crate) layer: u32,
+    pub(crate) op: String,
+    pub(crate) first: TaskIdx,
+    pub(crate) tasks: JobCounts,
     /// Bytes of its outputs that workers hold.
-    held: ByteSize,
+    pub(crate) held: ByteSize,
     /// Of these, bytes that stay after the job.
-    wanted: ByteSize,
+    pub(crate) wanted: ByteSize,
     /// Microseconds that a task is expected to run; none where no leader knows the job.
     #[serde(skip_serializing_if = "Option::is_none")]
-    cost_us: Option<u32>,
+    pub(crate) cost_us: Option<u32>,
 }
 
 /// Which node reads which.
@@ -54,7 +54,7 @@ pub(crate) struct Edge {
 pub(crate) struct LayersView {
     /// Whether a leader counted; else counts are of the last note.
     exact: bool,
-    layers: Vec<LayerView>,
+    pub(crate) layers: Vec<LayerView>,
     edges: Arc<[Edge]>,
     largest: Vec<HeldObject>,
 }
@@ -67,6 +67,8 @@ pub(crate) struct Outline {
     tasks: u32,
     /// The node of each operation of each layer.
     node_of: Vec<HashMap<u16, u32>>,
+    /// The first task of each layer.
+    starts: Vec<u32>,
 }
 
 impl Outline {
@@ -77,6 +79,7 @@ impl Outline {
             edges: Arc::default(),
             tasks: graph.task_count(),
             node_of: Vec::new(),
+            starts: Vec::new(),
         };
         outline.find_nodes(graph);
         outline.find_edges(graph);
@@ -102,37 +105,36 @@ impl Outline {
                 self.nodes[node as usize].tasks.total += 1;
             }
             self.node_of.push(by_op);
+            self.starts.push(first);
             first += layer.len();
         }
     }
 
+    /// The number of the node that a task of this graph is in.
+    pub(crate) fn node_of(&self, graph: &Graph, task: TaskIdx) -> Option<u32> {
+        let at = self
+            .starts
+            .partition_point(|first| *first <= task.0)
+            .checked_sub(1)?;
+        let layer = graph.layers.get(at)?;
+        let offset = task.0 - self.starts[at];
+        let op = (offset < layer.len()).then(|| layer.op_of(offset))?;
+        self.node_of[at].get(&op).copied()
+    }
+
     fn find_edges(&mut self, graph: &Graph) {
-        let starts: Vec<u32> = graph
-            .layers
-            .iter()
-            .scan(0, |next, layer| {
-                let first = *next;
-                *next += layer.len();
-                Some(first)
-            })
-            .collect();
-        let node_of_task = |task: TaskIdx| {
-            let at = starts.partition_point(|first| *first <= task.0).checked_sub(1)?;
-            let op = graph.layers[at].op_of(task.0 - starts[at]);
-            self.node_of[at].get(&op).copied()
-        };
         let mut edges: BTreeMap<(u32, u32), u64> = BTreeMap::new();
-        for (layer, first) in graph.layers.iter().zip(&starts) {
+        for (layer, first) in graph.layers.iter().zip(&self.starts) {
             let step = layer.len().div_ceil(MAX_SAMPLED).max(1);
             for offset in (0..layer.len()).step_by(step as usize) {
-                let Some(to) = node_of_task(TaskIdx(first + offset)) else {
+                let Some(to) = self.node_of(graph, TaskIdx(first + offset)) else {
                     continue;
                 };
                 let mut seen = 0;
                 layer.for_each_dep(*first, offset, |dep| {
                     seen += 1;
                     if seen <= MAX_INPUTS
-                        && let Some(from) = node_of_task(dep.task)
+                        && let Some(from) = self.node_of(graph, dep.task)
                     {
                         *edges.entry((from, to)).or_default() += u64::from(step);
                     }

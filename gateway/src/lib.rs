@@ -22,6 +22,7 @@ mod near;
 mod openapi;
 mod problem;
 mod reply;
+mod report;
 mod routes;
 mod server;
 mod signin;
@@ -110,7 +111,8 @@ impl Gateway {
         let failed = |source| bind_error(&settings.gateway, source);
         let listener = bind(&settings.gateway)?;
         let address = listener.local_addr().map_err(failed)?;
-        let access = Arc::new(Access::new(&settings.gateway, token));
+        let access = Access::new(&settings.gateway, token).with_metrics_token(settings.metrics.token.clone());
+        let access = Arc::new(access);
         let metrics = Metrics::new();
         let id = GatewayId::from(Uuid::new_v4());
         let cluster = Arc::new(Cluster::new(metrics.clone()));

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use millstream_state::{Fence, StateError, StateStore};
+use millstream_telemetry::SchedulerMetrics;
 use millstream_types::{LeaderId, Term};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -46,6 +47,7 @@ pub(crate) struct Election {
     pub(crate) leader: LeaderId,
     pub(crate) ttl: Duration,
     pub(crate) renew_every: Duration,
+    pub(crate) metrics: SchedulerMetrics,
 }
 
 impl Election {
@@ -101,7 +103,7 @@ impl Election {
                 None
             } else {
                 last_pulse = beats;
-                Some(self.state.renew_lease(&fence, self.ttl).await)
+                Some(self.renew(&fence).await)
             };
             let message = match renewed {
                 Some(Ok(())) => {
@@ -127,6 +129,16 @@ impl Election {
         }
     }
 
+    async fn renew(&self, fence: &Fence) -> Result<(), StateError> {
+        let asked = Instant::now();
+        let renewed = self.state.renew_lease(fence, self.ttl).await;
+        match &renewed {
+            Ok(()) => self.metrics.lease_renewal_seconds.observe(asked.elapsed()),
+            Err(_) => self.metrics.lease_renewal_failures.inc(),
+        }
+        renewed
+    }
+
     fn doubt(&self, deadline: Instant, sure: &mut bool) -> Option<LeaseNews> {
         // One renewal early: what is in the outbox now may still be on its way at the deadline.
         let expired = Instant::now() + self.renew_every >= deadline;
@@ -147,6 +159,7 @@ mod tests {
             leader: LeaderId::from_u128(leader),
             ttl: Duration::from_millis(600),
             renew_every: Duration::from_millis(200),
+            metrics: SchedulerMetrics::new(),
         }
     }
 

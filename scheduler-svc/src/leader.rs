@@ -4,11 +4,12 @@
 //! while that is full the core is not polled, which closes the windows of its sessions.
 
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix::prelude::*;
 use millstream_scheduler_core::{Clock, Note, SchedulerCore, SchedulerEvent};
 use millstream_state::Fence;
+use millstream_telemetry::SchedulerMetrics;
 use millstream_types::Term;
 use tokio::sync::mpsc::{self, error::TrySendError};
 use tracing::warn;
@@ -100,6 +101,8 @@ pub(crate) struct LeaderActor {
     pub(crate) note_delay: Duration,
     pub(crate) ends: mpsc::Sender<End>,
     pub(crate) next_batch: u64,
+    pub(crate) metrics: SchedulerMetrics,
+    pub(crate) ticked: Instant,
 }
 
 impl LeaderActor {
@@ -135,6 +138,11 @@ impl LeaderActor {
 
     fn tick(&mut self) {
         self.pulse.fetch_add(1, Ordering::Relaxed);
+        let ticked = std::mem::replace(&mut self.ticked, Instant::now());
+        let lag = self.ticked.duration_since(ticked).saturating_sub(TICK);
+        self.metrics.loop_lag_seconds.observe(lag);
+        let waiting = self.outbox.max_capacity() - self.outbox.capacity();
+        self.metrics.outbox_batches.set(waiting as u64);
         let now = self.watch.read().now;
         let due = self
             .core

@@ -30,6 +30,7 @@ use millstream_config::SchedulerSettings;
 use millstream_protocol::graph::GraphLimits;
 use millstream_scheduler_core::CoreConfig;
 use millstream_state::StateStore;
+use millstream_telemetry::SchedulerMetrics;
 use millstream_types::{LeaderId, Term};
 use tracing::info;
 use uuid::Uuid;
@@ -50,6 +51,8 @@ pub struct SchedulerService {
     pub bus: Arc<dyn Bus>,
     /// Its journal.
     pub state: Arc<dyn StateStore>,
+    /// What it counts.
+    pub metrics: SchedulerMetrics,
     /// Called at each sign of progress; touches the liveness file where one is set.
     pub on_progress: Arc<dyn Fn() + Send + Sync>,
 }
@@ -59,9 +62,11 @@ impl SchedulerService {
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
         tokio::pin!(shutdown);
         let progress = self.on_progress.clone();
+        let (bus, metrics) = (self.bus.clone(), self.metrics.clone());
         let standing_by = actix_rt::spawn(async move {
             loop {
                 progress();
+                show_traffic(&*bus, &metrics);
                 tokio::time::sleep(Duration::from_secs(1)).await;
             }
         });
@@ -81,9 +86,13 @@ impl SchedulerService {
                 leader,
                 ttl: self.settings.lease_ttl,
                 renew_every: self.settings.lease_renew,
+                metrics: self.metrics.clone(),
             };
             let led = succession.core.as_ref().map(|(_, fence)| *fence);
             let Victory { fence, rival } = election.win(succession.at_least, led).await;
+            self.metrics.elections_won.inc();
+            self.metrics.term.set(u64::from(fence.term.0));
+            self.metrics.leading.set(1);
             info!(term = %fence.term, %leader, "leading");
             succession = Reign {
                 service: self,
@@ -93,6 +102,7 @@ impl SchedulerService {
             }
             .run(succession)
             .await;
+            self.metrics.leading.set(0);
             leader = LeaderId::from(Uuid::new_v4());
         }
     }
@@ -115,6 +125,15 @@ impl SchedulerService {
             ..CoreConfig::default()
         }
     }
+}
+
+/// Shows what the bus has counted.
+fn show_traffic(bus: &dyn Bus, metrics: &SchedulerMetrics) {
+    let counted = bus.counters().snapshot();
+    metrics.broker_connections.follow(counted.connected);
+    metrics.broker_connect_failures.follow(counted.connect_failures);
+    metrics.broker_frames.follow(counted.published);
+    metrics.broker_returns.follow(counted.returned);
 }
 
 /// The first term there can be.

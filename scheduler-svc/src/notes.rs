@@ -6,6 +6,7 @@ use std::time::Duration;
 use actix::Addr;
 use millstream_scheduler_core::Identity;
 use millstream_state::StateStore;
+use millstream_telemetry::SchedulerMetrics;
 use tokio::sync::{mpsc, watch};
 use tracing::{debug, error};
 
@@ -23,6 +24,7 @@ pub(crate) struct NoteWriter {
     pub(crate) leader: Addr<LeaderActor>,
     pub(crate) committed: watch::Receiver<u64>,
     pub(crate) journal: JournalWatch,
+    pub(crate) metrics: SchedulerMetrics,
 }
 
 impl NoteWriter {
@@ -47,8 +49,8 @@ impl NoteWriter {
                     Err(error) => error!(%error, "a note has no encoding"),
                 }
             }
-            let written =
-                commit_until_taken(&*self.state, &fence, &writes, &self.journal, &self.leader).await;
+            let journal = (&self.journal, &self.leader);
+            let written = commit_until_taken(&*self.state, &fence, &writes, journal, &self.metrics).await;
             if written.is_err() {
                 return;
             }

@@ -4,7 +4,7 @@
 //! leave in order. Frames that find no link are dropped, because sessions are opened anew with the next link.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix::Addr;
 use millstream_bus::{Address, Bus, Link, QueueName};
@@ -12,6 +12,7 @@ use millstream_protocol::envelope::Header;
 use millstream_protocol::wire::{Datagram, LiveMsg, encode_datagrams};
 use millstream_scheduler_core::{Effect, Identity};
 use millstream_state::{Fence, Journal, StateError, StateStore, Write};
+use millstream_telemetry::SchedulerMetrics;
 use tokio::sync::{mpsc, watch};
 use tracing::{debug, error, warn};
 
@@ -48,6 +49,7 @@ pub(crate) struct Outbox {
     pub(crate) acks: Acks,
     pub(crate) committed: watch::Sender<u64>,
     pub(crate) journal: JournalWatch,
+    pub(crate) metrics: SchedulerMetrics,
 }
 
 impl Outbox {
@@ -83,7 +85,8 @@ impl Outbox {
             return Ok(());
         }
         let fence = fence_of(&self.identity);
-        commit_until_taken(&*self.state, &fence, &writes, &self.journal, &self.leader).await
+        let journal = (&self.journal, &self.leader);
+        commit_until_taken(&*self.state, &fence, &writes, journal, &self.metrics).await
     }
 
     async fn carry_out(&self, effect: Effect) {
@@ -146,14 +149,16 @@ pub(crate) async fn commit_until_taken(
     state: &dyn StateStore,
     fence: &Fence,
     writes: &[Write],
-    journal: &JournalWatch,
-    leader: &Addr<LeaderActor>,
+    (journal, leader): (&JournalWatch, &Addr<LeaderActor>),
+    metrics: &SchedulerMetrics,
 ) -> Result<(), StateError> {
     let mut complaint = None;
     loop {
         let known = journal.known();
+        let asked = Instant::now();
         match state.commit(fence, writes).await {
             Ok(reached) => {
+                metrics.commit_seconds.observe(asked.elapsed());
                 if journal.note(&known, reached) {
                     let _ = leader.send(StateNews::JournalLost).await;
                 }
@@ -165,6 +170,7 @@ pub(crate) async fn commit_until_taken(
                 return Err(StateError::Fenced { ours, holder });
             }
             Err(error) => {
+                metrics.commit_failures.inc();
                 let text = error.to_string();
                 if complaint.as_ref() != Some(&text) {
                     warn!(%error, "cannot write the journal; trying again");

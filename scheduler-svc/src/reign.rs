@@ -79,6 +79,8 @@ impl Reign<'_> {
             note_delay: service.settings.note_delay,
             ends: end_sender,
             next_batch: 0,
+            metrics: service.metrics.clone(),
+            ticked: std::time::Instant::now(),
         }
         .start();
         let outbox = Outbox {
@@ -90,6 +92,7 @@ impl Reign<'_> {
             acks,
             committed: committed_sender,
             journal: journal.clone(),
+            metrics: service.metrics.clone(),
         };
         let note_writer = NoteWriter {
             identity: identity.clone(),
@@ -97,6 +100,7 @@ impl Reign<'_> {
             leader: leader.clone(),
             committed,
             journal,
+            metrics: service.metrics.clone(),
         };
         let broker = Broker {
             identity,

@@ -17,7 +17,7 @@ use millstream_protocol::wire::{
 };
 use millstream_scheduler_svc::SchedulerService;
 use millstream_state::MemoryState;
-use millstream_telemetry::{LogOptions, subscriber};
+use millstream_telemetry::{LogOptions, SchedulerMetrics, subscriber};
 use millstream_types::{ClusterName, Term};
 use uuid::Uuid;
 
@@ -92,6 +92,7 @@ fn beside_a_scheduler<F: Future<Output = ()>>(test: impl FnOnce(Arc<dyn Bus>, Lo
         max_active_jobs: 10,
         bus: Arc::clone(&bus),
         state: Arc::new(MemoryState::new()),
+        metrics: SchedulerMetrics::new(),
         on_progress: Arc::new(|| {}),
     };
     actix_rt::System::new().block_on(service.run(test(bus, log)));

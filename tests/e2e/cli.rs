@@ -126,6 +126,16 @@ async fn jobs_are_looked_at_and_forgotten() -> anyhow::Result<()> {
             .await?
             .contains("stored")
     );
+    shell.data(&["job", "report", &id, "-o", "report.html"]).await?;
+    let report = std::fs::read_to_string(shell.folder().join("report.html"))?;
+    ensure!(
+        report.contains("greeting") && report.contains("Findings"),
+        "{report}"
+    );
+    ensure!(
+        !report.contains("<script") && !report.contains("http"),
+        "{report}"
+    );
     ensure!(shell.data(&["workers"]).await?.contains("active"));
     let token = shell.data(&["token"]).await?;
     ensure!(token.trim() == up.api().token(), "another token");
@@ -167,7 +177,7 @@ async fn simulator_runs_seeds() -> anyhow::Result<()> {
 
 /// Every command that a user can type.
 const COMMANDS: &str = "up, gateway, scheduler, worker, worker show, worker drain, health, demo, sql, submit, jobs, \
-                        job, job show, job events, job logs, job explain, job cancel, job rm, workers, token, bench, \
+                        job, job show, job events, job logs, job explain, job report, job cancel, job rm, workers, token, bench, \
                         sim, doctor";
 
 #[tokio::test]

@@ -12,6 +12,7 @@ mod compose;
 mod demo;
 mod gateway;
 mod leader;
+mod load;
 mod local;
 mod memory;
 mod own_worker;

@@ -68,6 +68,9 @@ fn tell(work: &WorkLog, fetch: &Fetch, outcomes: &[FetchOutcome], took: Duration
         _ => None,
     });
     let (objects, bytes) = sizes.fold((0, 0), |(objects, sum), bytes| (objects + 1, sum + bytes));
+    let is_failure = |outcome: &&FetchOutcome| !matches!(outcome, FetchOutcome::Fetched { .. });
+    let failures = outcomes.iter().filter(is_failure).count();
+    work.metrics().fetch_failures.add(failures as u64);
     if let Some(first) = fetch.objects.first()
         && objects > 0
     {

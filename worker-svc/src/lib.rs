@@ -13,7 +13,9 @@
 mod actor;
 mod fetch;
 mod frame_ops;
+mod household;
 mod memory;
+mod meters;
 mod outbox;
 mod python;
 mod runner;
@@ -29,11 +31,12 @@ use actix::Actor;
 use anyhow::Context as _;
 use millstream_bus::Bus;
 use millstream_config::{DataSettings, MemoryLimit, PythonSettings, SlotCount, WorkerSettings};
-use millstream_executor::{CommandExecutor, CommandSettings, ExecutorSet, NativeExecutor};
+use millstream_executor::{CommandExecutor, CommandSettings, CpuProbe, ExecutorSet, NativeExecutor, Threads};
 use millstream_frame::{PlannerOptions, StageEnv, StageLimits};
 use millstream_protocol::wire::WorkerInfo;
 use millstream_store::probe::MemoryProbe;
 use millstream_store::{SpillConfig, SpillPolicy, Store, StoreConfig, StoreEvents};
+use millstream_telemetry::WorkerMetrics;
 use millstream_transfer::{DataServer, DataServerOptions, FetchOptions, Fetcher, UploadShelf};
 use millstream_types::{Amount, ByteSize, WorkerId};
 use millstream_worker_core::{WorkerConfig, WorkerCore, WorkerEvent};
@@ -45,6 +48,7 @@ use uuid::Uuid;
 use crate::actor::{Happened, WorkerActor};
 use crate::fetch::Fetches;
 use crate::frame_ops::FrameExecutor;
+use crate::household::Housemate;
 use crate::memory::{MemoryWatch, Traffic};
 use crate::outbox::{Broker, Show};
 use crate::runner::{Runner, TaskEnv};
@@ -67,6 +71,8 @@ pub struct WorkerService {
     pub bus: Arc<dyn Bus>,
     /// Whether other workers share the process, so that the process's memory says nothing about this one.
     pub shares_process: bool,
+    /// What it counts.
+    pub metrics: WorkerMetrics,
     /// Called at each sign of progress; touches the liveness file where one is set.
     pub on_progress: Arc<dyn Fn() + Send + Sync>,
 }
@@ -94,7 +100,10 @@ impl WorkerService {
         let name = info.name.clone();
         info!(%worker, name, address = info.data_address, slots, memory = %limit, "the worker starts");
         let config = WorkerConfig::for_memory(limit);
-        let work = Arc::new(WorkLog::new());
+        self.metrics.info.set(worker.to_string());
+        self.metrics.slots.set(slots as u64);
+        self.metrics.memory_limit_bytes.set(limit.as_u64());
+        let work = Arc::new(WorkLog::new(self.metrics.clone()));
         let env = TaskEnv {
             uploads,
             ..self.task_env(&store, &info, limit, slots, config.inline_limit, &work)?
@@ -103,11 +112,13 @@ impl WorkerService {
         let python = python::settings(&self.settings, &self.python, limit, slots);
         let (runner, mut results, mut ends) = Runner::start(env, slots, python)?;
         let executors = runner.python_memory();
+        let cpu = self.cpu_probe(&runner);
         server.serve_stacks(python::stack_source(runner.python_stacks()));
         let fetcher = Fetcher::new(FetchOptions::new(self.secret.clone()))?;
         let (outgoing, frames) = mpsc::unbounded_channel();
         let (exit, mut exited) = mpsc::channel(1);
         let names = self.bus.names().clone();
+        let work_seen = Arc::clone(&work);
         let show = Show {
             work: Arc::clone(&work),
             info: info.clone(),
@@ -154,12 +165,17 @@ impl WorkerService {
         };
         let memory = MemoryWatch {
             store: store.clone(),
-            probe: (!self.shares_process).then(MemoryProbe::new),
+            probe: MemoryProbe::new(),
+            housemate: self.shares_process.then(|| Housemate::new(worker)),
+            cpu,
+            cpu_milli: 0,
             executors,
             worker: actor.clone(),
             traffic: Box::new(traffic),
+            work: Arc::clone(&work_seen),
         };
         let progress = self.on_progress.clone();
+        let (bus, metrics) = (self.bus.clone(), self.metrics.clone());
         let slot_results = {
             let actor = actor.clone();
             async move {
@@ -189,6 +205,7 @@ impl WorkerService {
             spawn(async move {
                 loop {
                     progress();
+                    show_traffic(&*bus, &metrics);
                     tokio::time::sleep(Duration::from_secs(1)).await;
                 }
             }),
@@ -201,6 +218,18 @@ impl WorkerService {
         info!(name, "the worker stops");
         drop(tasks);
         Ok(())
+    }
+
+    /// What measures this worker and no other.
+    fn cpu_probe(&self, runner: &Runner) -> CpuProbe {
+        if !self.shares_process {
+            return CpuProbe::of_process();
+        }
+        let own = Threads::default();
+        own.join();
+        let mut threads = runner.threads();
+        threads.push(own);
+        CpuProbe::of_threads(threads)
     }
 
     /// Asks to be drained, and waits for it as long as the settings say; not at all where that is no time.
@@ -350,6 +379,15 @@ impl WorkerService {
 pub fn machine_memory() -> ByteSize {
     // A machine that does not tell its memory is assumed to be small.
     MemoryProbe::new().limit().unwrap_or(ByteSize::from_mib(1024))
+}
+
+/// Shows what the bus has counted.
+fn show_traffic(bus: &dyn Bus, metrics: &WorkerMetrics) {
+    let counted = bus.counters().snapshot();
+    metrics.broker_connections.follow(counted.connected);
+    metrics.broker_connect_failures.follow(counted.connect_failures);
+    metrics.broker_frames.follow(counted.published);
+    metrics.broker_returns.follow(counted.returned);
 }
 
 /// The session's number is appended by the core; the name must be the one that the bus would give.

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use millstream_executor::{
     ExecutorSet, Input, LogCapture, PythonMemory, PythonPool, PythonSettings, PythonStacks, PythonWork,
-    SlotPool, SlotResults, SlotWork, TaskContext, TaskFailure, TaskResult,
+    SlotPool, SlotResults, SlotWork, TaskContext, TaskFailure, TaskResult, Threads,
 };
 use millstream_protocol::ErrorKind;
 use millstream_protocol::graph::{OpKind, OpSpec, TaskOptions};
@@ -46,6 +46,7 @@ pub(crate) struct Started {
     cancel: CancellationToken,
     log: LogCapture,
     ended: mpsc::UnboundedSender<Ended>,
+    taken: Instant,
 }
 
 /// How a task ended or gets on, as its core hears it.
@@ -57,6 +58,7 @@ pub(crate) struct Runner {
     slots: SlotPool<Started>,
     python: PythonPool<Started>,
     waiting: Option<Runtime>,
+    waiting_threads: Threads,
     ended: mpsc::UnboundedSender<Ended>,
     running: HashMap<TaskRun, CancellationToken>,
     batch: Vec<Started>,
@@ -74,9 +76,13 @@ impl Runner {
         python: PythonSettings,
     ) -> std::io::Result<(Self, SlotResults<Started>, mpsc::UnboundedReceiver<Ended>)> {
         let (pool, results) = SlotPool::new(slots)?;
+        let waiting_threads = Threads::default();
+        let (begun, over) = (waiting_threads.clone(), waiting_threads.clone());
         let waiting = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(slots)
             .thread_name("task")
+            .on_thread_start(move || begun.join())
+            .on_thread_stop(move || over.leave())
             .enable_all()
             .build()?;
         let (ended, ends) = mpsc::unbounded_channel();
@@ -86,6 +92,7 @@ impl Runner {
             slots: pool,
             python: PythonPool::new(python, slots)?,
             waiting: Some(waiting),
+            waiting_threads,
             ended,
             running,
             batch: Vec::new(),
@@ -94,6 +101,15 @@ impl Runner {
             recalls: HashSet::new(),
         };
         Ok((runner, results, ends))
+    }
+
+    /// The threads that tasks run on, and that start the processes of tasks.
+    pub(crate) fn threads(&self) -> Vec<Threads> {
+        vec![
+            self.slots.threads(),
+            self.python.threads(),
+            self.waiting_threads.clone(),
+        ]
     }
 
     /// What the Python processes hold.
@@ -113,6 +129,7 @@ impl Runner {
             log: LogCapture::new(self.env.log_limit),
             env: self.env.clone(),
             ended: self.ended.clone(),
+            taken: Instant::now(),
             task,
         };
         self.running.insert(started.task.run, started.cancel.clone());
@@ -298,6 +315,7 @@ impl Started {
             run: self.task.run,
             op: self.task.op,
             wants_inline: self.task.inline,
+            taken: self.taken,
         }
     }
 
@@ -309,6 +327,7 @@ impl Started {
             cancel,
             log,
             ended: _,
+            taken,
         } = self;
         let op = Arc::clone(&task.op);
         let context = TaskContext {
@@ -331,6 +350,7 @@ impl Started {
             run: task.run,
             op,
             wants_inline: task.inline,
+            taken,
         };
         (ending, context)
     }
@@ -342,6 +362,8 @@ struct Ending {
     run: TaskRun,
     op: Arc<OpSpec>,
     wants_inline: bool,
+    /// When it could start.
+    taken: Instant,
 }
 
 /// What was kept of a result: the output, the tasks that it adds, what the task wrote.
@@ -400,6 +422,7 @@ impl Ending {
             task: self.run.task,
             op: &self.op,
             took,
+            waited: self.taken.elapsed().saturating_sub(took),
             made,
             log,
         });

@@ -11,7 +11,11 @@ use millstream_protocol::graph::OpSpec;
 use millstream_protocol::wire::{
     HeartbeatMsg, OpLabel, OpTotal, OutputLine, SpanKind, TaskLog, TransferTotal, WorkMsg, WorkerInfo,
 };
+use millstream_store::Move;
+use millstream_telemetry::{DiskWay, WorkerMetrics};
 use millstream_types::{ByteSize, JobId, TaskIdx, WorkerId};
+
+use crate::meters::Meters;
 
 /// Spans of one message: a quarter of a screen's columns, every second.
 const MAX_SPANS: usize = 256;
@@ -28,6 +32,8 @@ pub(crate) struct TaskEnd<'a> {
     pub(crate) task: TaskIdx,
     pub(crate) op: &'a Arc<OpSpec>,
     pub(crate) took: Duration,
+    /// Time from when it could start until it did.
+    pub(crate) waited: Duration,
     /// Bytes of its output; none if it failed.
     pub(crate) made: Option<ByteSize>,
     pub(crate) log: Option<&'a TaskLog>,
@@ -77,10 +83,15 @@ struct Lately {
 pub(crate) struct WorkLog {
     lately: Mutex<Lately>,
     fetch: Arc<OpSpec>,
+    spill: Arc<OpSpec>,
+    unspill: Arc<OpSpec>,
+    metrics: WorkerMetrics,
+    meters: Meters,
 }
 
 impl WorkLog {
-    pub(crate) fn new() -> Self {
+    /// An empty one that also counts into `metrics`.
+    pub(crate) fn new(metrics: WorkerMetrics) -> Self {
         let lately = Lately {
             random: 0x9e37_79b9_7f4a_7c15,
             ..Lately::default()
@@ -88,12 +99,22 @@ impl WorkLog {
         Self {
             lately: Mutex::new(lately),
             fetch: Arc::new(OpSpec::native("fetch")),
+            spill: Arc::new(OpSpec::native("spill")),
+            unspill: Arc::new(OpSpec::native("read back")),
+            meters: Meters::of(&metrics),
+            metrics,
         }
+    }
+
+    /// What is shown to Prometheus.
+    pub(crate) const fn metrics(&self) -> &WorkerMetrics {
+        &self.metrics
     }
 
     /// A task ended just now.
     pub(crate) fn ended(&self, end: &TaskEnd<'_>) {
         let ended = Instant::now();
+        self.meters.count(end);
         let mut lately = self.lock();
         lately.count(end);
         let kind = if end.made.is_some() {
@@ -120,6 +141,7 @@ impl WorkLog {
     /// A fetch ended just now.
     pub(crate) fn fetched(&self, end: &FetchEnd) {
         let ended = Instant::now();
+        self.metrics.fetch_seconds.observe(end.took);
         let mut lately = self.lock();
         let total = lately.transfers.entry(end.from).or_insert(TransferTotal {
             from: end.from,
@@ -141,8 +163,29 @@ impl WorkLog {
         });
     }
 
+    /// An object went to disk or came back just now.
+    pub(crate) fn moved(&self, moved: &Move) {
+        let (kind, way, op) = if moved.back {
+            (SpanKind::Unspill, DiskWay::Read, &self.unspill)
+        } else {
+            (SpanKind::Spill, DiskWay::Write, &self.spill)
+        };
+        self.metrics.spill_seconds.of(way).observe(moved.took);
+        self.metrics.spill_bytes.of(way).add(moved.bytes.as_u64());
+        self.lock().sample(Span {
+            kind,
+            job: moved.object.job,
+            op: Arc::clone(op),
+            task: moved.object.task,
+            ended: Instant::now(),
+            took: moved.took,
+            bytes: moved.bytes,
+        });
+    }
+
     /// The worker's load changed.
     pub(crate) fn loaded(&self, load: HeartbeatMsg) {
+        self.meters.show(&self.metrics, &load);
         self.lock().load = Some(load);
     }
 
@@ -302,8 +345,8 @@ impl Message {
 
     fn span(&mut self, span: &Span, slots: &mut SlotRows, now: Instant) {
         let (job, op) = (self.job(span.job), self.op(&span.op));
-        let slot = if span.kind == SpanKind::Fetch {
-            // Fetches run beside the slots: drawn with any of them.
+        let slot = if !matches!(span.kind, SpanKind::Run | SpanKind::Failed) {
+            // Fetches and spills run beside the slots: drawn with any of them.
             u16::try_from(span.task.0 % self.msg.slots.max(1)).unwrap_or(0)
         } else {
             slots.row_of(span)
@@ -360,7 +403,7 @@ fn last_line(log: &TaskLog) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use millstream_types::ResourceSet;
+    use millstream_types::{ObjectId, ResourceSet};
 
     use super::*;
 
@@ -386,6 +429,7 @@ mod tests {
             task: TaskIdx(task),
             op,
             took: Duration::from_millis(took_ms),
+            waited: Duration::ZERO,
             made: made.map(ByteSize::new),
             log: None,
         });
@@ -397,7 +441,7 @@ mod tests {
 
     #[test]
     fn totals_are_exact_and_spans_a_sample() {
-        let (log, op) = (WorkLog::new(), Arc::new(OpSpec::native("f")));
+        let (log, op) = (WorkLog::new(WorkerMetrics::new()), Arc::new(OpSpec::native("f")));
         for task in 0..1_000 {
             end(&log, &op, task, 1, (task % 10 > 0).then_some(3));
         }
@@ -419,7 +463,7 @@ mod tests {
 
     #[test]
     fn tasks_that_run_at_once_get_rows_of_their_own() {
-        let (log, op) = (WorkLog::new(), Arc::new(OpSpec::native("f")));
+        let (log, op) = (WorkLog::new(WorkerMetrics::new()), Arc::new(OpSpec::native("f")));
         end(&log, &op, 0, 50, Some(1));
         end(&log, &op, 1, 50, Some(1));
         let mut slots = take(&log).spans.slots.to_vec();
@@ -429,7 +473,7 @@ mod tests {
 
     #[test]
     fn the_last_line_that_a_task_wrote_is_told() {
-        let (log, op) = (WorkLog::new(), Arc::new(OpSpec::native("f")));
+        let (log, op) = (WorkLog::new(WorkerMetrics::new()), Arc::new(OpSpec::native("f")));
         let wrote = TaskLog {
             head: "first\nlast\n\n".to_owned(),
             ..TaskLog::default()
@@ -439,6 +483,7 @@ mod tests {
             task: TaskIdx(4),
             op: &op,
             took: Duration::from_millis(1),
+            waited: Duration::ZERO,
             made: None,
             log: Some(&wrote),
         });
@@ -447,8 +492,34 @@ mod tests {
     }
 
     #[test]
+    fn what_ends_is_counted_by_what_ran_it() {
+        let (log, op) = (WorkLog::new(WorkerMetrics::new()), Arc::new(OpSpec::native("f")));
+        end(&log, &op, 0, 50, Some(1));
+        end(&log, &op, 1, 50, None);
+        log.moved(&Move {
+            object: ObjectId::new(JOB, TaskIdx(0)),
+            back: false,
+            bytes: ByteSize::new(9),
+            took: Duration::from_millis(1),
+        });
+        let page = log.metrics().encode();
+        for line in [
+            "millstream_worker_task_seconds_sum{kind=\"native\"} 0.1",
+            "millstream_worker_task_wait_seconds_count{kind=\"native\"} 2",
+            "millstream_worker_task_failures_total{kind=\"native\"} 1",
+            "millstream_worker_task_failures_total{kind=\"python\"} 0",
+            "millstream_worker_spill_bytes_total{way=\"write\"} 9",
+            "millstream_worker_spill_seconds_count{way=\"write\"} 1",
+        ] {
+            assert!(page.lines().any(|found| found == line), "no `{line}` in:\n{page}");
+        }
+        let spans = take(&log).spans;
+        assert_eq!(spans.kinds.to_vec(), [0, 1, SpanKind::Spill.code()]);
+    }
+
+    #[test]
     fn fetches_are_summed_up_by_peer() {
-        let log = WorkLog::new();
+        let log = WorkLog::new(WorkerMetrics::new());
         for _ in 0..2 {
             log.fetched(&FetchEnd {
                 from: WorkerId::from_u128(9),

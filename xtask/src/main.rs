@@ -24,6 +24,8 @@ usage: cargo xtask COMMAND
   config-reference            write docs/reference/configuration.md
   config-reference --check    fail if that page is stale
   fuzz SECONDS                fuzz the reading of messages and graphs, each for so long
+  metrics-reference           write docs/reference/metrics.md
+  metrics-reference --check   fail if that page is stale
   light                       print the crates that do not need the query engine
   with-servers COMMAND…       run a command with a private RabbitMQ and Redis in its environment
 ";
@@ -53,8 +55,10 @@ fn run() -> Result<()> {
             }
             Ok(())
         }
-        ["config-reference"] => reference::write(&root()?),
-        ["config-reference", "--check"] => reference::check(&root()?),
+        ["config-reference"] => reference::CONFIGURATION.write(&root()?),
+        ["config-reference", "--check"] => reference::CONFIGURATION.check(&root()?),
+        ["metrics-reference"] => reference::METRICS.write(&root()?),
+        ["metrics-reference", "--check"] => reference::METRICS.check(&root()?),
         ["--help" | "-h" | "help"] => {
             print!("{USAGE}");
             Ok(())

@@ -281,6 +281,11 @@ pub(crate) enum JobCommand {
     /// Why a task is not running, or what became of it.
     #[command(after_help = "Example: millstream job explain 0190b5a1-7d2e-7c3f-8a44-2f9f1c7e5b10 sorted")]
     Explain(JobTaskArgs),
+    /// Write what the job did as a page of HTML: findings, layers, what ran where and when, memory.
+    #[command(
+        after_help = "Example: millstream job report 0190b5a1-7d2e-7c3f-8a44-2f9f1c7e5b10 -o report.html"
+    )]
+    Report(JobReportArgs),
     /// Stop the job.
     #[command(after_help = "Example: millstream job cancel 0190b5a1-7d2e-7c3f-8a44-2f9f1c7e5b10")]
     Cancel(JobArgs),
@@ -295,6 +300,21 @@ pub(crate) struct JobArgs {
     pub(crate) job: JobId,
     #[command(flatten)]
     pub(crate) gateway: GatewayArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct JobReportArgs {
+    /// The job's id.
+    pub(crate) job: JobId,
+    /// Write to this file instead of standard output.
+    #[arg(long, short = 'o', value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// The gateway's address [default: MILLSTREAM_GATEWAY, else http://127.0.0.1:8787].
+    #[arg(long, value_name = "URL")]
+    pub(crate) gateway: Option<String>,
+    /// The token [default: MILLSTREAM_TOKEN, else this user's].
+    #[arg(long, value_name = "TOKEN")]
+    pub(crate) token: Option<String>,
 }
 
 #[derive(Debug, Args)]

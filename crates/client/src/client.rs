@@ -266,6 +266,16 @@ impl Client {
             .await
     }
 
+    /// What a job did, as a page of HTML that needs no cluster to be read.
+    ///
+    /// # Errors
+    /// An unknown job; no gateway.
+    pub async fn report(&self, id: JobId) -> Result<Bytes, Error> {
+        let path = format!("/v1/jobs/{id}/report");
+        let response = self.send(Method::GET, &path, |request| request).await?;
+        self.body(response).await
+    }
+
     /// Asks a job to stop, and returns where it stands then.
     ///
     /// # Errors

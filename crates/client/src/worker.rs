@@ -14,9 +14,10 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use anyhow::Context as _;
 use millstream_bus::{AmqpBus, Names};
-use millstream_config::Loader;
-use millstream_telemetry::LogOptions;
+use millstream_config::{Loader, MetricsSettings};
+use millstream_telemetry::{LogOptions, MetricsServer, WorkerMetrics};
 use millstream_worker_svc::WorkerService;
 
 /// Runs a worker with the settings of the file, of the environment and of `section.key=value` arguments, until it is
@@ -47,6 +48,8 @@ fn run() -> anyhow::Result<()> {
     })?;
     let names = Names::new(settings.cluster.name.clone());
     let bus = AmqpBus::new(settings.broker.connection_url().expose(), names)?;
+    let metrics = WorkerMetrics::new();
+    let _server = show_metrics(&settings.metrics, metrics.clone())?;
     let service = WorkerService {
         secret: settings
             .cluster
@@ -60,9 +63,20 @@ fn run() -> anyhow::Result<()> {
         shares_process: false,
         settings: settings.worker,
         bus,
+        metrics,
         on_progress: Arc::new(|| {}),
     };
     actix_rt::System::new().block_on(service.run(stop_signal()))
+}
+
+/// Shows the metrics until the server is dropped, where a port is set; then there is a token, too.
+fn show_metrics(settings: &MetricsSettings, metrics: WorkerMetrics) -> anyhow::Result<Option<MetricsServer>> {
+    let Some(token) = settings.token.clone().filter(|_| settings.port != 0) else {
+        return Ok(None);
+    };
+    let accepts = move |shown: &str| token.matches(shown);
+    let server = MetricsServer::start(&settings.host, settings.port, accepts, move || metrics.encode());
+    server.map(Some).context("cannot listen on `metrics.port`")
 }
 
 /// Ready when the process is asked to end.

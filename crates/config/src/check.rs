@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::endpoint::Endpoint;
 use crate::error::Problem;
 use crate::secret::Secret;
-use crate::settings::{SchedulerSettings, Settings, WorkerSettings};
+use crate::settings::{MetricsSettings, SchedulerSettings, Settings, WorkerSettings};
 use crate::value::SettingValue;
 
 /// Fills secrets from their files and checks every rule; what is wrong is appended to `problems`.
@@ -19,6 +19,7 @@ pub(crate) fn complete(settings: &mut Settings, problems: &mut Vec<Problem>) {
         redis,
         gateway,
         python,
+        metrics,
         ..
     } = settings;
     for (key, secret, file) in [
@@ -26,6 +27,7 @@ pub(crate) fn complete(settings: &mut Settings, problems: &mut Vec<Problem>) {
         ("broker.password", &mut broker.password, &broker.password_file),
         ("redis.password", &mut redis.password, &redis.password_file),
         ("gateway.token", &mut gateway.token, &gateway.token_file),
+        ("metrics.token", &mut metrics.token, &metrics.token_file),
         (
             "python.gateway_token",
             &mut python.gateway_token,
@@ -39,6 +41,7 @@ pub(crate) fn complete(settings: &mut Settings, problems: &mut Vec<Problem>) {
     check_scheme("redis.url", &settings.redis.url, ["redis", "rediss"], problems);
     check_scheduler(&settings.scheduler, problems);
     check_worker(&settings.worker, problems);
+    check_metrics(&settings.metrics, problems);
 }
 
 fn fill_secret(
@@ -119,6 +122,14 @@ fn check_worker(worker: &WorkerSettings, problems: &mut Vec<Problem>) {
                 format!("it must be at most `{upper}` ({above})"),
             ));
         }
+    }
+}
+
+/// An open port without a token would tell anybody who finds it.
+fn check_metrics(metrics: &MetricsSettings, problems: &mut Vec<Problem>) {
+    if metrics.port != 0 && metrics.token.is_none() && metrics.token_file.is_none() {
+        let reason = "set `metrics.token_file` too: who asks must show that token".to_owned();
+        problems.push(inconsistent("metrics.port", &metrics.port, reason));
     }
 }
 

@@ -26,7 +26,7 @@ pub use secret::{Secret, SecretFileError};
 pub use section::{KeyInfo, SectionInfo};
 pub use settings::{
     BrokerSettings, ClusterSettings, DataSettings, GatewaySettings, HealthSettings, LogSettings,
-    PythonSettings, RedisSettings, SchedulerSettings, Settings, WorkerSettings,
+    MetricsSettings, PythonSettings, RedisSettings, SchedulerSettings, Settings, WorkerSettings,
 };
 pub use units::DurationError;
 pub use values::{Access, DataRoot, Fraction, LogFormat, MemoryLimit, SlotCount};

@@ -216,6 +216,18 @@ sections! {
         level: String = "info".to_owned(),
     }
 
+    /// Metrics for Prometheus; docs/reference/metrics.md lists them.
+    metrics: MetricsSettings {
+        /// Address at which a scheduler or worker shows its metrics.
+        host: String = "127.0.0.1".to_owned(),
+        /// Port for that, usually 9464; none is opened if it is 0. The gateway shows its metrics on its own port.
+        port: u16 = 0,
+        /// Token that opens `/metrics` and nothing else, on every service.
+        token: Option<Secret> = None,
+        /// File that holds `token`.
+        token_file: Option<PathBuf> = None,
+    }
+
     /// Liveness of services that listen on no port for people.
     health: HealthSettings {
         /// File that a scheduler or worker touches each second while it makes progress, for `millstream health`.

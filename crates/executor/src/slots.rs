@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
+use crate::threads::Threads;
+
 /// Results of a long row of work are told at least this often, and otherwise when the row is done.
 const TELL_EVERY: Duration = Duration::from_millis(1);
 
@@ -48,6 +50,7 @@ struct Results<D> {
 pub struct SlotPool<W: SlotWork> {
     shared: Arc<Shared<W>>,
     threads: Vec<JoinHandle<()>>,
+    numbers: Threads,
 }
 
 /// Where the results of a [`SlotPool`] arrive.
@@ -78,15 +81,24 @@ impl<W: SlotWork> SlotPool<W> {
         let mut pool = Self {
             shared: Arc::clone(&shared),
             threads: Vec::with_capacity(slots),
+            numbers: Threads::default(),
         };
         for slot in 0..slots {
-            let shared = Arc::clone(&shared);
+            let (shared, numbers) = (Arc::clone(&shared), pool.numbers.clone());
             let thread = thread::Builder::new()
                 .name(format!("slot-{slot}"))
-                .spawn(move || shared.serve(slot))?;
+                .spawn(move || {
+                    numbers.join();
+                    shared.serve(slot);
+                })?;
             pool.threads.push(thread);
         }
         Ok((pool, SlotResults { shared }))
+    }
+
+    /// Its threads.
+    pub fn threads(&self) -> Threads {
+        self.numbers.clone()
     }
 
     /// Queues work; it starts in this order as threads get free.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use millstream_bus::Bus;
 use millstream_config::{MemoryLimit, SlotCount};
 use millstream_gateway::Fleet;
+use millstream_telemetry::WorkerMetrics;
 use millstream_types::ByteSize;
 use millstream_worker_svc::WorkerService;
 
@@ -129,6 +130,7 @@ fn worker(place: &Place, number: u32, name: &str) -> Result<ServiceThread, Local
         secret: place.secret.clone(),
         bus: place.bus.clone(),
         shares_process: true,
+        metrics: WorkerMetrics::new(),
         on_progress: Arc::new(|| {}),
     };
     ServiceThread::start(name, move |shutdown| service.run(shutdown))

@@ -16,6 +16,7 @@ use millstream_config::Settings;
 use millstream_gateway::{Fleet, Gateway};
 use millstream_scheduler_svc::SchedulerService;
 use millstream_state::{MemoryState, StateStore};
+use millstream_telemetry::SchedulerMetrics;
 use millstream_types::{ByteSize, ClusterName};
 use uuid::Uuid;
 
@@ -210,6 +211,7 @@ fn scheduler(
         max_active_jobs: settings.gateway.max_active_jobs as usize,
         bus: bus.clone(),
         state: state.clone(),
+        metrics: SchedulerMetrics::new(),
         on_progress: Arc::new(|| {}),
     };
     ServiceThread::start("scheduler", move |shutdown| async move {

@@ -19,4 +19,4 @@ pub use error::{Missing, PutError, SpillError};
 pub use object::{EncodedObject, EncodedPart, Format, Object, Payload, SharedObject};
 pub use pinned::Pinned;
 pub use policy::{MemoryLevel, MemoryReport, SpillPolicy, Usage};
-pub use store::{SpillConfig, Store, StoreConfig, StoreEvent, StoreEvents, Stored};
+pub use store::{Move, SpillConfig, Store, StoreConfig, StoreEvent, StoreEvents, Stored};

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use millstream_types::{Attempt, ByteSize, JobId, ObjectId};
 use parking_lot::Mutex;
@@ -58,9 +59,25 @@ pub enum StoreEvent {
     },
     /// Spilling fails. Told once per cause until it works again.
     SpillFailed(SpillError),
+    /// An object was written to disk, or read back.
+    Moved(Move),
 }
 
-/// The stream of a store's events. Bounded by changes of level and by what was stored.
+/// One way of an object between memory and disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Move {
+    /// The object.
+    pub object: ObjectId,
+    /// Whether it was read back, not written.
+    pub back: bool,
+    /// Its bytes, or those of the part that was read.
+    pub bytes: ByteSize,
+    /// What it took.
+    pub took: Duration,
+}
+
+/// The stream of a store's events. Bounded by changes of level, by what was stored and by
+/// what the disk moves.
 pub type StoreEvents = mpsc::UnboundedReceiver<StoreEvent>;
 
 /// One line of a store's inventory.
@@ -352,12 +369,24 @@ impl Shared {
         }
     }
 
+    /// Tells of an object that was written or read since `began`.
+    pub(crate) fn moved(&self, key: Key, back: bool, bytes: u64, began: Instant) {
+        self.tell(StoreEvent::Moved(Move {
+            object: key.object,
+            back,
+            bytes: ByteSize::new(bytes),
+            took: began.elapsed(),
+        }));
+    }
+
     /// Reads a spilled object back into memory.
     fn load(&self, key: Key, file: &Arc<SpillFile>) {
         // Counted before it is read: the memory is taken from the first byte on.
         let charge = Charge::new(&self.ledger, Account::Memory, file.object_bytes());
+        let began = Instant::now();
         match file.read() {
             Ok(encoded) => {
+                self.moved(key, true, file.object_bytes(), began);
                 let resident = Resident::new(encoded.into(), charge, &self.ledger);
                 self.table.lock().loaded(key, file, resident);
                 self.changed();
@@ -372,8 +401,10 @@ impl Shared {
     fn read_part(&self, key: Key, file: &Arc<SpillFile>, part: u32) -> Result<Pinned, Missing> {
         let part = part as usize;
         let charge = Charge::new(&self.ledger, Account::Memory, file.part_bytes(part));
+        let began = Instant::now();
         match file.read_part(part) {
             Ok(encoded) => {
+                self.moved(key, true, file.part_bytes(part), began);
                 let resident = Arc::new(Resident::new(encoded.into(), charge, &self.ledger));
                 Ok(Pinned::new(resident, None, Arc::clone(&self.pressure)))
             }

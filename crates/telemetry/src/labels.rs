@@ -71,6 +71,30 @@ labels! {
         Scheduler = "scheduler",
     }
 
+    /// What runs a task.
+    TaskKind as "kind" {
+        /// A function compiled into the worker.
+        Native = "native",
+        /// A step of a query plan.
+        Frame = "frame",
+        /// A kernel on blocks of arrays.
+        Array = "array",
+        /// A Python function.
+        Python = "python",
+        /// A program.
+        Command = "command",
+        /// Nothing: the task stands for an object of another job.
+        Import = "import",
+    }
+
+    /// Which way an object went between memory and disk.
+    DiskWay as "way" {
+        /// Out of memory.
+        Write = "write",
+        /// Back into memory.
+        Read = "read",
+    }
+
     /// Where an object is.
     Tier as "tier" {
         /// In memory.

@@ -9,7 +9,9 @@ use std::time::Duration;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeMetric, LabelSetEncoder, MetricEncoder};
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::{MetricType, TypedMetric, counter, gauge, histogram};
-use prometheus_client::registry::{Metric, Registry};
+use prometheus_client::registry::{Registry, Unit};
+
+use crate::describe::{Description, Kind};
 
 /// Upper bound of a timer's first bucket, in seconds.
 const FIRST_BUCKET: f64 = 1e-6;
@@ -36,6 +38,11 @@ impl Counter {
     /// The count so far.
     pub fn get(&self) -> u64 {
         self.0.get()
+    }
+
+    /// Follows a count that is kept elsewhere and only grows. To be called by one thread at a time.
+    pub fn follow(&self, count: u64) {
+        self.add(count.saturating_sub(self.get()));
     }
 }
 
@@ -151,6 +158,20 @@ impl<L: Label, M: Clone + Default> Default for Labelled<L, M> {
     }
 }
 
+/// Who this process is: a series whose value is always one, and whose label says it.
+#[derive(Debug, Clone, Default)]
+pub struct Fact(Family<[(&'static str, String); 1], gauge::Gauge>);
+
+impl Fact {
+    pub(crate) const KEY: &'static str = "worker";
+
+    /// Says it, in place of what was said before.
+    pub fn set(&self, value: impl Into<String>) {
+        self.0.clear();
+        self.0.get_or_create(&[(Self::KEY, value.into())]).set(1);
+    }
+}
+
 macro_rules! delegate_encoding {
     ($($metric:ident => $inner:ty),+ $(,)?) => {$(
         impl TypedMetric for $metric {
@@ -171,6 +192,7 @@ macro_rules! delegate_encoding {
 
 delegate_encoding! {
     Counter => counter::Counter<u64, AtomicU64>,
+    Fact => Family<[(&'static str, String); 1], gauge::Gauge>,
     Gauge => gauge::Gauge,
     Timer => histogram::Histogram,
 }
@@ -185,10 +207,34 @@ impl<L: Label, M: EncodeMetric + TypedMetric + Default> EncodeMetric for Labelle
     }
 }
 
-/// Makes a metric and adds it to the registry.
-pub(crate) fn register<M: Metric + Clone + Default>(registry: &mut Registry, name: &str, help: &str) -> M {
-    let metric = M::default();
-    // The registry ends the text with a full stop of its own.
-    registry.register(name, help.trim().trim_end_matches('.'), metric.clone());
-    metric
+/// What a table of metrics is made of: mostly one metric, sometimes several that belong together.
+pub(crate) trait Part: Sized {
+    /// Makes it and adds it to the registry.
+    fn register(registry: &mut Registry, name: &str, help: &str) -> Self;
+
+    /// What the reference page says of it.
+    fn describe(name: &str, help: &str) -> Vec<Description>;
+}
+
+impl<M: Kind> Part for M {
+    fn register(registry: &mut Registry, name: &str, help: &str) -> Self {
+        let metric = M::default();
+        // The registry ends the text with a full stop of its own, and the name with the unit.
+        let help = help.trim().trim_end_matches('.');
+        match unit_of(name) {
+            Some((stem, unit)) => registry.register_with_unit(stem, help, unit, metric.clone()),
+            None => registry.register(name, help, metric.clone()),
+        }
+        metric
+    }
+
+    fn describe(name: &str, help: &str) -> Vec<Description> {
+        vec![Description::of::<M>(name, help)]
+    }
+}
+
+/// The unit at the end of a name, and the name without it.
+fn unit_of(name: &str) -> Option<(&str, Unit)> {
+    let of = |suffix, unit| name.strip_suffix(suffix).map(|stem| (stem, unit));
+    of("_seconds", Unit::Seconds).or_else(|| of("_bytes", Unit::Bytes))
 }

@@ -8,7 +8,7 @@ mod link;
 mod table;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use millstream_bus::{Address, Bus, BusError, QueueName};
 use millstream_protocol::envelope::Header;
@@ -64,6 +64,7 @@ pub(crate) struct Leader {
     table: Arc<Table>,
     sender: Uuid,
     timeout: Duration,
+    metrics: Metrics,
 }
 
 impl Leader {
@@ -79,6 +80,7 @@ impl Leader {
             table: Arc::new(Table::default()),
             sender: Uuid::from_u128(gateway.as_u128()),
             timeout,
+            metrics: metrics.clone(),
         };
         let ear = Ear {
             leader: leader.clone(),
@@ -129,8 +131,12 @@ impl Leader {
             msg.reply_to = reply_to;
             let frame = self.frame(Datagram::Intake(Intake::Submit(msg.clone())))?;
             let intake = Address::Queue(self.bus.names().intake());
+            let sent = Instant::now();
             match link.publish_confirmed(&intake, frame).await {
-                Ok(()) => return Ok(()),
+                Ok(()) => {
+                    self.metrics.broker_confirm_seconds.observe(sent.elapsed());
+                    return Ok(());
+                }
                 // Sent again on the next link: the leader recognises a repeated submission.
                 Err(BusError::Broken { .. } | BusError::Closed) if tokio::time::Instant::now() < deadline => {
                     self.table.link_down();

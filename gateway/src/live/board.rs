@@ -10,6 +10,7 @@ use millstream_types::JobId;
 use super::history::{FIELDS, History};
 use super::lines::{Level, Line, Lines};
 use super::ops::Ops;
+use super::pauses::Pauses;
 use super::pulse::{Alert, Surroundings, alerts};
 use super::spans::Spans;
 use super::transfers::Transfers;
@@ -46,6 +47,7 @@ pub(crate) struct Board {
     pub(crate) ops: Ops,
     pub(crate) transfers: Transfers,
     pub(crate) lines: Lines,
+    pub(crate) pauses: Pauses,
     pub(crate) alerts: Vec<Alert>,
     pub(crate) surroundings: Surroundings,
     pub(crate) dropped: u64,
@@ -158,6 +160,12 @@ impl Board {
         }
         self.surroundings = surroundings;
         self.workers.close_second(now_us);
+        let paused = self
+            .workers
+            .iter()
+            .filter(|(_, row)| row.load.is_some_and(|load| load.paused));
+        self.pauses
+            .close_second(paused.map(|(id, row)| (*id, row.name.as_str())), now_us);
         self.spans.age(now_us);
         let workers = &self.workers;
         self.transfers

@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use millstream_bus::{Bus, Consumer, QueueSpec};
-use millstream_protocol::wire::{Datagram, LiveMsg, decode_datagrams};
-use millstream_telemetry::Metrics;
+use millstream_protocol::graph::OpKind;
+use millstream_protocol::wire::{Datagram, LiveMsg, WorkMsg, decode_datagrams};
+use millstream_telemetry::{Metrics, TaskKind};
 use millstream_types::{GatewayId, SessionNo};
 use tracing::{debug, warn};
 
@@ -70,6 +71,29 @@ impl Ear {
         if let LiveMsg::Snapshot(snapshot) = &msg {
             self.cluster.heard(snapshot.clone(), Instant::now());
         }
+        if let LiveMsg::Work(work) = &msg {
+            self.count_failures(work);
+        }
         live.with(|board| board.take(msg, now_us()));
+    }
+
+    fn count_failures(&self, work: &WorkMsg) {
+        for total in work.totals.iter().filter(|total| total.failed > 0) {
+            if let Some(op) = work.ops.get(usize::from(total.op)) {
+                let failures = self.metrics.task_failures.of(task_kind(op.kind));
+                failures.add(u64::from(total.failed));
+            }
+        }
+    }
+}
+
+const fn task_kind(kind: OpKind) -> TaskKind {
+    match kind {
+        OpKind::Native => TaskKind::Native,
+        OpKind::Frame => TaskKind::Frame,
+        OpKind::Array => TaskKind::Array,
+        OpKind::Python => TaskKind::Python,
+        OpKind::Command => TaskKind::Command,
+        OpKind::Import => TaskKind::Import,
     }
 }

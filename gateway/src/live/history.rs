@@ -41,6 +41,14 @@ pub(crate) struct Point {
     pub(crate) values: [f64; FIELDS.len()],
 }
 
+impl Point {
+    /// One of the numbers that [`FIELDS`] names.
+    pub(crate) fn value(&self, field: &str) -> f64 {
+        let at = FIELDS.iter().position(|name| *name == field);
+        at.map_or(0.0, |at| self.values[at])
+    }
+}
+
 /// How fine a history is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Resolution {
@@ -108,6 +116,16 @@ impl History {
         Self::view(1_000, self.fine.iter().skip(skip))
     }
 
+    /// The points between two moments, by the second where those are still kept.
+    pub(crate) fn between(&self, from_ms: u64, to_ms: u64) -> Vec<Point> {
+        let is_kept = self.fine.len() < FINE || self.fine.front().is_some_and(|first| first.at_ms <= from_ms);
+        let ring = if is_kept { &self.fine } else { &self.coarse };
+        let between = ring
+            .iter()
+            .filter(|point| (from_ms..=to_ms).contains(&point.at_ms));
+        between.copied().collect()
+    }
+
     /// Everything at one resolution.
     pub(crate) fn all(&self, resolution: Resolution) -> HistoryView {
         match resolution {
@@ -146,6 +164,23 @@ mod tests {
         let minute = history.coarse.back().map(|point| point.values[0]);
         // The mean of the last sixty seconds, 172740 to 172799.
         assert_eq!(minute, Some(172_769.5));
+    }
+
+    #[test]
+    fn a_time_is_told_by_the_second_as_long_as_it_is_kept_so() {
+        let mut history = History::default();
+        for second in 0..7_200_u64 {
+            let mut values = [0.0; FIELDS.len()];
+            values[4] = second as f64;
+            history.push(second * 1_000, values);
+        }
+        let managed = |from: u64, to: u64| -> Vec<f64> {
+            let points = history.between(from * 1_000, to * 1_000);
+            points.iter().map(|point| point.value("managed")).collect()
+        };
+        assert_eq!(managed(7_000, 7_002), [7_000.0, 7_001.0, 7_002.0]);
+        // Minutes are kept at their ends; the second and the third end at 119 and 179 s.
+        assert_eq!(managed(100, 200), [89.5, 149.5]);
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod feed;
 mod history;
 mod lines;
 mod ops;
+mod pauses;
 mod pulse;
 mod spans;
 mod transfers;
@@ -33,11 +34,12 @@ use crate::cluster::Cluster;
 
 pub(crate) use board::Board;
 use feed::Ear;
-pub(crate) use history::Resolution;
-pub(crate) use lines::{Level, LineQuery};
-pub(crate) use ops::OpName;
+pub(crate) use history::{Point, Resolution};
+pub(crate) use lines::{Level, Line, LineQuery};
+pub(crate) use ops::{OpName, OpRow};
+pub(crate) use pauses::Pause;
 pub(crate) use pulse::{Pulse, Surroundings, Topic, encode};
-pub(crate) use spans::{Blocks, SpanQuery};
+pub(crate) use spans::{Blocks, Span, SpanQuery};
 
 /// How often the board is summed up and told.
 pub(crate) const BEAT: Duration = Duration::from_secs(1);

@@ -19,20 +19,20 @@ const MAX_BLOCKS: usize = 20_000;
 
 /// One span.
 #[derive(Debug, Clone, Copy)]
-struct Span {
-    start_us: u64,
-    duration_us: u32,
-    task: u32,
-    worker: WorkerId,
-    job: JobId,
-    bytes: u64,
-    op: OpNo,
-    slot: u16,
-    kind: SpanKind,
+pub(crate) struct Span {
+    pub(crate) start_us: u64,
+    pub(crate) duration_us: u32,
+    pub(crate) task: u32,
+    pub(crate) worker: WorkerId,
+    pub(crate) job: JobId,
+    pub(crate) bytes: u64,
+    pub(crate) op: OpNo,
+    pub(crate) slot: u16,
+    pub(crate) kind: SpanKind,
 }
 
 impl Span {
-    fn end_us(&self) -> u64 {
+    pub(crate) fn end_us(&self) -> u64 {
         self.start_us + u64::from(self.duration_us)
     }
 }
@@ -56,21 +56,21 @@ pub(crate) struct SpanQuery {
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct Blocks {
     /// Index of the worker in the question.
-    worker: Vec<u32>,
-    slot: Vec<u16>,
-    kind: Vec<u16>,
-    op: Vec<OpNo>,
+    pub(crate) worker: Vec<u32>,
+    pub(crate) slot: Vec<u16>,
+    pub(crate) kind: Vec<u16>,
+    pub(crate) op: Vec<OpNo>,
     /// Microseconds after the window's beginning, negative where the block began before it.
-    start_us: Vec<i64>,
-    duration_us: Vec<u64>,
+    pub(crate) start_us: Vec<i64>,
+    pub(crate) duration_us: Vec<u64>,
     /// Spans in the block.
-    count: Vec<u32>,
+    pub(crate) count: Vec<u32>,
     /// The longest span's task, job and bytes.
-    task: Vec<u32>,
-    job: Vec<JobId>,
-    bytes: Vec<u64>,
+    pub(crate) task: Vec<u32>,
+    pub(crate) job: Vec<JobId>,
+    pub(crate) bytes: Vec<u64>,
     /// Whether blocks were merged for their number.
-    coarse: bool,
+    pub(crate) coarse: bool,
 }
 
 impl Blocks {
@@ -139,6 +139,18 @@ impl Spans {
     /// When the oldest span began, in unix microseconds.
     pub(crate) fn oldest_us(&self) -> Option<u64> {
         self.ring.front().map(|span| span.start_us)
+    }
+
+    /// Every span of a job.
+    pub(crate) fn of_job(&self, job: JobId) -> Vec<Span> {
+        let of_job = self.ring.iter().filter(|span| span.job == job);
+        of_job.copied().collect()
+    }
+
+    /// Whether spans may be gone that ended after this moment.
+    pub(crate) fn has_forgotten(&self, from_us: u64, now_us: u64) -> bool {
+        let is_full = self.ring.len() == CAPACITY;
+        from_us + HOUR_US < now_us || (is_full && self.oldest_us().is_some_and(|oldest| oldest > from_us))
     }
 
     /// What fills the window.

@@ -15,6 +15,10 @@ pub(super) fn add(paths: &mut Value) {
         json!([job_param(), query_param("from", "The first task's number.", Some("0")),
             query_param("limit", "Tasks on the page, at most 2000.", Some("10"))]),
         answer("A page of tasks."))});
+    paths["/v1/jobs/{job}/report"] = json!({"get": operation("showReport",
+        "What the job did, on one page that needs no cluster to be read: findings, layers, what ran where and when, \
+        memory, events.", json!([job_param()]),
+        json!({"200": {"description": "A page.", "content": {"text/html": {}}}}))});
     paths["/v1/jobs/{job}/retry"] = json!({"post": operation("retryJob",
         "Submits the graph of a job again, as a new job.", json!([job_param()]),
         json!({"202": json_body("The new job.", "Job")}))});

@@ -48,10 +48,7 @@ pub(crate) async fn show(
 ) -> Result<HttpResponse, ApiError> {
     Query::of(&request, &[])?;
     let job = job_of(&request)?;
-    let view = match gateway.layers.fresh(job) {
-        Some(view) => view,
-        None => gateway.layers_of(job).await?,
-    };
+    let view = gateway.layers_of(job).await?;
     Ok(ok(&request, &*view))
 }
 
@@ -95,7 +92,10 @@ fn node(graph: &Graph, task: TaskIdx) -> NodeView {
 
 impl Context {
     /// The leader's counts, or those of the last notes where no leader knows the job.
-    async fn layers_of(&self, job: JobId) -> Result<Arc<LayersView>, ApiError> {
+    pub(crate) async fn layers_of(&self, job: JobId) -> Result<Arc<LayersView>, ApiError> {
+        if let Some(view) = self.layers.fresh(job) {
+            return Ok(view);
+        }
         let answer = match self.leader.ask(GatewayRequest::Layers { job }).await {
             Ok(Response::Layers(answer)) => Some(*answer),
             _ => None,
@@ -122,7 +122,8 @@ impl Context {
         Ok(view)
     }
 
-    async fn outline(&self, job: JobId, graph: &Arc<Graph>) -> Result<Arc<Outline>, ApiError> {
+    /// Nodes and edges of a job's graph.
+    pub(crate) async fn outline(&self, job: JobId, graph: &Arc<Graph>) -> Result<Arc<Outline>, ApiError> {
         if let Some(outline) = self.layers.outline(job, graph.task_count()) {
             return Ok(outline);
         }

@@ -8,7 +8,8 @@ pub(crate) mod layers;
 pub(crate) mod live;
 pub(crate) mod outputs;
 pub(crate) mod params;
-pub(crate) mod results;
+pub(crate) mod report;
+mod results;
 pub(crate) mod retry;
 pub(crate) mod sessions;
 pub(crate) mod shared;
@@ -47,6 +48,7 @@ pub(crate) fn configure(config: &mut web::ServiceConfig) {
         .service(resource("/v1/jobs/{job}/events").route(web::get().to(events::stream)))
         .service(resource("/v1/jobs/{job}/layers").route(web::get().to(layers::show)))
         .service(resource("/v1/jobs/{job}/graph").route(web::get().to(layers::tasks)))
+        .service(resource("/v1/jobs/{job}/report").route(web::get().to(report::show)))
         .service(resource("/v1/jobs/{job}/release").route(web::post().to(give_up::release)))
         .service(resource("/v1/jobs/{job}/cancel").route(web::post().to(give_up::cancel)))
         .service(resource("/v1/jobs/{job}/retry").route(web::post().to(retry::submit)))

@@ -112,11 +112,18 @@ pub(crate) async fn beat(gateway: Arc<Context>) {
 async fn ping(gateway: &Context) -> (Option<u64>, Option<String>) {
     let began = Instant::now();
     match tokio::time::timeout(PING_TIMEOUT, gateway.state.ping()).await {
-        Ok(Ok(())) => (u64::try_from(began.elapsed().as_micros()).ok(), None),
-        Ok(Err(error)) => (None, Some(error.to_string())),
-        Err(_) => (
-            None,
-            Some(format!("no answer within {} s", PING_TIMEOUT.as_secs())),
-        ),
+        Ok(Ok(())) => {
+            gateway.metrics.state_ping_seconds.observe(began.elapsed());
+            (u64::try_from(began.elapsed().as_micros()).ok(), None)
+        }
+        Ok(Err(error)) => {
+            gateway.metrics.state_ping_failures.inc();
+            (None, Some(error.to_string()))
+        }
+        Err(_) => {
+            gateway.metrics.state_ping_failures.inc();
+            let silence = format!("no answer within {} s", PING_TIMEOUT.as_secs());
+            (None, Some(silence))
+        }
     }
 }

@@ -150,7 +150,7 @@ async fn the_program_is_served_with_a_policy_that_lets_nothing_else_in() {
 }
 
 /// A second of a worker that ran three tasks of one operation, and fetched from another worker.
-fn work(job: JobId) -> LiveMsg {
+pub(crate) fn work(job: JobId) -> LiveMsg {
     LiveMsg::Work(Box::new(WorkMsg {
         worker: WORKER,
         name: "worker-0".to_owned(),

@@ -12,6 +12,7 @@ mod openapi;
 mod outages;
 mod outputs;
 mod plane;
+mod report;
 mod results;
 mod sessions;
 mod shared;

@@ -108,6 +108,8 @@ async fn metrics_are_what_the_leader_told_of_jobs_and_workers() {
         ("millstream_store_bytes{tier=\"memory\"}", 300.0),
         ("millstream_store_bytes{tier=\"disk\"}", 30.0),
         ("millstream_process_bytes", 3000.0),
+        ("millstream_slots", 6.0),
+        ("millstream_memory_limit_bytes", 3.0 * 64.0 * 1048576.0),
         ("millstream_task_runs_total", 70.0),
         ("millstream_recomputed_total", 3.0),
         ("millstream_workers_lost_total", 1.0),
@@ -169,6 +171,7 @@ async fn every_declared_metric_is_written_by_something() {
                     rest.is_empty()
                         || rest.starts_with('{')
                         || rest.starts_with("_total")
+                        || rest.starts_with("_info")
                         || rest.starts_with("_count")
                 })
             };
@@ -179,10 +182,13 @@ async fn every_declared_metric_is_written_by_something() {
     assert_eq!(
         silent,
         [
+            "millstream_broker_confirm_seconds",
             "millstream_event_streams",
             "millstream_fetch_failures",
             "millstream_live_dropped",
             "millstream_reconnects",
+            "millstream_state_ping_failures",
+            "millstream_task_failures",
         ]
     );
     gateway.stop().await;

@@ -19,7 +19,7 @@ async fn the_first_examples_run_as_they_stand_one_after_the_other() {
                 .map(move |(method, op)| (method.as_str(), path.as_str(), op))
         })
         .collect();
-    assert_eq!(operations.len(), 49);
+    assert_eq!(operations.len(), 50);
     for (method, path, operation) in operations {
         let response = run(&gateway, method, path, operation).await;
         let status = response.status();

@@ -102,6 +102,39 @@ async fn gateway_wants_the_token_made_on_first_start() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Asks an address with the token that a file holds, for a page or the status of the refusal.
+const SCRAPE: &str = "\
+import sys, urllib.error, urllib.request
+token = open(sys.argv[2]).read().strip()
+request = urllib.request.Request(sys.argv[1], headers={'authorization': f'Bearer {token}'})
+try:
+    print(urllib.request.urlopen(request, timeout=10).read().decode())
+except urllib.error.HTTPError as error:
+    print(error.code)
+";
+
+#[tokio::test]
+async fn every_service_shows_its_metrics_to_who_has_their_token() -> anyhow::Result<()> {
+    let stack = Stack::take().await?;
+    for (service, port, name) in [
+        ("gateway", 8787, "millstream_leader"),
+        ("scheduler", 9464, "millstream_scheduler_leading"),
+        ("worker", 9464, "millstream_worker_slots"),
+    ] {
+        let url = format!("http://{service}:{port}/metrics");
+        let ask = |token: &str| {
+            stack
+                .one("gateway")?
+                .exec(&["python3", "-c", SCRAPE, &url, token])
+        };
+        let shown = ask("/secrets/metrics-token")?;
+        ensure!(shown.contains(&format!("\n{name} ")), "{service}: {shown}");
+        let refused = ask("/secrets/redis-password")?;
+        ensure!(refused.trim() == "401", "{service}: {refused}");
+    }
+    Ok(())
+}
+
 #[tokio::test]
 async fn secrets_are_seen_by_nobody_else() -> anyhow::Result<()> {
     let stack = Stack::take().await?;
@@ -111,6 +144,7 @@ async fn secrets_are_seen_by_nobody_else() -> anyhow::Result<()> {
         read("/secrets/cluster")?,
         read("/secrets/broker-password")?,
         read("/secrets/redis-password")?,
+        read("/secrets/metrics-token")?,
     ];
     for container in stack.all()? {
         let name = container.inspect("{{.Name}}")?;

@@ -61,8 +61,8 @@ async fn cluster_stopped_in_mid_job_goes_on_when_it_is_started() -> anyhow::Resu
 
 /// What the services use to know each other, as their containers see it.
 fn secrets(stack: &Stack) -> anyhow::Result<String> {
-    let files =
-        "/secrets/config/millstream/token /secrets/cluster /secrets/broker-password /secrets/redis-password";
+    let files = "/secrets/config/millstream/token /secrets/cluster /secrets/broker-password \
+        /secrets/redis-password /secrets/metrics-token";
     stack.one("gateway")?.exec(&[
         "sh",
         "-c",
@@ -77,7 +77,7 @@ async fn cluster_taken_down_and_up_keeps_its_volumes_and_secrets() -> anyhow::Re
     stack.api.submit(&WORK.body(&job)).await?;
     check_fan_in(&stack.api, &job, WORK).await?;
     let (before, containers) = (secrets(&stack)?, stack.all()?);
-    ensure!(before.lines().count() == 4, "secrets are missing");
+    ensure!(before.lines().count() == 5, "secrets are missing");
 
     stack.compose(&["down"])?;
     ensure!(stack.all()?.is_empty(), "containers are left");

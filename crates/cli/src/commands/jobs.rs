@@ -3,7 +3,7 @@
 use millstream::api::{JobView, TaskView};
 use millstream::{Event, JobEventKind};
 
-use crate::args::{JobArgs, JobCommand, JobTaskArgs, JobsArgs};
+use crate::args::{GatewayArgs, JobArgs, JobCommand, JobReportArgs, JobTaskArgs, JobsArgs};
 use crate::output;
 
 /// Tasks shown of a job.
@@ -36,6 +36,7 @@ pub(crate) async fn one(command: JobCommand) -> anyhow::Result<()> {
         JobCommand::Events(args) => events(args).await,
         JobCommand::Logs(args) => logs(args).await,
         JobCommand::Explain(args) => explain(args).await,
+        JobCommand::Report(args) => report(args).await,
         JobCommand::Cancel(args) => {
             let view = super::connect(&args.gateway)?.cancel(args.job).await?;
             output::tell(&format!("job {} is {}", view.id, view.state.name()));
@@ -120,6 +121,19 @@ async fn explain(args: JobTaskArgs) -> anyhow::Result<()> {
         output::line(&format!("  {after:9.3} s  {}", line.text))?;
     }
     Ok(())
+}
+
+async fn report(args: JobReportArgs) -> anyhow::Result<()> {
+    let gateway = GatewayArgs {
+        gateway: args.gateway,
+        token: args.token,
+        json: false,
+    };
+    let page = super::connect(&gateway)?.report(args.job).await?;
+    match &args.output {
+        Some(path) => output::file(path, &page),
+        None => Ok(output::data(&page)?),
+    }
 }
 
 fn task_row(task: &TaskView) -> Vec<String> {

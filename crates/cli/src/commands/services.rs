@@ -9,7 +9,7 @@ use millstream_config::Settings;
 use millstream_gateway::Gateway;
 use millstream_scheduler_svc::SchedulerService;
 use millstream_state::{RedisSettings, RedisState, StateStore};
-use millstream_telemetry::Liveness;
+use millstream_telemetry::{Liveness, MetricsServer, SchedulerMetrics, WorkerMetrics};
 use millstream_worker_svc::WorkerService;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, warn};
@@ -34,7 +34,11 @@ pub(crate) fn gateway(loading: Loading) -> anyhow::Result<()> {
 
 pub(crate) fn scheduler(loading: Loading) -> anyhow::Result<()> {
     let settings = loading.service(&[])?;
+    let metrics = SchedulerMetrics::new();
+    let shown = metrics.clone();
+    let _server = show_metrics(&settings, move || shown.encode())?;
     let service = SchedulerService {
+        metrics,
         graph_limit: u32::try_from(settings.gateway.graph_limit).unwrap_or(u32::MAX),
         max_active_jobs: settings.gateway.max_active_jobs as usize,
         bus: bus(&settings)?,
@@ -69,7 +73,11 @@ pub(crate) fn worker(args: WorkerArgs, loading: Loading) -> anyhow::Result<()> {
             text(args.data_port.map(u32::from)),
         ),
     ])?;
+    let metrics = WorkerMetrics::new();
+    let shown = metrics.clone();
+    let _server = show_metrics(&settings, move || shown.encode())?;
     let service = WorkerService {
+        metrics,
         data: settings.data.clone(),
         python: settings.python.clone(),
         all_files: false,
@@ -108,6 +116,26 @@ fn secret(settings: &Settings) -> String {
         .as_ref()
         .map(|secret| secret.expose().to_owned())
         .unwrap_or_default()
+}
+
+/// Shows a service's metrics until the server is dropped, where a port is set.
+fn show_metrics(
+    settings: &Settings,
+    page: impl Fn() -> String + Send + 'static,
+) -> anyhow::Result<Option<MetricsServer>> {
+    let metrics = &settings.metrics;
+    let Some(token) = metrics.token.clone().filter(|_| metrics.port != 0) else {
+        return Ok(None);
+    };
+    let accepts = move |shown: &str| token.matches(shown);
+    let server = MetricsServer::start(&metrics.host, metrics.port, accepts, page).with_context(|| {
+        format!(
+            "cannot listen on {}:{}; choose another `metrics.port`",
+            metrics.host, metrics.port
+        )
+    })?;
+    info!(address = %server.address(), "metrics are shown");
+    Ok(Some(server))
 }
 
 /// What a service calls at each sign of progress: touches the liveness file, where one is set.

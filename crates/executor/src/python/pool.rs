@@ -26,6 +26,7 @@ use super::slot::Slot;
 use super::stack::PythonStacks;
 use super::turns::{Turn, Turns};
 use crate::task::{TaskContext, TaskFailure, TaskResult};
+use crate::threads::Threads;
 
 /// A Python task on its way through a slot. It may be taken to one slot, back, and to another before it begins.
 pub trait PythonWork: Send + 'static {
@@ -87,6 +88,7 @@ pub(super) struct Shared<W> {
     pub(super) copies: Copies,
     pub(super) environments: Environments,
     pub(super) stacks: PythonStacks,
+    threads: Threads,
 }
 
 /// The sockets that wake slots.
@@ -160,6 +162,7 @@ impl<W: PythonWork> PythonPool<W> {
             copies: Copies::default(),
             environments: Environments::default(),
             stacks: PythonStacks::new(all),
+            threads: Threads::default(),
         });
         // Dropped if one fails, which ends those before it.
         let pool = Self { shared };
@@ -224,6 +227,11 @@ impl<W: PythonWork> PythonPool<W> {
     /// What the tasks execute, to be asked at any time.
     pub fn stacks(&self) -> PythonStacks {
         self.shared.stacks.clone()
+    }
+
+    /// The threads of its slots, which start the processes.
+    pub fn threads(&self) -> Threads {
+        self.shared.threads.clone()
     }
 
     /// What the processes hold, to be asked at any time.
@@ -316,9 +324,14 @@ impl<W: PythonWork> Shared<W> {
             return Ok(false);
         };
         let slot = Slot::new(number, Arc::clone(self), waker);
+        let threads = self.threads.clone();
         let thread = thread::Builder::new()
             .name(format!("python-{number}"))
-            .spawn(move || slot.serve())?;
+            .spawn(move || {
+                threads.join();
+                slot.serve();
+                threads.leave();
+            })?;
         queue.threads.push(thread);
         Ok(true)
     }

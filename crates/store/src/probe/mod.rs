@@ -58,10 +58,15 @@ impl MemoryProbe {
     /// Memory in use: anonymous and shared pages.
     pub fn used(&self) -> Option<ByteSize> {
         let in_group = self.limited.as_ref().and_then(Limited::usage);
-        in_group.or_else(|| self.process()).map(ByteSize::new)
+        in_group.or_else(|| self.own_pages()).map(ByteSize::new)
     }
 
-    fn process(&self) -> Option<u64> {
+    /// Memory of this process alone, whatever its control group holds besides: anonymous and shared pages.
+    pub fn process(&self) -> Option<ByteSize> {
+        self.own_pages().map(ByteSize::new)
+    }
+
+    fn own_pages(&self) -> Option<u64> {
         let status = self.proc.join("self/status");
         let kib = field(&status, "RssAnon:")? + field(&status, "RssShmem:").unwrap_or(0);
         Some(kib * 1024)
@@ -122,6 +127,7 @@ mod tests {
         ]);
         assert_eq!(probe.limit(), Some(ByteSize::new(1 << 20)));
         assert_eq!(probe.used(), Some(ByteSize::new(5024)));
+        assert_eq!(probe.process(), Some(ByteSize::new(312 * 1024)));
     }
 
     #[test]

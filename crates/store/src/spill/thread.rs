@@ -70,8 +70,10 @@ fn spill(shared: &Shared, folder: &SpillFolder, key: Key, resident: &Arc<Residen
         folder: folder.path(),
         quota: shared.quota(),
     };
+    let began = Instant::now();
     match SpillFile::write(resident.object(), folder.new_file(key), &disk) {
         Ok(file) => {
+            shared.moved(key, false, file.object_bytes(), began);
             shared.table.lock().written(key, resident, file);
             shared.pressure.set_failure(None);
             Ok(())
