@@ -457,6 +457,12 @@ class Client(ClusterCalls, Sharing):
         raise TypeError("a client cannot be sent to a task: inside one, use millstream.get_client()")
 
 
+def open_client() -> Client | None:
+    """Return the client that was opened last and is still open, if there is one."""
+    with _current_lock:
+        return _current[-1] if _current else None
+
+
 def get_client() -> Client:
     """Return the client that was opened last and is still open, or one of this process's own cluster.
 
@@ -467,9 +473,8 @@ def get_client() -> Client:
     >>> ms.get_client() is client
     True
     """
-    with _current_lock:
-        if _current:
-            return _current[-1]
+    if (client := open_client()) is not None:
+        return client
     is_in_task = "millstream_runtime" in sys.modules
     if is_in_task and GATEWAY_VARIABLE not in os.environ:
         # Another cluster, started here, would be a surprise.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from millstream import _aio, _remote
 from millstream._collections import take_apart
-from millstream._errors import GatewayError
+from millstream._errors import GatewayError, MillstreamError
 from millstream._future import Future
 from millstream._http import text_of_id
 from millstream._options import TaskOptions
@@ -44,8 +44,13 @@ class ClusterCalls:
 
     @property
     def dashboard_link(self) -> str:
-        """Where to watch the cluster."""
-        return self.url
+        """Where to watch the cluster: the first browser that opens the link within an hour is signed in."""
+        try:
+            made: dict[str, str] = _aio.wait(self.session.transport.call("POST", "/v1/sign-in/codes", tries=1))
+        except MillstreamError:
+            # The page itself asks for the token.
+            return self.url
+        return self.url + made["link"]
 
     def workers(self) -> list[dict[str, Any]]:
         """Return all workers: id, name, host, slots, memory, load."""

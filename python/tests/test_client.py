@@ -434,5 +434,14 @@ def test_the_client_opened_last_is_the_default(client: ms.Client, gateway: tuple
 def test_reprs_are_html_without_the_users_markup(client: ms.Client) -> None:
     future = client.submit(inc, 1, key="<b>")
     assert "&lt;b&gt;" in future._repr_html_()
-    assert "Gateway" in client._repr_html_()
+    assert "Slots" in client._repr_html_()
     assert "Function" in ms.delayed(inc)(1)._repr_html_()
+
+
+def test_reprs_lead_to_the_dashboard(client: ms.Client) -> None:
+    future = client.submit(inc, 1, key="a key")
+    assert f'href="{client.url}/#/jobs/{future.job_id}"' in future._repr_html_()
+    assert f'href="{client.url}/#/task/{future.job_id}/a%20key"' in future._repr_html_()
+    (kept,) = ms.persist(ms.delayed(inc)(1))
+    for shown in (client, ms.delayed(inc)(1), kept):
+        assert f'href="{client.url}' in shown._repr_html_()
