@@ -17,7 +17,7 @@ from millstream._collections import take_apart
 from millstream._compute import submit_collections
 from millstream._errors import ConnectionFailedError
 from millstream._functions import NativeFunction, name_of
-from millstream._future import Future
+from millstream._future import Future, refuse_others
 from millstream._options import TaskOptions, check_option_names, current_options, split_options
 from millstream._session import Session
 from millstream._sharing import Sharing
@@ -128,7 +128,7 @@ class Client(ClusterCalls, Sharing):
         (3, 1)
         """
         options, kwargs = split_options(kwargs)
-        keys = [key or new_key(name_of(function))]
+        keys = [_checked(key) if key else new_key(name_of(function))]
         return self._call(function, [(args, kwargs)], keys, options, pure, is_actor=actor or actors)[0]
 
     def map(
@@ -168,7 +168,7 @@ class Client(ClusterCalls, Sharing):
         calls = [(args, kwargs) for args in zip(*iterables, strict=False)]
         if not calls:
             return []
-        keys = key if isinstance(key, str) else list(key) if key is not None else new_key(name_of(function))
+        keys = key if isinstance(key, str) else [*map(_checked, key)] if key is not None else new_key(name_of(function))
         if not isinstance(keys, str) and len(keys) != len(calls):
             raise ValueError(f"{len(keys)} keys for {len(calls)} calls")
         return self._call(function, calls, keys, options, pure, is_actor=actor or actors)
@@ -236,9 +236,10 @@ class Client(ClusterCalls, Sharing):
         Parameters
         ----------
         futures : Future, or nested lists, tuples, sets and dicts of them
-            What to wait for.
+            What to wait for; or a list of the futures of an actor's calls.
         errors : str
-            ``"raise"`` the first failure, or ``"skip"`` what failed (in a flat list only).
+            ``"raise"`` the first failure, or ``"skip"`` what failed: a flat list is shorter then, in nested containers
+            ``None`` stands for it.
 
         Examples
         --------
@@ -251,8 +252,15 @@ class Client(ClusterCalls, Sharing):
             futures = list(futures)
         if isinstance(futures, list) and all(isinstance(future, Future) for future in futures):
             return self._collect(futures, errors=errors)
+        if _are_calls_of_actors(futures):
+            return [future.result() for future in futures if errors == "raise" or future.exception() is None]
         found, put_back = take_apart(futures)
-        return put_back(self._collect(found))
+        refuse_others(found)
+        if errors == "raise":
+            return put_back(self._collect(found))
+        self.session.wait_for(found)
+        values = iter(self._collect([future for future in found if future.status == "finished"]))
+        return put_back([next(values) if future.status == "finished" else None for future in found])
 
     def _collect(
         self, futures: Sequence[Future[Any]], *, errors: str = "raise", progress: bool | None = None
@@ -455,6 +463,19 @@ class Client(ClusterCalls, Sharing):
 
     def __reduce__(self) -> tuple[Any, ...]:
         raise TypeError("a client cannot be sent to a task: inside one, use millstream.get_client()")
+
+
+def _checked(key: Any) -> str:
+    """Return a key that somebody chose, if it is a text."""
+    if isinstance(key, str):
+        return key
+    raise TypeError(f"a key is a text, got {key!r}: write key={str(key)!r}")
+
+
+def _are_calls_of_actors(futures: Any) -> bool:
+    from millstream._actor import ActorFuture
+
+    return isinstance(futures, list) and all(isinstance(future, ActorFuture) for future in futures)
 
 
 def open_client() -> Client | None:

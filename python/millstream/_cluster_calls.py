@@ -111,11 +111,20 @@ class ClusterCalls:
         held: dict[str, list[str]] = {worker["id"]: [] for worker in workers}
         self.session.flush()
         for job in self.session.jobs():
-            for task in self._stored(job.id) if job.fate.is_sent else ():
+            for task in self._held(job.id) if job.fate.is_sent else ():
                 for worker in task.get("workers", ()):
                     held.setdefault(text_of_id(worker), []).append(task["key"])
         names = {worker["id"]: worker["name"] for worker in workers}
         return {names.get(worker, worker): keys for worker, keys in held.items()}
+
+    def _held(self, job_id: str) -> list[dict[str, Any]]:
+        """The tasks of a job whose results are held; none if the job is gone with its last future."""
+        try:
+            return list(self._stored(job_id))
+        except GatewayError as error:
+            if error.code != "unknown_job":
+                raise
+            return []
 
     def _stored(self, job_id: str) -> Iterator[dict[str, Any]]:
         """The tasks of a job whose results are held."""

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import millstream as ms
+from millstream import _aio
 
 
 @pytest.fixture(autouse=True)
@@ -240,6 +241,17 @@ def test_results_are_found_on_their_workers(client: ms.Client) -> None:
     held = client.has_what()
     assert held.keys() == {worker["name"] for worker in client.workers()}
     assert [name for name, keys in held.items() if future.key in keys] == holders
+
+
+def test_jobs_that_are_gone_hold_nothing(client: ms.Client) -> None:
+    kept = client.submit(abs, -1)
+    assert kept.result(60) == 1
+    gone = client.submit(abs, -2)
+    assert gone.result(60) == 2
+    # As when it went with its last future a moment ago.
+    _aio.wait(client.session.transport.call("DELETE", f"/v1/jobs/{gone.job_id}"))
+    assert kept.job_id != gone.job_id
+    assert kept.key in [key for keys in client.has_what().values() for key in keys]
 
 
 def test_versions_of_both_sides_are_compared(client: ms.Client) -> None:
