@@ -21,10 +21,12 @@ from weakref import WeakKeyDictionary, ref
 
 import dask
 import dask.utils
+from dask._expr import Expr, HLGExpr
 from dask._task_spec import Alias, DataNode, GraphNode, convert_legacy_graph
 from dask.base import get_annotations, get_scheduler
 from dask.callbacks import local_callbacks, unpack_callbacks
 from dask.core import flatten
+from dask.highlevelgraph import HighLevelGraph
 
 from millstream import _aio, _dask_remote
 from millstream._client import get_client
@@ -157,9 +159,10 @@ class Scheduler:
             `priority`, `resources`, `retries`, `workers` and `callbacks`; anything else is for other schedulers.
         """
         self.calls += 1
-        graph = _materialized(dsk)
+        with _annotations_kept(dsk):
+            graph = _materialized(dsk)
+            options = _Options(dsk, kwargs)
         wanted = set(flatten(keys)) if isinstance(keys, list) else {keys}
-        options = _Options(dsk, kwargs)
         with local_callbacks(kwargs.get("callbacks")) as callbacks:
             if callbacks:
                 values = self._run_watched(graph, wanted, options, callbacks)
@@ -177,7 +180,9 @@ class Scheduler:
         expr = collections_to_expr(listed, optimize_graph).optimize()
         keys = [list(flatten(each)) for each in expr.__dask_keys__()]
         wanted = {key for each in keys for key in each}
-        futures = self._submit(_materialized(expr), wanted, _Options(expr, kwargs))
+        with _annotations_kept(expr):
+            graph, options = _materialized(expr), _Options(expr, kwargs)
+        futures = self._submit(graph, wanted, options)
         held = {key: self._hold(key, future) for key, future in futures.items()}
         rebuilt = []
         for collection, own in zip(listed, keys, strict=True):
@@ -301,6 +306,25 @@ def _annotations_of(dsk: Any) -> dict[str, dict[Any, Any]]:
         for name, value in (layer.annotations or {}).items():
             found.setdefault(name, {}).update({key: value(key) if callable(value) else value for key in layer})
     return found
+
+
+@contextlib.contextmanager
+def _annotations_kept(dsk: Any) -> Iterator[None]:
+    """Keep Dask from fusing tasks while it makes a graph that is annotated: what it fuses loses its annotations."""
+    layers = [layer for graph in _graphs_of(dsk) for layer in graph.layers.values()]
+    if not any(name in _ANNOTATIONS for layer in layers for name in layer.annotations or ()):
+        yield
+        return
+    with dask.config.set({"optimization.fuse.active": False}):
+        yield
+
+
+def _graphs_of(dsk: Any) -> list[HighLevelGraph]:
+    """The graphs that an expression is made of."""
+    if isinstance(dsk, HighLevelGraph):
+        return [dsk]
+    exprs = dsk.find_operations(HLGExpr) if isinstance(dsk, Expr) else ()
+    return [expr.hlg for expr in exprs]
 
 
 class _Lowering:

@@ -169,6 +169,16 @@ def test_annotations_reach_the_cluster(fake: FakeCluster, fake_client: ms.Client
     assert (resources, retries, priority) == ({"gpu": 1}, 3, 7)
 
 
+@pytest.mark.parametrize("is_persisted", [False, True])
+def test_annotations_survive_dasks_fusion(fake: FakeCluster, fake_client: ms.Client, is_persisted: bool) -> None:
+    with dask.annotate(retries=3):
+        annotated = da.ones(4, chunks=2) + 1
+    with door.scheduler(fake_client):
+        (total,) = dask.persist(annotated.sum()) if is_persisted else (annotated.sum(),)
+        assert total.compute() == 8
+    assert 3 in {options[1] for job in fake.jobs.values() for options in job.task_options}
+
+
 def test_callbacks_see_every_task(scheduler: door.Scheduler) -> None:
     started, before, after, finished = [], [], [], []
     callback = Callback(
