@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 from millstream import _aio
 from millstream._access import GATEWAY_VARIABLE, Access, find_access
 from millstream._cluster_calls import ClusterCalls, futures_in
-from millstream._collections import take_apart
+from millstream._collections import is_dask_collection, take_apart
 from millstream._compute import submit_collections
 from millstream._errors import ConnectionFailedError
 from millstream._functions import NativeFunction, name_of
@@ -305,11 +305,24 @@ class Client(ClusterCalls, Sharing):
     # ---- collections
 
     @overload
-    def compute(self, collections: Sequence[Any], *, sync: bool = False, **options: Any) -> list[Any]: ...
+    def compute(
+        self, collections: Sequence[Any], *, sync: bool = False, optimize_graph: bool = True, **options: Any
+    ) -> list[Any]: ...
     @overload
-    def compute(self, collections: Any, *, sync: bool = False, **options: Any) -> Any: ...
-    def compute(self, collections: Any, *, sync: bool = False, **options: Any) -> Any:
+    def compute(self, collections: Any, *, sync: bool = False, optimize_graph: bool = True, **options: Any) -> Any: ...
+    def compute(self, collections: Any, *, sync: bool = False, optimize_graph: bool = True, **options: Any) -> Any:
         """Start computing lazy collections; return a future for each, or their values if `sync`.
+
+        Parameters
+        ----------
+        collections : collection or sequence of them
+            Delayed values, bags, or Dask's collections.
+        sync : bool
+            Whether to wait for the values.
+        optimize_graph : bool
+            Whether Dask optimizes the graphs of its collections.
+        **options
+            Options for all tasks that have none of their own; see :class:`~millstream.TaskOptions`.
 
         Examples
         --------
@@ -320,12 +333,20 @@ class Client(ClusterCalls, Sharing):
         check_option_names(options)
         many = isinstance(collections, list | tuple | set | frozenset)
         listed = list(collections) if many else [collections]
-        if sync:
+        of_dask = list(filter(is_dask_collection, listed))
+        if sync and not of_dask:
             from millstream._compute import compute
 
             values = compute(*listed, client=self, **options)
             return list(values) if many else values[0]
-        futures = self._final_futures(listed, options)
+        futures = self._final_futures([each for each in listed if not is_dask_collection(each)], options)
+        if of_dask:
+            from millstream.dask import Scheduler
+
+            made = Scheduler(self).compute(of_dask, optimize_graph, **options)
+            futures = _in_order(listed, futures, made)
+        if sync:
+            futures = self.gather(futures)
         return futures if many else futures[0]
 
     def _final_futures(self, collections: list[Any], options: dict[str, Any]) -> list[Any]:
@@ -339,13 +360,34 @@ class Client(ClusterCalls, Sharing):
             for collection, final in zip(collections, finals, strict=True)
         ]
 
-    def persist(self, collections: Any, **options: Any) -> Any:
-        """Start computing lazy collections; return them over results that stay on the cluster."""
+    def persist(self, collections: Any, *, optimize_graph: bool = True, **options: Any) -> Any:
+        """Start computing lazy collections; return them over results that stay on the cluster.
+
+        Takes what :meth:`compute` takes.
+        """
         from millstream._compute import persist
 
         many = isinstance(collections, list | tuple | set | frozenset)
-        persisted = persist(*(collections if many else [collections]), client=self, **options)
-        return list(persisted) if many else persisted[0]
+        listed = list(collections) if many else [collections]
+        of_dask = list(filter(is_dask_collection, listed))
+        others = [each for each in listed if not is_dask_collection(each)]
+        persisted = list(persist(*others, client=self, **options))
+        if of_dask:
+            from millstream.dask import Scheduler
+
+            persisted = _in_order(listed, persisted, Scheduler(self).persist(of_dask, optimize_graph, **options))
+        return persisted if many else persisted[0]
+
+    def get(self, dsk: Any, keys: Any, **kwargs: Any) -> Any:
+        """Compute keys of a Dask graph; so a client is a Dask scheduler, as for ``x.compute(scheduler=client)``."""
+        from millstream.dask import Scheduler
+
+        return Scheduler(self).get(dsk, keys, **kwargs)
+
+    @property
+    def asynchronous(self) -> bool:
+        """Whether its methods are to be awaited."""
+        return False
 
     def sql(self, query: str, params: Sequence[Any] = (), **tables: Any) -> DataFrame:
         """Return the rows of a query, which is run when they are asked for.
@@ -463,6 +505,12 @@ class Client(ClusterCalls, Sharing):
 
     def __reduce__(self) -> tuple[Any, ...]:
         raise TypeError("a client cannot be sent to a task: inside one, use millstream.get_client()")
+
+
+def _in_order(listed: Sequence[Any], others: Iterable[Any], of_dask: Iterable[Any]) -> list[Any]:
+    """Return what was made of each collection of `listed`, of Dask's and of the others."""
+    rest, made = iter(others), iter(of_dask)
+    return [next(made if is_dask_collection(each) else rest) for each in listed]
 
 
 def _checked(key: Any) -> str:

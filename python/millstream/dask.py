@@ -21,7 +21,7 @@ from weakref import WeakKeyDictionary, ref
 
 import dask
 import dask.utils
-from dask._expr import Expr, HLGExpr
+from dask._expr import Expr, FinalizeCompute, HLGExpr
 from dask._task_spec import Alias, DataNode, GraphNode, convert_legacy_graph
 from dask.base import get_annotations, get_scheduler
 from dask.callbacks import local_callbacks, unpack_callbacks
@@ -34,7 +34,7 @@ from millstream._compute import submit_collections
 from millstream._delayed import Delayed
 from millstream._functions import carry
 from millstream._locks import Lock
-from millstream._options import TaskOptions
+from millstream._options import OPTION_NAMES, TaskOptions
 from millstream._task import Task, new_key
 
 if TYPE_CHECKING:
@@ -171,6 +171,23 @@ class Scheduler:
                 values = self._gather(futures)
         return _nested(keys, values)
 
+    def compute(self, collections: Sequence[Any], optimize_graph: bool = True, **kwargs: Any) -> list[Future[Any]]:
+        """Start computing collections; return a future of each one's value."""
+        from dask.base import collections_to_expr
+
+        self.calls += 1
+        expr = FinalizeCompute(collections_to_expr(list(collections), optimize_graph)).optimize()
+        keys = list(flatten(expr.__dask_keys__()))
+        with _annotations_kept(expr):
+            graph, options = _materialized(expr), _Options(expr, {})
+        futures = self._submit(graph, set(keys), options, kwargs)
+        return [self._as_future(futures[key]) for key in keys]
+
+    def _as_future(self, made: Any) -> Future[Any]:
+        from millstream._future import Future
+
+        return made if isinstance(made, Future) else self.client.scatter([made])[0]
+
     def persist(self, collections: Sequence[Any], optimize_graph: bool = True, **kwargs: Any) -> list[Any]:
         """Start computing collections; return them over results that stay on the cluster."""
         from dask.base import collections_to_expr
@@ -182,7 +199,8 @@ class Scheduler:
         wanted = {key for each in keys for key in each}
         with _annotations_kept(expr):
             graph, options = _materialized(expr), _Options(expr, kwargs)
-        futures = self._submit(graph, wanted, options)
+        given = {name: value for name, value in kwargs.items() if name in OPTION_NAMES}
+        futures = self._submit(graph, wanted, options, given)
         held = {key: self._hold(key, future) for key, future in futures.items()}
         rebuilt = []
         for collection, own in zip(listed, keys, strict=True):
@@ -206,12 +224,18 @@ class Scheduler:
         values = self.client._collect(list(waiting.values())) if waiting else []
         return {**futures, **dict(zip(waiting, values, strict=True))}
 
-    def _submit(self, graph: Mapping[Any, Any], wanted: Iterable[Any], options: _Options) -> dict[Any, Any]:
+    def _submit(
+        self,
+        graph: Mapping[Any, Any],
+        wanted: Iterable[Any],
+        options: _Options,
+        defaults: Mapping[str, Any] | None = None,
+    ) -> dict[Any, Any]:
         """Submit what `wanted` keys need; return a future for each, or its value where it is in the graph."""
         lowered = _Lowering(graph, self._persisted, options)
         targets = {key: lowered.lower(key) for key in wanted}
         lazy = {key: target for key, target in targets.items() if isinstance(target, Delayed)}
-        futures = submit_collections(self.client, list(lazy.values()), {}, fuse=False)
+        futures = submit_collections(self.client, list(lazy.values()), dict(defaults or {}), fuse=False)
         made = {key: each[0] for key, each in zip(lazy, futures, strict=True)}
         return {key: made.get(key, target) for key, target in targets.items()}
 
