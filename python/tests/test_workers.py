@@ -123,6 +123,26 @@ def test_ten_thousand_lines_a_second_hold_nothing_up(client: ms.Client) -> None:
     assert min(client.submit(talk).result(60) for _ in range(5)) < 2
 
 
+class TwoPartsError(Exception):
+    """What pickle cannot make again: it calls the class with the text alone."""
+
+    def __init__(self, left: int, right: Any) -> None:
+        super().__init__(f"{left} and {right}", right)
+        self.left = left
+        self.right = right
+
+
+def test_exceptions_that_pickle_cannot_make_keep_their_type(client: ms.Client) -> None:
+    def fail() -> None:
+        raise TwoPartsError(1, threading.Lock())
+
+    with pytest.raises(TwoPartsError, match=r"1 and .*lock") as caught:
+        client.submit(fail).result(60)
+    assert caught.value.left == 1
+    assert not hasattr(caught.value, "right"), "a lock cannot travel"
+    assert "in fail" in str(caught.value.__cause__)
+
+
 def test_an_exception_tells_where_it_happened_and_what_was_printed(client: ms.Client) -> None:
     def fail() -> None:
         print("before the end")
