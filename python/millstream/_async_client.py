@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from millstream._client import Client
 from millstream._functions import NativeFunction
 from millstream._future import Future
+from millstream._options import Duration
 from millstream._sharing import AsyncSharing
 from millstream._waiting import DoneAndNotDone, ReturnWhen, as_completed, wait
 
@@ -119,7 +120,7 @@ class AsyncClient(AsyncSharing):
     async def wait(
         self,
         futures: Sequence[Future[Any]],
-        timeout: float | None = None,
+        timeout: Duration | None = None,
         return_when: ReturnWhen = "ALL_COMPLETED",
     ) -> DoneAndNotDone:
         """Wait for futures; see :func:`millstream.wait`."""
@@ -188,7 +189,7 @@ class AsyncClient(AsyncSharing):
         """Return the cluster's address and workers; see :meth:`Client.scheduler_info`."""
         return await asyncio.to_thread(self.client.scheduler_info)
 
-    async def wait_for_workers(self, n_workers: int = 1, timeout: float | None = None) -> None:
+    async def wait_for_workers(self, n_workers: int = 1, timeout: Duration | None = None) -> None:
         """Wait until the cluster has this many workers; see :meth:`Client.wait_for_workers`."""
         await asyncio.to_thread(self.client.wait_for_workers, n_workers, timeout)
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Generator, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from millstream._jobs import GIVEN_UP, PENDING, STATUS_NAMES, Job, released_job
+from millstream._options import Duration
 from millstream._task import Reference
 
 if TYPE_CHECKING:
@@ -78,13 +79,13 @@ class Future(Reference, Generic[T]):
         """Whether the task is not over."""
         return not self.done()
 
-    def result(self, timeout: float | None = None) -> T:
+    def result(self, timeout: Duration | None = None) -> T:
         """Wait for the value and return it.
 
         Parameters
         ----------
-        timeout : float, optional
-            Seconds to wait at most; then `TimeoutError` is raised and the task goes on.
+        timeout : float or str, optional
+            Seconds to wait at most, or a text such as ``"5s"``; then `TimeoutError` is raised and the task goes on.
 
         Raises
         ------
@@ -99,12 +100,12 @@ class Future(Reference, Generic[T]):
         value: T = self._session.gather([self])[0]
         return value
 
-    def exception(self, timeout: float | None = None) -> BaseException | None:
+    def exception(self, timeout: Duration | None = None) -> BaseException | None:
         """Wait for the end; return what the task raised, or ``None``."""
         self._session.wait_for([self], timeout)
         return self._session.exception_of(self)
 
-    def traceback(self, timeout: float | None = None) -> str | None:
+    def traceback(self, timeout: Duration | None = None) -> str | None:
         """Wait for the end; return the traceback of the other side as text, or ``None``."""
         error = self.exception(timeout)
         return None if error is None else str(error.__cause__ or error)

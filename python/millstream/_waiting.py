@@ -12,6 +12,7 @@ from typing import Any, Literal, NamedTuple, get_args
 
 from millstream import _turn
 from millstream._future import Future, refuse_others
+from millstream._options import Duration, patience
 
 ALL_COMPLETED = "ALL_COMPLETED"
 FIRST_COMPLETED = "FIRST_COMPLETED"
@@ -29,7 +30,7 @@ class DoneAndNotDone(NamedTuple):
 
 def wait(
     futures: Future[Any] | Collection[Future[Any]],
-    timeout: float | None = None,
+    timeout: Duration | None = None,
     return_when: ReturnWhen = "ALL_COMPLETED",
 ) -> DoneAndNotDone:
     """Wait for futures, without fetching their results.
@@ -38,8 +39,8 @@ def wait(
     ----------
     futures : Future or collection of Future
         What to wait for.
-    timeout : float, optional
-        Seconds to wait at most; then `TimeoutError` is raised.
+    timeout : float or str, optional
+        Seconds to wait at most, or a text such as ``"5s"``; then `TimeoutError` is raised.
     return_when : str
         ``"ALL_COMPLETED"``, ``"FIRST_COMPLETED"`` or ``"FIRST_EXCEPTION"``.
 
@@ -55,6 +56,7 @@ def wait(
     refuse_others(awaited)
     if not awaited:
         return DoneAndNotDone(set(), set())
+    timeout = patience(timeout)
     if return_when == ALL_COMPLETED:
         awaited[0]._session.wait_for(awaited, timeout)
     else:
@@ -86,8 +88,8 @@ class as_completed:  # noqa: N801 - a function to its users, as in concurrent.fu
         Whether to yield pairs of a future and its result.
     raise_errors : bool
         With `with_results`: whether a failure is raised, or yielded as the result.
-    timeout : float, optional
-        Seconds that the whole iteration may last.
+    timeout : float or str, optional
+        Seconds, or a text such as ``"5s"``, that the whole iteration may last.
 
     Examples
     --------
@@ -102,7 +104,7 @@ class as_completed:  # noqa: N801 - a function to its users, as in concurrent.fu
         *,
         with_results: bool = False,
         raise_errors: bool = True,
-        timeout: float | None = None,
+        timeout: Duration | None = None,
     ) -> None:
         self._done: queue.SimpleQueue[Future[Any]] = queue.SimpleQueue()
         self._taken: deque[Future[Any]] = deque()
@@ -110,7 +112,8 @@ class as_completed:  # noqa: N801 - a function to its users, as in concurrent.fu
         self._lock = threading.Lock()
         self._with_results = with_results
         self._raise_errors = raise_errors
-        self._deadline = None if timeout is None else time.monotonic() + timeout
+        left = patience(timeout)
+        self._deadline = None if left is None else time.monotonic() + left
         self.update(futures)
 
     def add(self, future: Future[Any]) -> None:

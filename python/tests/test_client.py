@@ -299,6 +299,20 @@ def test_wait_for_the_first(client: ms.Client) -> None:
     assert quick in done
 
 
+def test_timeouts_may_be_texts(client: ms.Client) -> None:
+    slow = client.submit(time.sleep, 1.5)
+    for wait in (slow.result, slow.exception, partial(ms.wait, slow)):
+        with pytest.raises(TimeoutError):
+            wait(timeout="50ms")
+    with pytest.raises(TimeoutError):
+        next(ms.as_completed([slow], timeout="50ms"))
+    with pytest.raises(TimeoutError, match="fewer than 1000 workers"):
+        client.wait_for_workers(1000, timeout="50ms")
+    with pytest.raises(ValueError, match="'soon' is no duration"):
+        slow.result("soon")
+    assert slow.result("30s") is None
+
+
 def test_waiting_has_a_timeout(client: ms.Client) -> None:
     slow = client.submit(time.sleep, 1.5)
     with pytest.raises(TimeoutError):
