@@ -14,7 +14,7 @@ from millstream._functions import NativeFunction
 from millstream._future import Future
 from millstream._options import Duration
 from millstream._sharing import AsyncSharing
-from millstream._waiting import DoneAndNotDone, ReturnWhen, as_completed, wait
+from millstream._waiting import DoneAndNotDone, ReturnWhen, as_completed, fire_and_forget, wait
 
 if TYPE_CHECKING:
     from millstream._attached import AttachedJob
@@ -129,6 +129,10 @@ class AsyncClient(AsyncSharing):
     def as_completed(self, futures: Iterable[Future[Any]], **options: Any) -> as_completed:
         """Return futures as they complete, for ``async for``; see :class:`millstream.as_completed`."""
         return as_completed(futures, **options)
+
+    def fire_and_forget(self, futures: Future[Any] | Iterable[Future[Any]]) -> None:
+        """Let tasks run to their end although nobody holds their futures; see :func:`millstream.fire_and_forget`."""
+        fire_and_forget(futures)
 
     async def scatter(self, data: Any, **options: Any) -> Any:
         """Send values to the cluster once; see :meth:`Client.scatter`."""

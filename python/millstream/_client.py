@@ -22,6 +22,7 @@ from millstream._options import TaskOptions, check_option_names, current_options
 from millstream._session import Session
 from millstream._sharing import Sharing
 from millstream._task import new_key
+from millstream._waiting import Waiting
 
 if TYPE_CHECKING:
     from millstream._attached import AttachedJob
@@ -35,7 +36,7 @@ _current: list[Client] = []
 _current_lock = threading.Lock()
 
 
-class Client(ClusterCalls, Sharing):
+class Client(ClusterCalls, Sharing, Waiting):
     """A connection to a cluster.
 
     Parameters

@@ -212,3 +212,42 @@ def fire_and_forget(futures: Future[Any] | Iterable[Future[Any]]) -> None:
     held = [futures] if isinstance(futures, Future) else list(futures)
     if held:
         held[0]._session.pin(held)
+
+
+class Waiting:
+    """Part of :class:`Client`: this module's functions, as methods."""
+
+    def wait(
+        self,
+        futures: Future[Any] | Collection[Future[Any]],
+        timeout: Duration | None = None,
+        return_when: ReturnWhen = "ALL_COMPLETED",
+    ) -> DoneAndNotDone:
+        """Wait for futures, without fetching their results; see :func:`millstream.wait`.
+
+        Examples
+        --------
+        >>> done, not_done = client.wait(client.map(abs, [-1, -2]), timeout="30s")
+        >>> len(done), len(not_done)
+        (2, 0)
+        """
+        return wait(futures, timeout, return_when)
+
+    def as_completed(self, futures: Iterable[Future[Any]] = (), **options: Any) -> as_completed:
+        """Return futures as they complete, for ``for``; see :class:`millstream.as_completed`.
+
+        Examples
+        --------
+        >>> sorted(value for _, value in client.as_completed(client.map(abs, [-3, -4]), with_results=True))
+        [3, 4]
+        """
+        return as_completed(futures, **options)
+
+    def fire_and_forget(self, futures: Future[Any] | Iterable[Future[Any]]) -> None:
+        """Let tasks run to their end although nobody holds their futures; see :func:`millstream.fire_and_forget`.
+
+        Examples
+        --------
+        >>> client.fire_and_forget(client.submit(abs, -1))
+        """
+        fire_and_forget(futures)
