@@ -365,6 +365,12 @@ class Client(ClusterCalls, Sharing, Waiting):
         """Start computing lazy collections; return them over results that stay on the cluster.
 
         Takes what :meth:`compute` takes.
+
+        Examples
+        --------
+        >>> kept = client.persist(ms.delayed(sum)([1, 2]))
+        >>> (kept + 1).compute(), (kept + 2).compute()
+        (4, 5)
         """
         from millstream._compute import persist
 
@@ -429,7 +435,17 @@ class Client(ClusterCalls, Sharing, Waiting):
         self.session.cancel(futures_in(futures))
 
     def retry(self, futures: Any) -> None:
-        """Run tasks that failed again; their futures then stand for the new runs."""
+        """Run tasks that failed again; their futures then stand for the new runs.
+
+        Examples
+        --------
+        >>> future = client.submit(divmod, 1, 0)
+        >>> client.wait(future).done == {future}
+        True
+        >>> client.retry(future)
+        >>> future.exception()
+        ZeroDivisionError('integer division or modulo by zero')
+        """
         self.session.retry(futures_in(futures))
 
     def detach(self, futures: Any) -> str:
@@ -463,7 +479,14 @@ class Client(ClusterCalls, Sharing, Waiting):
                 raise future._job.error
 
     def attach(self, job_id: str) -> AttachedJob:
-        """Return a job that another client, or an earlier process, submitted."""
+        """Return a job that another client, or an earlier process, submitted.
+
+        Examples
+        --------
+        >>> job = client.attach(client.detach(client.submit(abs, -1, key="kept")))
+        >>> job.gather()
+        [1]
+        """
         from millstream._attached import attach
 
         return attach(self.session, job_id)

@@ -117,7 +117,18 @@ class as_completed:  # noqa: N801 - a function to its users, as in concurrent.fu
         self.update(futures)
 
     def add(self, future: Future[Any]) -> None:
-        """Wait for one more."""
+        """Wait for one more.
+
+        Examples
+        --------
+        >>> total, left = 0, ms.as_completed([client.submit(abs, -3)])
+        >>> for future in left:
+        ...     total += future.result()
+        ...     if total < 5:
+        ...         left.add(client.submit(abs, -4))
+        >>> total
+        7
+        """
         self.update([future])
 
     def update(self, futures: Iterable[Future[Any]]) -> None:
@@ -177,7 +188,13 @@ class as_completed:  # noqa: N801 - a function to its users, as in concurrent.fu
         return batch
 
     def batches(self) -> Iterator[list[Any]]:
-        """Yield all that are done, again and again."""
+        """Yield all that are done, again and again.
+
+        Examples
+        --------
+        >>> sum(len(batch) for batch in ms.as_completed(client.map(abs, range(5))).batches())
+        5
+        """
         while self._left:
             yield self.next_batch()
 
