@@ -310,6 +310,10 @@ fn failure(error: &FrameError) -> TaskFailure {
         | E::InvalidQuery { .. }
         | E::UnknownTable { .. }
         | E::UnknownColumn { .. }
+        | E::QueryOrTree { .. }
+        | E::TreeVersion { .. }
+        | E::InvalidTree { .. }
+        | E::UnknownFunction { .. }
         | E::UnsupportedStatement { .. }
         | E::UnsupportedPlan { .. } => ErrorKind::InvalidQuery,
         E::ResourcesExhausted { .. } => ErrorKind::OutOfMemory,

@@ -67,6 +67,36 @@ pub enum FrameError {
         /// The nearest column that exists.
         suggestion: Option<String>,
     },
+    /// A request with both a statement and a tree, or neither.
+    #[error("a request has either `query` or `tree`, not {}", if *both { "both" } else { "neither" })]
+    QueryOrTree {
+        /// Whether there are both.
+        both: bool,
+    },
+    /// An expression tree of a form that this planner does not know.
+    #[error("version {found} of expression trees is not known: this planner reads version {known}")]
+    TreeVersion {
+        /// The version that the tree says it has.
+        found: String,
+        /// The version that can be read.
+        known: u32,
+    },
+    /// An expression tree that is malformed or means nothing.
+    #[error("invalid tree{}: {message}", in_place(place))]
+    InvalidTree {
+        /// The node and the column or member.
+        place: String,
+        /// What is wrong.
+        message: String,
+    },
+    /// No such function.
+    #[error("function '{name}' not found{}", did_you_mean(suggestion))]
+    UnknownFunction {
+        /// The name as the tree has it.
+        name: String,
+        /// The nearest function that exists.
+        suggestion: Option<String>,
+    },
     /// A statement that is not a query.
     #[error("{statement} is not supported: only SELECT, WITH, VALUES, TABLE and EXPLAIN are")]
     UnsupportedStatement {
@@ -251,6 +281,10 @@ impl FrameError {
             Self::InvalidQuery { .. } => "sql_invalid",
             Self::UnknownTable { .. } => "sql_unknown_table",
             Self::UnknownColumn { .. } => "sql_unknown_column",
+            Self::QueryOrTree { .. } => "query_or_tree",
+            Self::TreeVersion { .. } => "tree_version",
+            Self::InvalidTree { .. } => "tree_invalid",
+            Self::UnknownFunction { .. } => "tree_unknown_function",
             Self::UnsupportedStatement { .. } => "sql_unsupported_statement",
             Self::UnsupportedPlan { .. } => "sql_unsupported_plan",
             Self::InvalidTable { .. } => "table_invalid",
@@ -384,6 +418,13 @@ fn at(position: &Option<Position>) -> String {
     position
         .map(|position| format!(" at {position}"))
         .unwrap_or_default()
+}
+
+fn in_place(place: &str) -> String {
+    if place.is_empty() {
+        return String::new();
+    }
+    format!(" at {place}")
 }
 
 fn did_you_mean(suggestion: &Option<String>) -> String {

@@ -1,4 +1,4 @@
-//! SQL over files: plans a query, cuts the plan into stages of tasks, and runs one task.
+//! Queries over files, as SQL or as expression trees: plans a query, cuts the plan into stages of tasks, and runs one task.
 //!
 //! DataFusion parses, optimizes and computes; this crate distributes. [`plan_sql`] turns a [`SqlRequest`] into a
 //! [`PlannedQuery`], whose tasks are bytes plus a list of inputs; [`run_stage`] runs one of them on record batches.
@@ -15,12 +15,14 @@ mod error;
 mod exchange;
 mod ipc;
 mod plan;
+mod prod;
 mod render;
 mod request;
 mod session;
 mod shuffle;
 mod sql;
 mod stage;
+mod tree;
 
 pub use datafusion::arrow;
 
