@@ -20,13 +20,21 @@ pub(crate) struct Facts {
     pub(crate) layers: Vec<LayerFacts>,
     pub(crate) pauses: Vec<Pause>,
     pub(crate) memory: Vec<MemoryPoint>,
-    /// Microseconds at the end of the job in which no more than one slot worked.
-    pub(crate) tail_us: u64,
+    /// Microseconds in which one run of it was all that went on, and the key of the task that had most of them.
+    pub(crate) alone: Option<(u64, String)>,
     pub(crate) stream: Stream,
     pub(crate) events: Vec<Event>,
 }
 
 impl Facts {
+    /// Whether workers told fewer runs one by one than there were.
+    pub(crate) fn is_sample(&self) -> bool {
+        self.layers.iter().any(|layer| {
+            let runs = layer.totals.map_or(0, |totals| totals.finished + totals.failed);
+            runs > layer.runs.count
+        })
+    }
+
     /// Microseconds from its acceptance to its end.
     pub(crate) fn took_us(&self) -> u64 {
         self.to_us.saturating_sub(self.from_us)

@@ -21,7 +21,7 @@ const WORTH_IT: f64 = 0.05;
 /// Share of the slots' time that a job fills, below which slots are called idle.
 const IDLE: f64 = 0.5;
 /// Share of the duration in which one slot worked alone.
-const LONG_TAIL: f64 = 0.2;
+const MUCH_ALONE: f64 = 0.2;
 /// Tasks of a layer from which on their shortness matters, and what is called short.
 const MANY_TASKS: u64 = 1_000;
 const SHORT_US: u64 = 1_000;
@@ -45,7 +45,7 @@ pub(super) fn findings(facts: &Facts) -> Vec<Finding> {
         found.extend(spills(facts));
         found.extend(facts.layers.iter().filter_map(|layer| skew(facts, layer)));
         found.extend(pauses(facts));
-        found.extend(tail(facts));
+        found.extend(lonely_runs(facts));
         found.extend(idle(facts));
         found.extend(facts.layers.iter().filter_map(|layer| short_tasks(facts, layer)));
     }
@@ -145,17 +145,17 @@ fn pauses(facts: &Facts) -> Vec<Finding> {
     by_worker.into_iter().filter_map(finding).collect()
 }
 
-fn tail(facts: &Facts) -> Option<Finding> {
-    let weight = share(facts.tail_us, facts.took_us());
-    let last = facts.layers.iter().max_by_key(|layer| layer.runs.last_us)?;
-    (facts.slots > 1 && weight >= LONG_TAIL).then(|| Finding {
+fn lonely_runs(facts: &Facts) -> Option<Finding> {
+    let (alone, task) = facts.alone.as_ref()?;
+    let weight = share(*alone, facts.took_us());
+    // Of a sample, what ran beside it may be what is missing.
+    (facts.slots > 1 && !facts.is_sample() && weight >= MUCH_ALONE).then(|| Finding {
         text: format!(
-            "for the last {} ({}) one slot worked alone, at the end on {}",
-            duration(facts.tail_us),
-            percent(facts.tail_us, facts.took_us()),
-            name(last)
+            "for {} ({}) one slot worked alone, most of it on `{task}`",
+            duration(*alone),
+            percent(*alone, facts.took_us())
         ),
-        advice: "Split the last tasks, or reduce in a tree, so that other slots can help.",
+        advice: "Split such tasks, start them first, or reduce in a tree, so that other slots can help.",
         weight,
     })
 }

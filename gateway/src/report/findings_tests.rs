@@ -22,7 +22,7 @@ fn facts() -> Facts {
         ],
         pauses: Vec::new(),
         memory: Vec::new(),
-        tail_us: 0,
+        alone: None,
         stream: Stream::default(),
         events: Vec::new(),
     }
@@ -134,14 +134,19 @@ fn the_pauses_of_a_worker_are_added_up() {
 }
 
 #[test]
-fn one_slot_that_works_alone_at_the_end_is_told_where_there_are_others() {
+fn one_slot_that_works_alone_is_told_where_there_are_others() {
     let mut facts = facts();
-    facts.tail_us = 30 * SECOND;
-    facts.layers[1].runs.last_us += 1;
+    facts.alone = Some((30 * SECOND, "last".to_owned()));
     assert_eq!(
         texts(&facts),
-        ["for the last 30 s (30 %) one slot worked alone, at the end on `python sum` (layer 1)"]
+        ["for 30 s (30 %) one slot worked alone, most of it on `last`"]
     );
+    facts.layers[0].runs.count -= 1;
+    assert!(
+        texts(&facts).is_empty(),
+        "the run that was not told may have gone on then"
+    );
+    facts.layers[0].runs.count += 1;
     facts.slots = 1;
     assert!(texts(&facts).is_empty());
 }

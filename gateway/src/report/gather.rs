@@ -1,6 +1,6 @@
 //! Brings a job's facts together: its record, its graph, and what the board keeps of it.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use actix_web::web;
@@ -9,6 +9,7 @@ use millstream_protocol::graph::Graph;
 use millstream_protocol::wire::SpanKind;
 use millstream_types::{JobId, TaskIdx, WorkerId};
 
+use super::alone::alone;
 use super::facts::{Event, Facts, LayerFacts, MemoryPoint, Moves, Runs, Stream, Totals};
 use crate::context::Context;
 use crate::error::ApiError;
@@ -94,7 +95,7 @@ impl Kept {
             layers: Sorting::of(layers, graph, outline, &self.spans).facts(layers, &self.totals),
             pauses: self.pauses,
             memory: self.memory,
-            tail_us: tail(&self.spans),
+            alone: lonely(&self.spans, graph),
             stream: self.stream,
             events: self.events,
         }
@@ -160,19 +161,13 @@ fn events(board: &Board, job: JobId) -> Vec<Event> {
     lines.into_iter().map(event).collect()
 }
 
-/// Microseconds at the end in which only one slot had runs.
-fn tail(spans: &[Span]) -> u64 {
-    let runs = || spans.iter().filter(|span| is_run(span.kind));
-    let mut ends: BTreeMap<(WorkerId, u16), u64> = BTreeMap::new();
-    for span in runs() {
-        let end = ends.entry((span.worker, span.slot)).or_default();
-        *end = (*end).max(span.end_us());
-    }
-    let mut ends: Vec<u64> = ends.into_values().collect();
-    ends.sort_unstable_by(|a, b| b.cmp(a));
-    let begin = runs().map(|span| span.start_us).min().unwrap_or(0);
-    let last = ends.first().copied().unwrap_or(begin);
-    last - ends.get(1).copied().unwrap_or(begin).min(last)
+/// The time in which one run was all that went on, and the task that had most of it.
+fn lonely(spans: &[Span], graph: &Graph) -> Option<(u64, String)> {
+    let runs = spans.iter().filter(|span| is_run(span.kind));
+    let runs: Vec<_> = runs
+        .map(|span| (span.start_us, span.end_us(), span.task))
+        .collect();
+    alone(&runs).map(|(us, task)| (us, graph.key_of(TaskIdx(task))))
 }
 
 const fn is_run(kind: SpanKind) -> bool {

@@ -9,6 +9,7 @@
 //! Owns nothing: it reads what the gateway keeps anyway, so what the board has forgotten is missing, and the page says
 //! so. Findings and pages are functions of the facts.
 
+mod alone;
 mod facts;
 mod findings;
 mod gather;

@@ -98,11 +98,7 @@ fn caveats(facts: &Facts) -> String {
             anew when it is started. Times below may be too small.",
         );
     }
-    let is_sample = |layer: &LayerFacts| {
-        let runs = layer.totals.map_or(0, |totals| totals.finished + totals.failed);
-        runs > layer.runs.count
-    };
-    if facts.layers.iter().any(is_sample) {
+    if facts.is_sample() {
         told.push(
             "There were more runs than workers tell one by one: medians, the picture and transfers are of a sample.",
         );

@@ -17,6 +17,8 @@ const ROW: usize = 16;
 const MAX_ROWS: usize = 256;
 /// Height of the picture of memory.
 const HEIGHT: f64 = 160.0;
+/// A limit is drawn if it is no more than so many times what was used.
+const MOST_ROOM: f64 = 4.0;
 
 /// What filled each slot when, with a name for each block.
 pub(super) fn stream(stream: &Stream) -> String {
@@ -134,25 +136,68 @@ pub(super) fn memory(points: &[MemoryPoint]) -> String {
     let (Some(first), Some(last)) = (points.first(), points.last()) else {
         return "<p>Nothing is known of the memory.</p>".to_owned();
     };
-    let values = LINES.iter().flat_map(|line| points.iter().map(line.of));
-    let most = values.fold(1.0, f64::max);
+    let peak = |line: &Line| points.iter().map(line.of).fold(0.0, f64::max);
+    // A limit far above everything would press it all to the ground.
+    let used = LINES[1..].iter().map(peak).fold(1.0, f64::max);
+    let drawn = LINES.iter().filter(|line| peak(line) <= used * MOST_ROOM);
+    let most = drawn.clone().map(peak).fold(used, f64::max);
     let span = last.at_us.saturating_sub(first.at_us).max(1) as f64;
     let mut svg = opening(HEIGHT);
-    for (row, Line { name, color, of }) in LINES.iter().enumerate() {
-        let y = 12 + row * ROW;
-        let peak = points.iter().map(of).fold(0.0, f64::max);
+    for (row, line) in LINES.iter().enumerate() {
+        let Line { name, color, .. } = line;
+        let (y, peak) = (12 + row * 2 * ROW, bytes(peak(line) as u64));
         let _ = write!(
             svg,
-            "<text x=\"0\" y=\"{y}\" fill=\"{color}\">{name}<title>{} at most</title></text>\
-            <polyline fill=\"none\" stroke=\"{color}\" stroke-width=\"1.5\" points=\"",
-            bytes(peak as u64)
+            "<text fill=\"{color}\"><tspan x=\"0\" y=\"{y}\">{name}</tspan>\
+            <tspan x=\"0\" y=\"{}\">at most {peak}</tspan></text>",
+            y + ROW - 2
+        );
+    }
+    for Line { color, of, .. } in drawn {
+        let _ = write!(
+            svg,
+            "<polyline fill=\"none\" stroke=\"{color}\" stroke-width=\"1.5\" points=\""
         );
         for point in points {
-            let x = NAMES + (point.at_us.saturating_sub(first.at_us)) as f64 / span * WIDTH;
-            let _ = write!(svg, "{x:.1},{:.1} ", HEIGHT - of(point) / most * (HEIGHT - 2.0));
+            let x = NAMES + point.at_us.saturating_sub(first.at_us) as f64 / span * WIDTH;
+            let y = HEIGHT - 1.0 - of(point) / most * (HEIGHT - 2.0);
+            let _ = write!(svg, "{x:.1},{y:.1} ");
         }
         svg.push_str("\"/>");
     }
-    let _ = write!(svg, "</svg><p>The picture is {} high.</p>", bytes(most as u64));
+    svg.push_str("</svg>");
     svg
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn point(at_us: u64, limit: f64) -> MemoryPoint {
+        MemoryPoint {
+            at_us,
+            managed: 100.0,
+            unmanaged: 50.0,
+            spilled: 0.0,
+            limit,
+        }
+    }
+
+    #[test]
+    fn a_limit_far_above_what_is_used_is_told_and_not_drawn() {
+        let near = memory(&[point(0, 600.0), point(1, 600.0)]);
+        assert_eq!(near.matches("<polyline").count(), 4);
+        let far = memory(&[point(0, 601.0), point(1, 601.0)]);
+        assert_eq!(far.matches("<polyline").count(), 3);
+        assert!(
+            far.contains("at most 601 B") && far.contains("at most 150 B"),
+            "{far}"
+        );
+    }
+
+    #[test]
+    fn of_nothing_there_is_no_picture() {
+        assert!(!memory(&[]).contains("<svg"));
+        assert!(!stream(&Stream::default()).contains("<svg"));
+    }
 }
