@@ -23,6 +23,7 @@ mod shuffle;
 mod sql;
 mod stage;
 mod tree;
+mod write;
 
 pub use datafusion::arrow;
 
@@ -31,7 +32,8 @@ pub use ipc::{StageData, decode_ipc, encode_ipc, memory_size};
 pub use plan::{PlannedQuery, PlannedStage, PlannedTask, StageInput, plan_sql};
 pub use render::{ResultFormat, render};
 pub use request::{
-    CsvOptions, CsvType, ParamValue, PlannerOptions, SqlOptions, SqlRequest, TableFormat, TableSource,
+    Compression, CsvOptions, CsvType, ParamValue, PlannerOptions, SqlOptions, SqlRequest, TableFormat,
+    TableSource, WriteFormat, WriteMode, WriteTarget,
 };
 pub use shuffle::{Part, compact};
 pub use stage::{EncodedObject, PartRange, StageEnv, StageLimits, StageOutput, run_stage};

@@ -20,10 +20,11 @@ use crate::codec::{encode_task, stage_key};
 use crate::concat::read_in_order;
 use crate::cut::{self, Stage};
 use crate::error::{FrameError, from_engine};
-use crate::request::{PlannerOptions, SqlRequest};
+use crate::request::{PlannerOptions, SqlRequest, WriteTarget};
 use crate::session;
 use crate::sql::OpenQuery;
 use crate::tree::OpenTree;
+use crate::write::{self, Target};
 
 /// A query as stages of tasks.
 #[derive(Debug, Clone)]
@@ -93,17 +94,24 @@ pub async fn plan_sql(request: &SqlRequest, options: &PlannerOptions) -> Result<
         session::planning(options, partitions)
     };
     let explain = request.options.explain || query.explain();
+    let into = request.into.clone().or_else(|| query.target());
     let logical = Box::pin(query.plan(request, &context)).await?;
     let planned = Box::pin(context.state().create_physical_plan(&logical)).await;
     let physical = planned.map_err(|error| crate::sql::explain(&error))?;
-    let schema = physical.schema();
-    let stages = stages(physical, partitions, small).map_err(|error| from_engine(&error))?;
-    let planned = PlannedQuery { schema, stages };
+    let target =
+        match into.map(|into| Target::check(&into, &physical.schema(), options.writable_roots.as_deref())) {
+            Some(target) => Some(target?),
+            None => None,
+        };
+    let planned =
+        cut_up(physical, target.as_ref(), partitions, small).map_err(|error| from_engine(&error))?;
     if explain {
-        explain_stages(&planned).map_err(|error| from_engine(&error))
-    } else {
-        Ok(planned)
+        return explain_stages(&planned).map_err(|error| from_engine(&error));
     }
+    if let Some(target) = target {
+        target.begin()?;
+    }
+    Ok(planned)
 }
 
 /// What is asked, in either form, with its tables open.
@@ -132,12 +140,38 @@ impl Question {
         matches!(self, Self::Statement(query) if query.explain)
     }
 
+    /// Where the statement itself says that its rows go.
+    fn target(&self) -> Option<WriteTarget> {
+        match self {
+            Self::Statement(query) => query.into.clone(),
+            Self::Tree(_) => None,
+        }
+    }
+
     async fn plan(self, request: &SqlRequest, context: &SessionContext) -> Result<LogicalPlan, FrameError> {
         match self {
             Self::Statement(query) => query.plan(&request.params, &BTreeMap::new(), context).await,
             Self::Tree(tree) => tree.plan(context).await,
         }
     }
+}
+
+/// The query of a plan, whose rows are written to the target if there is one.
+fn cut_up(
+    plan: Arc<dyn ExecutionPlan>,
+    target: Option<&Target>,
+    partitions: usize,
+    small: bool,
+) -> EngineResult<PlannedQuery> {
+    let plan = match target {
+        Some(target) => write::written(plan, target)?,
+        None => plan,
+    };
+    Ok(PlannedQuery {
+        schema: plan.schema(),
+        // What is written and what publishes it are tasks of their own, however small they are.
+        stages: stages(plan, partitions, small && target.is_none())?,
+    })
 }
 
 fn stages(plan: Arc<dyn ExecutionPlan>, partitions: usize, small: bool) -> EngineResult<Vec<PlannedStage>> {

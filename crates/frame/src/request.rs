@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
 use crate::render::ResultFormat;
+pub use crate::write::{Compression, WriteFormat, WriteMode, WriteTarget};
 
 /// A query with everything that is needed to plan it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -27,6 +28,9 @@ pub struct SqlRequest {
     /// Values of `$1`, `$2`, … of the statement.
     #[serde(default)]
     pub params: Vec<ParamValue>,
+    /// Where the rows are written to, as with `COPY … TO`; the result is then their number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub into: Option<WriteTarget>,
     /// How to run it.
     #[serde(default)]
     pub options: SqlOptions,
@@ -235,6 +239,8 @@ pub struct PlannerOptions {
     pub target_partitions: usize,
     /// Folders whose files may be read; every file if none, no file if there is no folder among them.
     pub roots: Option<Vec<PathBuf>>,
+    /// Folders that may be written to; any if none, nowhere if there is no folder among them.
+    pub writable_roots: Option<Vec<PathBuf>>,
     /// A join input smaller than this is sent whole to every task instead of being shuffled.
     pub broadcast_bytes: usize,
     /// The same limit in rows, used when the size is not known.
@@ -252,6 +258,7 @@ impl Default for PlannerOptions {
         Self {
             target_partitions: 8,
             roots: None,
+            writable_roots: None,
             // Measured on TPC-H: between 32 and 64 MiB shuffles cost more than copies of the build side.
             broadcast_bytes: 48 << 20,
             broadcast_rows: 1 << 20,

@@ -1,5 +1,6 @@
 //! From SQL text to a logical plan over opened tables.
 
+mod copy;
 mod names;
 mod problem;
 
@@ -17,7 +18,7 @@ use datafusion::sql::sqlparser::ast::Statement as SqlStatement;
 
 use crate::catalog::{Catalog, OpenTable};
 use crate::error::FrameError;
-use crate::request::ParamValue;
+use crate::request::{ParamValue, WriteTarget};
 use problem::Names;
 pub(crate) use problem::nearest;
 
@@ -30,6 +31,8 @@ pub(crate) struct OpenQuery {
     names: Names,
     /// Whether only the stages shall be shown.
     pub(crate) explain: bool,
+    /// Where a `COPY` statement writes the rows.
+    pub(crate) into: Option<WriteTarget>,
 }
 
 impl OpenQuery {
@@ -44,7 +47,7 @@ impl OpenQuery {
         let statement = state
             .sql_to_statement(query, &state.config_options().sql_parser.dialect)
             .map_err(|error| problem::explain_unparsed(&error))?;
-        let (statement, explain) = as_query(statement)?;
+        let (statement, explain, into) = as_query(statement)?;
         let mut names = Names::new(catalog);
         let references = state
             .resolve_table_references(&statement)
@@ -71,6 +74,7 @@ impl OpenQuery {
             inputs: used,
             names,
             explain,
+            into,
         })
     }
 
@@ -140,14 +144,19 @@ pub(crate) fn explain(error: &DataFusionError) -> FrameError {
     problem::explain(error, &Names::default())
 }
 
-/// The query inside a statement, and whether it is to be explained.
-fn as_query(statement: Statement) -> Result<(Statement, bool), FrameError> {
+/// The query inside a statement, whether it is to be explained, and where its rows go.
+fn as_query(statement: Statement) -> Result<(Statement, bool, Option<WriteTarget>), FrameError> {
     match statement {
         Statement::Explain(explain) if !explain.options.analyze => {
-            Ok((as_query(*explain.statement)?.0, true))
+            let (statement, _, into) = as_query(*explain.statement)?;
+            Ok((statement, true, into))
         }
         Statement::Statement(inner) if matches!(*inner, SqlStatement::Query(_)) => {
-            Ok((Statement::Statement(inner), false))
+            Ok((Statement::Statement(inner), false, None))
+        }
+        Statement::CopyTo(copy) => {
+            let (query, target) = copy::read(copy)?;
+            Ok((query, false, Some(target)))
         }
         other => {
             let text = other.to_string();

@@ -52,9 +52,9 @@ impl OpenTree {
                 Node::Sql(sql) => {
                     let inputs: Vec<&str> = sql.inputs.keys().map(String::as_str).collect();
                     let query = Box::pin(OpenQuery::open(&sql.query, &inputs, catalog, context)).await?;
-                    if query.explain {
-                        let message =
-                            "a statement in a tree gives rows: ask for the stages by the option `explain`";
+                    if query.explain || query.into.is_some() {
+                        let message = "a statement in a tree gives rows: ask for the stages by the option `explain`, \
+                                       and to write them by the request's `into`";
                         return Err(located(invalid(message.to_owned()), || place(index, node)));
                     }
                     statements.insert(index, query);

@@ -11,3 +11,4 @@ mod queries;
 mod relational;
 mod tpch;
 mod tpch_data;
+mod write;

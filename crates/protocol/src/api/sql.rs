@@ -20,9 +20,40 @@ pub struct SqlRequest {
     /// Values of `$1`, `$2`, …: null, truth values, numbers and texts.
     #[serde(default)]
     pub params: Vec<rmpv::Value>,
+    /// Where the rows are written to, as with `COPY … TO`; the result is then their number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub into: Option<WriteTarget>,
     /// How to run it.
     #[serde(default)]
     pub options: SqlOptions,
+}
+
+/// Files that the rows of a query are written to.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WriteTarget {
+    /// A file, if its name ends like one of a format, else a folder that gets a file of each task.
+    pub path: String,
+    /// `parquet`, `csv`, `json` (an object on each line) or `arrow`; told by the path if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub format: Option<String>,
+    /// Columns whose values name folders (`year=2024`) instead of being in the files.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub partition_by: Vec<String>,
+    /// What happens to data that is there: `error`, `append` or `overwrite`. If absent, a file is replaced, and a
+    /// folder must have no data.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<String>,
+    /// `none`, `gzip`, `snappy`, `lz4` or `zstd`, as far as the format has it; Parquet by zstd if absent, others as
+    /// their names say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compression: Option<String>,
+    /// Whether CSV files begin with the names of the columns; they do if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub header: Option<bool>,
+    /// What is between the fields of CSV files; a comma if absent, in `.tsv` files a tab.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delimiter: Option<char>,
 }
 
 /// Options of a query.
