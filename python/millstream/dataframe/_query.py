@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from millstream import _aio
 from millstream._errors import GatewayError, MillstreamError
+from millstream.dataframe._flatten import flatten
+from millstream.dataframe._tree import Node
 
 if TYPE_CHECKING:
     from millstream._http import Transport
@@ -82,8 +84,8 @@ class Query:
     def __post_init__(self) -> None:
         if not isinstance(self.text, str):
             raise TypeError(f"a query is a text, got {type(self.text).__name__}")
-        object.__setattr__(self, "params", tuple(map(_param, self.params)))
-        object.__setattr__(self, "tables", {name: _table(name, table) for name, table in self.tables.items()})
+        object.__setattr__(self, "params", tuple(map(param, self.params)))
+        object.__setattr__(self, "tables", {name: source(name, table) for name, table in self.tables.items()})
 
     def selecting(self, columns: str = "*", rest: str = "") -> Query:
         """A query of the rows of this one; of a plan it is the plan."""
@@ -101,7 +103,43 @@ class Query:
         return packed
 
 
-def _param(value: Any) -> Any:
+@dataclass(frozen=True)
+class TreeQuery:
+    """A table expression as the cluster takes it.
+
+    Parameters
+    ----------
+    root : Node
+        The table.
+    explain : bool
+        Whether its plan is wanted, not its rows.
+    """
+
+    root: Node
+    explain: bool = False
+
+    @property
+    def text(self) -> str:
+        """Nothing: there is no text to show a place in."""
+        return ""
+
+    def body(self) -> bytes:
+        """The tree as a request carries it."""
+        import msgpack
+
+        tree, tables = flatten(self.root)
+        request = {"tree": tree, "tables": tables}
+        if self.explain:
+            request["options"] = {"explain": True}
+        packed: bytes = msgpack.packb(request)
+        return packed
+
+
+Asked = Query | TreeQuery
+
+
+def param(value: Any) -> Any:
+    """A parameter as a request carries it."""
     if hasattr(value, "item") and getattr(value, "ndim", None) == 0:
         value = value.item()
     if isinstance(value, datetime.date | decimal.Decimal):
@@ -114,7 +152,8 @@ def _param(value: Any) -> Any:
     )
 
 
-def _table(name: str, table: Any) -> Any:
+def source(name: str, table: Any) -> Any:
+    """A table's files as a request carries them."""
     if isinstance(table, str | os.PathLike):
         return os.fspath(table)
     if isinstance(table, Mapping):
@@ -127,7 +166,7 @@ def _table(name: str, table: Any) -> Any:
     )
 
 
-async def rows_of(transport: Transport, query: Query, accept: str, largest: int | None) -> bytes:
+async def rows_of(transport: Transport, query: Asked, accept: str, largest: int | None) -> bytes:
     """Run a query and return its rows, of at most `largest` bytes; stop it if nobody waits any more.
 
     Raises
@@ -147,7 +186,7 @@ async def rows_of(transport: Transport, query: Query, accept: str, largest: int 
         _aio.spawn(_let_go(transport, job_id))
 
 
-async def _run(transport: Transport, query: Query, accept: str, job_id: str, largest: int | None) -> bytes:
+async def _run(transport: Transport, query: Asked, accept: str, job_id: str, largest: int | None) -> bytes:
     headers = {"accept": accept}
     params = {"id": job_id, "wait": "100ms"}
     response = await transport.request(
