@@ -106,8 +106,14 @@ class Collection:
     def _computed_index(self, found: pa.Table, levels: int) -> pd.Index:
         if not levels:
             start = self._rows.base.start or 0
-            return pd.RangeIndex(start, start + found.num_rows, name=self._meta.index.name)
-        return _results.index([found.column(place) for place in range(levels)], self._meta.index)
+            return pd.RangeIndex(start, start + found.num_rows, name=self._labels.name)
+        return _results.index([found.column(place) for place in range(levels)], self._labels)
+
+    @property
+    def _labels(self) -> pd.Index:
+        """The index without rows."""
+        labels: pd.Index = self._meta.index
+        return labels
 
     def _dtypes(self) -> list[Any]:
         return [self._meta.dtype]
@@ -196,6 +202,7 @@ class Collection:
         raise ValueError(f"the truth of a {type(self).__name__} is not known before it is computed: use .empty, .any()")
 
     def __getattr__(self, name: str) -> Any:
+        _meta.own_error(self, name)
         pandas_type = getattr(pd, type(self).__name__, pd.Series)
         raise _meta.unavailable(type(self).__name__, name, dir(type(self)), pandas_type)
 

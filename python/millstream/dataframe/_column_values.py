@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from millstream.dataframe import _expr, _kinds, _meta, _tree
+from millstream.dataframe import _expr, _kinds, _meta, _run, _tree
 from millstream.dataframe._collection import Collection
 from millstream.dataframe._expr import Expr, call, case, cast, is_null, lit, not_null
 from millstream.dataframe._rows import numbered
@@ -40,7 +40,7 @@ class ColumnValues(Collection):
         if value is None or unknown:
             raise TypeError("fillna takes a value or a column; to carry values on use ffill() or bfill()")
         rows, operand, shown = self._beside(value)
-        meta = _meta.applied(self._meta.fillna, shown if not hasattr(shown, "index") else _first(shown))
+        meta = _meta.applied(self._meta.fillna, _first(shown) if isinstance(shown, pd.Series) else shown)
         present = _expr.present(self._expr) if self._operand.kind == "float" else self._expr
         return self._derived(call("coalesce", present, operand.expr), meta, rows)
 
@@ -192,7 +192,14 @@ class ColumnValues(Collection):
         name = _tree.fresh("element")
         node = _tree.unnest(_tree.extend(self._rows.in_order(), [(name, self._expr)]), name)
         # Numbered anew, under the labels that the rows had.
-        return Series(numbered(node), self._index, {"col": name}, self._meta, self._client)
+        meta = _meta.series(element_type(self, node, name), self.name, self._meta.index)
+        return Series(numbered(node), self._index, {"col": name}, meta, self._client)
+
+
+def element_type(part: Any, node: _tree.Node, name: str) -> Any:
+    """The type of an unnested column; the cluster is asked for it, since pandas has no types of lists."""
+    schema = _run.schema(part._client, _tree.project(node, [(name, _expr.col(name))]))
+    return _meta.of_schema(schema).dtypes.iloc[0]
 
 
 def converted(expr: Expr, source: Any, target: Any) -> Expr:
@@ -226,7 +233,7 @@ def _is_comparable(dtype: Any, value: Any) -> bool:
 
 
 def _union_type(meta: pd.Series[Any], other: Any) -> Any:
-    value = _first(other) if hasattr(other, "index") else other
+    value = _first(other) if isinstance(other, pd.Series) else other
     return _widened([meta.dtype, pd.Series([value]).dtype], meta.dtype)
 
 

@@ -136,6 +136,11 @@ class Dates:
     def _named(self, form: str) -> Series:
         return self._column._typed(call("to_char", self._times(), lit(form)), "str")
 
+    @property
+    def date(self) -> Series:
+        """The days as dates of Python."""
+        return self._column._typed(cast(self._times(), "date32"), "object")
+
     # ---- other times
 
     def normalize(self) -> Series:
@@ -197,6 +202,7 @@ class Dates:
     def __getattr__(self, name: str) -> Any:
         if name in _FIELDS:
             return self._whole(self._part(_FIELDS[name]))
+        _meta.own_error(self, name)
         raise _meta.unavailable("dt", name, [*dir(type(self)), *_FIELDS], pd.core.indexes.accessors.DatetimeProperties)
 
 

@@ -176,6 +176,7 @@ class DataFrame(FrameColumns, FrameReductions, FrameOrder, FrameShapes, Operator
     def __getattr__(self, name: str) -> Any:
         if not name.startswith("_") and name in self._meta.columns:
             return self[name]
+        _meta.own_error(self, name)
         raise _meta.unavailable("DataFrame", name, [*dir(type(self)), *map(str, self._meta.columns)], pd.DataFrame)
 
     def __dir__(self) -> list[str]:

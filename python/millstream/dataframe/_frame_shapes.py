@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from millstream.dataframe import _reshape, _tree
 from millstream.dataframe._collection import Collection
+from millstream.dataframe._column_values import element_type
 from millstream.dataframe._rows import numbered
 from millstream.dataframe._window import Rolling, rolling_bounds
 
@@ -57,7 +58,8 @@ class FrameShapes(Collection):
         name = _tree.fresh("element")
         node = _tree.unnest(_tree.extend(self._rows.in_order(), [(name, self._exprs[place])]), name)
         exprs = [{"col": name} if at == place else expr for at, expr in enumerate(self._exprs)]
-        return DataFrame(numbered(node), self._index, exprs, self._meta, self._client)
+        meta = self._meta.astype({column: element_type(self, node, name)})
+        return DataFrame(numbered(node), self._index, exprs, meta, self._client)
 
     def melt(
         self: Any,

@@ -304,7 +304,8 @@ class SeriesGroupBy(GroupValues):
     def value_counts(self, sort: bool = True, ascending: bool = False, dropna: bool = True) -> Series:
         """How often each value occurs in each group."""
         keys = [*self._groups._key_columns, self._frame._column(self._place)]
-        groups = DataFrameGroupBy(self._frame, keys, as_index=True, sort=True, dropna=dropna)
+        # In the order of their first rows, which equal counts keep.
+        groups = DataFrameGroupBy(self._frame, keys, as_index=True, sort=False, dropna=dropna)
         counts = groups.size()
         meta = _meta.applied(lambda: self._sampled().value_counts())[:0]
         levels = [_tree.sort_key(expr) for expr in counts._index[:-1]]

@@ -71,6 +71,10 @@ class Index(Operators, Collection):
     def _assembled(self, columns: list[pd.Series[Any]], index: pd.Index) -> pd.Index:
         return index
 
+    @property
+    def _labels(self) -> pd.Index:
+        return self._meta
+
     def _dtypes(self) -> list[Any]:
         return []
 
@@ -145,6 +149,7 @@ class Index(Operators, Collection):
     def __getattr__(self, name: str) -> Any:
         if name in _OF_COLUMNS:
             return getattr(self._column, name)
+        _meta.own_error(self, name)
         raise _meta.unavailable("Index", name, [*dir(type(self)), *_OF_COLUMNS], pd.Index)
 
     def __repr__(self) -> str:

@@ -45,8 +45,11 @@ class Loc:
             if _is_all(rows):
                 part[label] = value
                 continue
-            old = part[label] if label in part.columns else part._constant(None)
-            part[label] = old.mask(self._mask(rows), value)
+            mask = self._mask(rows)
+            if label in part.columns:
+                part[label] = part[label].mask(mask, value)
+            else:
+                part[label] = (value if hasattr(value, "_expr") else part._constant(value)).where(mask)
 
     def _mask(self, key: Any) -> Any:
         from millstream.dataframe._frame import scalar_column

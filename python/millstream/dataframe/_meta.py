@@ -111,6 +111,13 @@ class MissingColumnError(KeyError):
         return str(self.args[0])
 
 
+def own_error(part: Any, name: str) -> None:
+    """Raise what a property raised: Python asks `__getattr__` for a property that ends in an `AttributeError`."""
+    found = getattr(type(part), name, None)
+    if isinstance(found, property) and found.fget is not None:
+        found.fget(part)
+
+
 def unavailable(kind: str, name: str, known: Iterable[str], pandas_type: Any) -> AttributeError:
     """The error for an attribute that is not there."""
     if not name.startswith("_") and hasattr(pandas_type, name):

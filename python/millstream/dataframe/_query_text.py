@@ -43,14 +43,14 @@ _COMPARED: dict[type, Callable[[Any, Any], Any]] = {
 
 def evaluated(frame: DataFrame, text: str, variables: Mapping[str, Any] | None, *, depth: int) -> Any:
     """What a text says of a frame; ``@name`` is a variable of the caller so many calls up."""
-    known = _caller(depth + 1) if variables is None else variables
+    known = _caller(depth) if variables is None else variables
     source, quoted = _as_python(text)
     return _Reader(frame, known, quoted).read(ast.parse(source, mode="eval").body)
 
 
 def assigned(frame: DataFrame, text: str, variables: Mapping[str, Any] | None, *, depth: int) -> Any:
     """The frame with a column for each line ``name = …``; of a text without one what it says."""
-    known = _caller(depth + 1) if variables is None else variables
+    known = _caller(depth) if variables is None else variables
     source, quoted = _as_python(text.strip())
     result: Any = frame
     for statement in ast.parse(source).body:

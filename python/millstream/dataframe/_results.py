@@ -23,16 +23,17 @@ def column(values: pa.ChunkedArray, dtype: Any) -> pd.Series[Any]:
     plain = values.to_pandas()
     if plain.dtype == dtype:
         return plain
+    is_bool = str(values.type) == "bool"
     is_extension = isinstance(dtype, pd.api.extensions.ExtensionDtype)
     if kind == "object":
-        return plain.astype(object)
+        return plain.astype(object) if plain.dtype != object else plain.fillna(np.nan) if is_bool else plain
     if kind in ("datetime", "duration", "str") or is_extension:
         return plain.astype(dtype)
     if kind == "float":
         return pd.to_numeric(plain).astype(dtype) if kind_of(plain.dtype) == "object" else plain.astype(dtype)
     if values.null_count:
         # Integers are floats then, and bools are objects, as in pandas.
-        return plain if kind == "bool" else plain.astype("float64")
+        return plain.fillna(np.nan) if kind == "bool" else plain.astype("float64")
     return plain.astype(dtype) if _fits(plain, kind) else plain
 
 
@@ -58,7 +59,7 @@ def index(columns: list[pa.ChunkedArray], meta: pd.Index) -> pd.Index:
         levels = [column(values, level.dtype) for values, level in zip(columns, meta.levels, strict=True)]
         return pd.MultiIndex.from_arrays(levels, names=meta.names)
     dtype = np.dtype("int64") if isinstance(meta, pd.RangeIndex) else meta.dtype
-    return pd.Index(column(columns[0], dtype), name=meta.name)
+    return pd.Index(column(columns[0], dtype)).rename(meta.name)
 
 
 def backed(table: Any, dtype_backend: str) -> Any:

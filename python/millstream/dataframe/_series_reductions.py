@@ -143,9 +143,11 @@ class SeriesReductions(Collection):
         """One reduction, or a column of several."""
         if isinstance(func, list | tuple):
             names = [name_of(one) for one in func]
-            meta = pd.Series([], dtype=_common([self._reduced_type(name, {}) for name in names]), name=self.name)
+            dtype = _common([self._reduced_type(name, {}) for name in names])
             labels = [one if isinstance(one, str) else name_of(one) for one in func]
-            return self._listed(labels, [(name, {}) for name in names], meta.reindex(labels))
+            return self._listed(
+                labels, [(name, {}) for name in names], _meta.series(dtype, self.name, pd.Index(labels)[:0])
+            )
         return self._reduced(name_of(func))
 
     aggregate = agg

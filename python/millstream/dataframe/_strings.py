@@ -238,13 +238,18 @@ class Strings:
         if regex or pat is None or (regex is None and len(pat) > 1 and re.escape(pat) != pat):
             raise NotImplementedError("split takes a text to split at: replace() what is more first")
         if not expand and n == -1:
-            return self._column._typed(call("string_to_array", self._expr, lit(pat)), "object")
+            return self._column._typed(self._parts(pat), "object")
         if not expand or n < 1:
             raise NotImplementedError("split(expand=True) needs n, the number of columns less one; without it, no n")
         return self._split_columns(pat, n)
 
+    def _parts(self, pat: str) -> Expr:
+        """The parts as a list; of no characters it is one part, not none."""
+        nothing = (call("eq", self._expr, lit("")), call("make_array", lit("")))
+        return case([nothing], call("string_to_array", self._expr, lit(pat)))
+
     def _split_columns(self, pat: str, n: int) -> DataFrame:
-        parts = call("string_to_array", self._expr, lit(pat))
+        parts = self._parts(pat)
         columns = [self._text(call("array_element", parts, lit(place + 1))) for place in range(n)]
         rest = call("array_to_string", call("array_slice", parts, lit(n + 1), lit(1 << 30)), lit(pat))
         is_there = call("gt", cast(call("array_length", parts), "int64"), lit(n))
