@@ -69,5 +69,4 @@ def equal(actual: Any, expected: Any, *, sort: bool = False, check_dtype: bool =
 
 
 def _sorted(data: pd.DataFrame) -> pd.DataFrame:
-    order = data.sort_values(list(data.columns), ignore_index=True)
-    return order
+    return data.sort_values(list(data.columns), ignore_index=True)

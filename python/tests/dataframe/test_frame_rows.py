@@ -139,6 +139,6 @@ def test_tables_are_put_one_after_the_other(client: ms.Client) -> None:
 
 def test_queries_know_variables_and_names_in_backticks(client: ms.Client) -> None:
     data = table().rename(columns={"n": "the number"})
-    least = 2
+    least = 2  # noqa: F841 - the text names it
     frame = ms.from_pandas(data, client=client)
     equal(frame.query("`the number` >= @least").compute(), data.query("`the number` >= @least"))

@@ -126,6 +126,6 @@ def test_texts_and_numbers_do_not_mix(client: ms.Client) -> None:
     with pytest.raises(TypeError):
         frame.n + frame.key
     with pytest.raises(TypeError, match="condition"):
-        ~frame.n
+        ~frame.n  # noqa: B018
     with pytest.raises(TypeError, match="bools"):
         frame[frame.n]
