@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from millstream.dataframe._absent import ADVICE
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
@@ -120,6 +122,8 @@ def own_error(part: Any, name: str) -> None:
 
 def unavailable(kind: str, name: str, known: Iterable[str], pandas_type: Any) -> AttributeError:
     """The error for an attribute that is not there."""
+    if name in ADVICE:
+        return UnavailableError(f"{kind}.{name} is not available on the cluster: {ADVICE[name]}")
     if not name.startswith("_") and hasattr(pandas_type, name):
         return UnavailableError(
             f"{kind}.{name} is not available on the cluster: use .compute().{name} for a result that fits in memory"

@@ -236,7 +236,7 @@ def from_pandas(data: Any, *, client: Client | None = None, **unknown: Any) -> A
         empty = [frame._meta[name] for name in levels]
         labels = pd.MultiIndex.from_arrays(empty, names=data.index.names)
     elif levels:
-        labels = pd.Index(frame._meta[levels[0]], name=data.index.name)
+        labels = pd.Index(frame._meta[levels[0]]).rename(data.index.name)
     return DataFrame(frame._rows, index, frame._exprs[len(levels) :], meta.set_axis(labels, axis=0), client)
 
 

@@ -26,17 +26,21 @@ def column(values: pa.ChunkedArray, dtype: Any) -> pd.Series[Any]:
     is_bool = str(values.type) == "bool"
     is_extension = isinstance(dtype, pd.api.extensions.ExtensionDtype)
     if kind == "object":
-        return (
-            plain.astype(object) if plain.dtype != object else plain.where(plain.notna(), np.nan) if is_bool else plain
-        )
+        return _with_nan(plain) if is_bool else plain.astype(object)
     if kind in ("datetime", "duration", "str") or is_extension:
         return plain.astype(dtype)
     if kind == "float":
         return pd.to_numeric(plain).astype(dtype) if kind_of(plain.dtype) == "object" else plain.astype(dtype)
     if values.null_count:
         # Integers are floats then, and bools are objects, as in pandas.
-        return plain.where(plain.notna(), np.nan) if kind == "bool" else plain.astype("float64")
+        return _with_nan(plain) if is_bool else plain.astype("float64")
     return plain.astype(dtype) if _fits(plain, kind) else plain
+
+
+def _with_nan(plain: pd.Series[Any]) -> pd.Series[Any]:
+    """Bools with NaN for what is missing, which is what pandas makes of such columns."""
+    made = plain.astype(object)
+    return made.where(made.notna(), np.nan)
 
 
 def _fits(plain: pd.Series[Any], kind: str) -> bool:
