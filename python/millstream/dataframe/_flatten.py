@@ -29,6 +29,8 @@ class _Writer:
         self._ordered: set[int] = set()
         self._nodes: list[dict[str, Any]] = []
         self._tables: dict[str, Any] = {}
+        # Of the statements among them the names of their columns.
+        self._statements: dict[int, tuple[str, ...]] = {}
 
     def write(self) -> tuple[dict[str, Any], dict[str, Any]]:
         self._need(self._root, self._root.columns, ordered=True)
@@ -90,7 +92,9 @@ class _Writer:
             # Exactly their columns, since the statement may ask for all.
             exact = [self._renamed(child, at, child.columns) for child, at in zip(node.inputs, inputs, strict=True)]
             named = dict(zip(body["names"], exact, strict=True))
-            return self._add(op="sql", query=body["query"], params=body["params"], inputs=named)
+            place = self._add(op="sql", query=body["query"], params=body["params"], inputs=named)
+            self._statements[place] = node.columns
+            return place
         if node.op == "project":
             return self._project(node, inputs[0], wanted)
         if node.op == "aggregate":
@@ -114,7 +118,9 @@ class _Writer:
     def _project(self, node: Node, source: int, wanted: set[str]) -> int:
         columns = [[name, expr] for name, expr in node.body["columns"] if name in wanted]
         # Only the number of rows is needed, or only columns that the input has already.
-        is_idle = all(expr == {"col": name} for name, expr in columns) and node is not self._root
+        is_idle = all(expr == {"col": name} for name, expr in columns)
+        if node is self._root:
+            is_idle = is_idle and self._statements.get(source) == tuple(name for name, _ in columns)
         return source if is_idle else self._add(op="project", input=source, columns=columns)
 
     def _union(self, node: Node, inputs: list[int], wanted: set[str]) -> int:

@@ -10,6 +10,7 @@ import re
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from millstream import _aio
@@ -53,6 +54,11 @@ class QueryError(GatewayError):
     def __str__(self) -> str:
         return super().__str__() + self._place()
 
+    def of_selected(self, query: str) -> QueryError:
+        """The same error of a query by itself, which was run inside of another; see :meth:`Query.selecting`."""
+        place = f"at line {(self.line or 1) - 1}, column {self.column}"
+        return QueryError({**self.problem, "detail": _PLACE.sub(place, self.detail)}, query)
+
     def _place(self) -> str:
         lines = self.query.splitlines()
         if not self.line or not self.column or self.line > len(lines):
@@ -87,11 +93,16 @@ class Query:
         object.__setattr__(self, "params", tuple(map(param, self.params)))
         object.__setattr__(self, "tables", {name: source(name, table) for name, table in self.tables.items()})
 
+    @property
+    def is_plan(self) -> bool:
+        """Whether it asks for a plan, not for rows."""
+        return self.text.lstrip()[:7].upper() == "EXPLAIN"
+
     def selecting(self, columns: str = "*", rest: str = "") -> Query:
         """A query of the rows of this one; of a plan it is the plan."""
-        inner = self.text.strip().rstrip(";")
-        if inner[:7].upper() == "EXPLAIN":
+        if self.is_plan:
             return self
+        inner = self.text.rstrip().rstrip(";")
         # On lines of its own: it may end in a comment.
         return replace(self, text=f"SELECT {columns} FROM (\n{inner}\n) AS rows {rest}".rstrip())
 
@@ -118,18 +129,28 @@ class TreeQuery:
     root: Node
     explain: bool = False
 
+    @cached_property
+    def _request(self) -> dict[str, Any]:
+        tree, tables = flatten(self.root)
+        first = tree["nodes"][0]
+        if len(tree["nodes"]) == 1 and first["op"] == "sql":
+            # A statement alone is sent as such: its mistakes have a place then.
+            return {"query": first["query"], "tables": tables, "params": first["params"]}
+        return {"tree": tree, "tables": tables}
+
     @property
     def text(self) -> str:
-        """Nothing: there is no text to show a place in."""
-        return ""
+        """The statement, if the tree is one; there is no other text to show a place in."""
+        return str(self._request.get("query", ""))
 
     def body(self) -> bytes:
         """The tree as a request carries it."""
         import msgpack
 
-        tree, tables = flatten(self.root)
-        request = {"tree": tree, "tables": tables}
-        if self.explain:
+        request = dict(self._request)
+        if self.explain and self.text:
+            request["query"] = f"EXPLAIN {self.text}"
+        elif self.explain:
             request["options"] = {"explain": True}
         packed: bytes = msgpack.packb(request)
         return packed

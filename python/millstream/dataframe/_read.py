@@ -11,7 +11,7 @@ import pandas as pd
 from millstream.dataframe import _kinds, _meta, _query, _run, _tree
 from millstream.dataframe._collection import plain_names
 from millstream.dataframe._frame import DataFrame
-from millstream.dataframe._query import Query
+from millstream.dataframe._query import Query, QueryError
 from millstream.dataframe._rows import numbered
 from millstream.dataframe._series import Series
 
@@ -168,16 +168,17 @@ def sql(query: str, params: Sequence[Any], tables: Mapping[str, Any], client: Cl
         else:
             inputs[name] = frame._root()
     asked = Query(query, tuple(params), files)
-    text = query.strip().rstrip(";")
-    if inputs:
-        node = _tree.sql(text, asked.params, inputs, (), asked.tables)
-        schema = _run.schema(client, node)
-    elif text[:7].upper() == "EXPLAIN":
+    if asked.is_plan:
         return from_arrow(_run.table(client, asked), client=client)
+    if inputs:
+        schema = _run.schema(client, _tree.sql(query, asked.params, inputs, (), asked.tables))
     else:
-        # As a statement, so that the place of a mistake can be shown.
-        schema = _run.table(client, asked.selecting(rest="LIMIT 0")).schema
-    return of_node(_tree.sql(text, asked.params, inputs, schema.names, asked.tables), schema, client)
+        try:
+            # As a statement, so that the place of a mistake can be shown.
+            schema = _run.table(client, asked.selecting(rest="LIMIT 0")).schema
+        except QueryError as error:
+            raise error.of_selected(query) from None
+    return of_node(_tree.sql(query, asked.params, inputs, schema.names, asked.tables), schema, client)
 
 
 def _as_frame(table: Any, client: Client | None) -> DataFrame | None:

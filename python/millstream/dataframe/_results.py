@@ -21,19 +21,20 @@ def column(values: pa.ChunkedArray, dtype: Any) -> pd.Series[Any]:
     if isinstance(dtype, pd.ArrowDtype):
         return pd.Series(dtype.__from_arrow__(values.cast(dtype.pyarrow_dtype)))
     plain = values.to_pandas()
+    is_extension = isinstance(dtype, pd.api.extensions.ExtensionDtype)
+    if str(values.type) == "bool" and values.null_count and not is_extension:
+        return _with_nan(plain)
     if plain.dtype == dtype:
         return plain
-    is_bool = str(values.type) == "bool"
-    is_extension = isinstance(dtype, pd.api.extensions.ExtensionDtype)
     if kind == "object":
-        return _with_nan(plain) if is_bool else plain.astype(object)
+        return plain.astype(object)
     if kind in ("datetime", "duration", "str") or is_extension:
         return plain.astype(dtype)
     if kind == "float":
         return pd.to_numeric(plain).astype(dtype) if kind_of(plain.dtype) == "object" else plain.astype(dtype)
     if values.null_count:
-        # Integers are floats then, and bools are objects, as in pandas.
-        return _with_nan(plain) if is_bool else plain.astype("float64")
+        # Integers are floats then, as in pandas.
+        return plain.astype("float64")
     return plain.astype(dtype) if _fits(plain, kind) else plain
 
 
