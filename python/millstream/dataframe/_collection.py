@@ -131,6 +131,10 @@ class Collection:
         polars = import_module("polars")
         return polars.from_arrow(self.to_arrow(limit=limit))
 
+    def to_numpy(self) -> Any:
+        """Compute it as an array of numpy."""
+        return self.compute().to_numpy()
+
     def explain(self) -> str:
         """Return the plan by which it is computed."""
         return _run.plan(self._client, TreeQuery(self._root(), explain=True))

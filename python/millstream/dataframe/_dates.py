@@ -112,6 +112,18 @@ class Dates:
         return self._is(call("eq", cast(self._part("day"), "int64"), self._days_in_month()))
 
     @property
+    def is_quarter_start(self) -> Series:
+        """Whether it is the first day of a quarter."""
+        first = call("eq", call("mod", cast(self._part("month"), "int64"), lit(3)), lit(1))
+        return self._is(both(first, self._equals(day=1)))
+
+    @property
+    def is_quarter_end(self) -> Series:
+        """Whether it is the last day of a quarter."""
+        last = call("eq", call("mod", cast(self._part("month"), "int64"), lit(3)), lit(0))
+        return self._is(both(last, call("eq", cast(self._part("day"), "int64"), self._days_in_month())))
+
+    @property
     def is_year_start(self) -> Series:
         """Whether it is the first day of the year."""
         return self._is(self._equals(month=1, day=1))
@@ -175,6 +187,13 @@ class Dates:
 
     # ---- durations
 
+    def tz_convert(self, tz: str) -> Series:
+        """Return times of a zone as the same moments in another."""
+        if getattr(self._column.dtype, "tz", None) is None:
+            raise TypeError("Cannot convert tz-naive timestamps, use tz_localize to localize")
+        meta = _meta.applied(lambda: self._column._meta.dt.tz_convert(tz))
+        return self._column._derived(cast(self._expr, _kinds.arrow_type(meta.dtype)), meta)
+
     def total_seconds(self) -> Series:
         """Return durations as seconds."""
         return self._column._typed(call("div", self._ticks(), lit(self._per_second())), "float64")
@@ -198,6 +217,9 @@ class Dates:
 
     def _per_second(self) -> int:
         return 10**9 // _NANOSECONDS[_kinds.unit_of(self._column.dtype)]
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *_FIELDS]
 
     def __getattr__(self, name: str) -> Any:
         if name in _FIELDS:

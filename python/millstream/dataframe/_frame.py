@@ -282,6 +282,18 @@ class DataFrame(FrameColumns, FrameReductions, FrameOrder, FrameShapes, Operator
 
         return group_frame(self, by, level, as_index=as_index, sort=sort, dropna=dropna)
 
+    def itertuples(self, index: bool = True, name: str | None = "Pandas") -> Iterator[Any]:
+        """Compute it, and return its rows one by one."""
+        return iter(self.compute().itertuples(index=index, name=name))
+
+    def iterrows(self) -> Iterator[Any]:
+        """Compute it, and return labels and rows one by one."""
+        return iter(self.compute().iterrows())
+
+    def to_dict(self, orient: Any = "dict") -> Any:
+        """Compute it as a mapping, as pandas makes it."""
+        return self.compute().to_dict(orient=orient)
+
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
         """Compute it for another library that reads Arrow tables."""
         return self.to_arrow().__arrow_c_stream__(requested_schema)

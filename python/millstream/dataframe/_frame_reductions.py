@@ -80,18 +80,22 @@ class FrameReductions(Collection):
 
     def any(self, axis: Any = 0, skipna: bool = True) -> Series:
         """Whether a value of each column is true."""
+        _meta.only(skipna=(skipna, True))
         return self._reduced("any", axis)
 
     def all(self, axis: Any = 0, skipna: bool = True) -> Series:
         """Whether no value of each column is false."""
+        _meta.only(skipna=(skipna, True))
         return self._reduced("all", axis)
 
     def idxmin(self, axis: Any = 0, skipna: bool = True, numeric_only: bool = False) -> Series:
         """The label of the first smallest value of each column."""
+        _meta.only(skipna=(skipna, True), axis=(axis, 0))
         return self._reduced("idxmin", axis, numeric_only)
 
     def idxmax(self, axis: Any = 0, skipna: bool = True, numeric_only: bool = False) -> Series:
         """The label of the first largest value of each column."""
+        _meta.only(skipna=(skipna, True), axis=(axis, 0))
         return self._reduced("idxmax", axis, numeric_only)
 
     def quantile(self: Any, q: Any = 0.5, axis: Any = 0, numeric_only: bool = False) -> Any:
@@ -123,10 +127,12 @@ class FrameReductions(Collection):
         """The correlation of each two columns."""
         if method != "pearson":
             raise NotImplementedError(f"method={method!r} is not available: only 'pearson' is")
+        _meta.only(min_periods=(min_periods, 1))
         return _of_pairs(self, "corr", numeric_only)
 
     def cov(self: Any, min_periods: int | None = None, ddof: int = 1, numeric_only: bool = False) -> DataFrame:
         """The covariance of each two columns."""
+        _meta.only(min_periods=(min_periods, None), ddof=(ddof, 1))
         return _of_pairs(self, "covar", numeric_only)
 
 

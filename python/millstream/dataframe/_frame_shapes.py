@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any
 
-from millstream.dataframe import _reshape, _tree
+from millstream.dataframe import _meta, _reshape, _tree
 from millstream.dataframe._collection import Collection
 from millstream.dataframe._column_values import element_type
 from millstream.dataframe._rows import numbered
@@ -107,10 +107,12 @@ class FrameShapes(Collection):
 
     def ffill(self: Any, *, axis: Any = 0, limit: int | None = None) -> DataFrame:
         """Return the frame with the last values before in the place of missing ones."""
+        _meta.only(axis=(axis, 0))
         return self._mapped(lambda column: column.ffill(limit=limit))
 
     def bfill(self: Any, *, axis: Any = 0, limit: int | None = None) -> DataFrame:
         """Return the frame with the next values in the place of missing ones."""
+        _meta.only(axis=(axis, 0))
         return self._mapped(lambda column: column.bfill(limit=limit))
 
     def cumsum(self: Any) -> DataFrame:

@@ -246,6 +246,15 @@ class DataFrameGroupBy(GroupValues):
         """Raise: use groupby of more keys."""
         raise NotImplementedError("use groupby([*keys, *columns]).size() and sort it")
 
+    def get_group(self, name: Any) -> Any:
+        """The rows of one group: of a key, or a tuple of keys."""
+        values = name if isinstance(name, tuple) else (name,)
+        if len(values) != len(self._key_columns):
+            raise ValueError(f"there are {len(self._key_columns)} keys, got {name!r}")
+        where = both(*((key == value)._expr for key, value in zip(self._key_columns, values, strict=True)))
+        taken = self._frame._taken(self._frame._rows.filtered(where))
+        return taken if self._chosen is None else taken[list(self._chosen)]
+
     @property
     def ngroups(self) -> int:
         """The number of groups; it is computed now."""

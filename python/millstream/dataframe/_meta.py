@@ -113,6 +113,19 @@ class MissingColumnError(KeyError):
         return str(self.args[0])
 
 
+def only(**given: tuple[Any, Any]) -> None:
+    """Refuse arguments whose value is not the one that is available.
+
+    Raises
+    ------
+    NotImplementedError
+        If there is one; `given` has the value and the available one of each.
+    """
+    for name, (value, available) in given.items():
+        if value != available and not (name == "axis" and value in ("index", None)):
+            raise NotImplementedError(f"{name}={value!r} is not available: only {name}={available!r} is")
+
+
 def own_error(part: Any, name: str) -> None:
     """Raise what a property raised: Python asks `__getattr__` for a property that ends in an `AttributeError`."""
     found = getattr(type(part), name, None)

@@ -229,6 +229,16 @@ class Series(Accessors, ColumnValues, SeriesReductions, SeriesOrder, SeriesWindo
 
         return group_column(self, by, level, sort=sort, dropna=dropna)
 
+    def to_list(self) -> list[Any]:
+        """Compute it as a list."""
+        return list(self.compute().tolist())
+
+    tolist = to_list
+
+    def to_dict(self) -> dict[Any, Any]:
+        """Compute it as a mapping of labels to values."""
+        return dict(self.compute().to_dict())
+
     def pipe(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Return what a function makes of this column."""
         return function(self, *args, **kwargs)

@@ -115,18 +115,22 @@ class SeriesReductions(Collection):
 
     def any(self, axis: Any = 0, skipna: bool = True) -> Scalar:
         """Whether one is true."""
+        _meta.only(skipna=(skipna, True))
         return self._reduced("any")
 
     def all(self, axis: Any = 0, skipna: bool = True) -> Scalar:
         """Whether none is false."""
+        _meta.only(skipna=(skipna, True))
         return self._reduced("all")
 
     def idxmin(self, axis: Any = 0, skipna: bool = True) -> Scalar:
         """The label of the first smallest value."""
+        _meta.only(skipna=(skipna, True))
         return self._reduced("idxmin")
 
     def idxmax(self, axis: Any = 0, skipna: bool = True) -> Scalar:
         """The label of the first largest value."""
+        _meta.only(skipna=(skipna, True))
         return self._reduced("idxmax")
 
     def quantile(self: Any, q: float | Iterable[float] = 0.5, interpolation: str = "linear") -> Any:

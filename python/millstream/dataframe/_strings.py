@@ -22,6 +22,7 @@ _CLASSES = {
     "isalpha": r"^\p{L}+$",
     "isalnum": r"^[\p{L}\d]+$",
     "isspace": r"^\s+$",
+    "isascii": r"^[\x00-\x7f]*$",
 }
 
 
@@ -165,6 +166,18 @@ class Strings:
             found = call("or", found, call(name, self._expr, lit(one)))
         return found if pat else case([(not_null(self._expr), _expr.FALSE)])
 
+    def islower(self) -> Series:
+        """Whether there are letters, and all of them are small."""
+        return self._in_case("lower", "upper")
+
+    def isupper(self) -> Series:
+        """Whether there are letters, and all of them are capitals."""
+        return self._in_case("upper", "lower")
+
+    def _in_case(self, name: str, other: str) -> Series:
+        same = call("eq", self._expr, call(name, self._expr))
+        return self._truth(call("and", same, call("ne", self._expr, call(other, self._expr))))
+
     def find(self, sub: str) -> Series:
         """Return the place of the first occurrence of a text, or -1."""
         place = call("sub", cast(call("strpos", self._expr, lit(sub)), "int64"), lit(1))
@@ -255,6 +268,9 @@ class Strings:
         is_there = call("gt", cast(call("array_length", parts), "int64"), lit(n))
         columns.append(self._text(case([(is_there, rest)])))
         return self._column.to_frame()._of(columns, pd.RangeIndex(n + 1))
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *_CLASSES]
 
     def __getattr__(self, name: str) -> Any:
         if name in _CLASSES:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from millstream.dataframe import _over
+from millstream.dataframe import _meta, _over
 from millstream.dataframe._collection import Collection
 from millstream.dataframe._over import ALL, Bounds, Over
 
@@ -22,18 +22,22 @@ class SeriesWindows(Collection):
 
     def cumsum(self: Any, axis: Any = 0, skipna: bool = True) -> Series:
         """Sums up to each row."""
+        _meta.only(axis=(axis, 0), skipna=(skipna, True))
         return _over.cumulated(self, "sum")
 
     def cumprod(self: Any, axis: Any = 0, skipna: bool = True) -> Series:
         """Products up to each row."""
+        _meta.only(axis=(axis, 0), skipna=(skipna, True))
         return _over.cumulated(self, "prod")
 
     def cummin(self: Any, axis: Any = 0, skipna: bool = True) -> Series:
         """The smallest value up to each row."""
+        _meta.only(axis=(axis, 0), skipna=(skipna, True))
         return _over.cumulated(self, "min")
 
     def cummax(self: Any, axis: Any = 0, skipna: bool = True) -> Series:
         """The largest value up to each row."""
+        _meta.only(axis=(axis, 0), skipna=(skipna, True))
         return _over.cumulated(self, "max")
 
     def shift(self: Any, periods: int = 1, freq: Any = None, axis: Any = 0, fill_value: Any = None) -> Series:
@@ -52,10 +56,12 @@ class SeriesWindows(Collection):
 
     def ffill(self: Any, *, axis: Any = 0, limit: int | None = None) -> Series:
         """Return the column with the last value before in the place of missing ones."""
+        _meta.only(axis=(axis, 0))
         return _over.carried(self, limit=limit)
 
     def bfill(self: Any, *, axis: Any = 0, limit: int | None = None) -> Series:
         """Return the column with the next value in the place of missing ones."""
+        _meta.only(axis=(axis, 0))
         return _over.carried(self, backwards=True, limit=limit)
 
     def rank(

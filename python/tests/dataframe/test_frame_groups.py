@@ -43,6 +43,7 @@ GROUPS: dict[str, Operation] = {
     "value_counts": lambda t: t.groupby("flag").key.value_counts(),
     "of_text": lambda t: t.groupby("flag").word.max(),
     "of_time": lambda t: t.groupby("flag")["at"].min(),
+    "get_group": lambda t: t.groupby("key").get_group("a"),
     "then_sorted": lambda t: t.groupby("key").n.sum().sort_values(ascending=False),
     "then_reset": lambda t: t.groupby(["key", "flag"]).n.sum().reset_index(),
     "then_filtered": lambda t: t.groupby("key").n.sum().pipe(lambda s: s[s > 1]),
