@@ -96,6 +96,10 @@ class Collection:
             If the result is larger than `limit`.
         """
         levels = [] if self._has_range_index else self._levels()
+        if not levels and not self._named():
+            # No table has rows without columns.
+            start = self._rows.base.start or 0
+            return self._assembled([], pd.RangeIndex(start, start + len(self), name=self._labels.name))
         root = self._root([*levels, *self._named()])
         found = _run.table(self._client, TreeQuery(root), _run.bytes_of(limit))
         dtypes = self._dtypes()

@@ -174,10 +174,11 @@ class DataFrame(FrameColumns, FrameReductions, FrameOrder, FrameShapes, Operator
         return iter(self._meta.columns)
 
     def __getattr__(self, name: str) -> Any:
-        if not name.startswith("_") and name in self._meta.columns:
+        labels = () if name.startswith("_") else self._meta.columns
+        if name in labels:
             return self[name]
         _meta.own_error(self, name)
-        raise _meta.unavailable("DataFrame", name, [*dir(type(self)), *map(str, self._meta.columns)], pd.DataFrame)
+        raise _meta.unavailable("DataFrame", name, [*dir(type(self)), *map(str, labels)], pd.DataFrame)
 
     def __dir__(self) -> list[str]:
         names = [name for name in self._meta.columns if isinstance(name, str) and name.isidentifier()]

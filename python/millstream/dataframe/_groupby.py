@@ -108,9 +108,9 @@ class DataFrameGroupBy(GroupValues):
         return SeriesGroupBy(self, self._frame._place(key))
 
     def __getattr__(self, name: str) -> Any:
+        labels = () if name.startswith("_") else map(str, self._frame.columns)
         if not name.startswith("_") and name in self._frame.columns:
             return self[name]
-        labels = map(str, self._frame.columns)
         raise _meta.unavailable("groupby", name, [*dir(type(self)), *labels], pd.core.groupby.DataFrameGroupBy)
 
     def _places(self, numeric_only: bool = False) -> list[int]:

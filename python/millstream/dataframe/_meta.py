@@ -135,9 +135,11 @@ def own_error(part: Any, name: str) -> None:
 
 def unavailable(kind: str, name: str, known: Iterable[str], pandas_type: Any) -> AttributeError:
     """The error for an attribute that is not there."""
+    if name.startswith("_"):
+        return AttributeError(f"{kind!r} object has no attribute {name!r}")
     if name in ADVICE:
         return UnavailableError(f"{kind}.{name} is not available on the cluster: {ADVICE[name]}")
-    if not name.startswith("_") and hasattr(pandas_type, name):
+    if hasattr(pandas_type, name):
         return UnavailableError(
             f"{kind}.{name} is not available on the cluster: use .compute().{name} for a result that fits in memory"
             f"{near(name, known)}"

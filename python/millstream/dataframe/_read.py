@@ -121,6 +121,8 @@ def read_csv(
     if names is not None:
         options["columns"] = list(names)
     frame = _of_files({"paths": _paths(path), "format": "csv", "csv": options}, client)
+    if header is None and names is None:
+        frame.columns = range(len(frame.columns))
     return frame if usecols is None else frame[[name for name in frame.columns if name in set(usecols)]]
 
 
