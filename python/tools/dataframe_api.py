@@ -22,7 +22,7 @@ from dask.dataframe.dask_expr._groupby import SeriesGroupBy as DaskSeriesGroupBy
 from dask.dataframe.dask_expr._rolling import Rolling as DaskRolling
 
 from millstream import dataframe
-from millstream.dataframe._absent import ADVICE
+from millstream.dataframe._absent import ADVICE, FUNCTIONS
 from millstream.dataframe._dates import Dates
 from millstream.dataframe._strings import Strings
 
@@ -96,6 +96,10 @@ def page() -> str:
         there = sum(not text.startswith("absent") for _, _, text in rows)
         lines += [f"\n## {title}\n", f"{there} of {len(rows)} names.\n", "| name | of | here |", "|---|---|---|"]
         lines += [f"| `{name}` | {home} | {text} |" for name, home, text in rows]
+    lines += ["\n## Functions\n", "| name | here |", "|---|---|"]
+    functions = {name: "there" for name in dataframe.__all__ if name.islower()}
+    functions |= {name: f"absent: {advice}" for name, advice in FUNCTIONS.items()}
+    lines += [f"| `{name}` | {text} |" for name, text in sorted(functions.items())]
     return "\n".join(lines) + "\n"
 
 

@@ -13,17 +13,21 @@ Examples
 
 from __future__ import annotations
 
+from typing import Any
+
 try:
     import pandas as _pandas  # noqa: F401
     import pyarrow as _pyarrow  # noqa: F401
 except ImportError as error:
     raise ImportError("frames need pandas and pyarrow: pip install 'millstream[pandas]'") from error
 
+from millstream.dataframe._absent import FUNCTIONS as _FUNCTIONS
 from millstream.dataframe._convert import to_datetime, to_numeric, to_timedelta
 from millstream.dataframe._frame import DataFrame
 from millstream.dataframe._groupby import DataFrameGroupBy, SeriesGroupBy
 from millstream.dataframe._index import Index
 from millstream.dataframe._meta import MissingColumnError, UnavailableError
+from millstream.dataframe._meta import near as _near
 from millstream.dataframe._query import Query, QueryError
 from millstream.dataframe._read import from_arrow, from_pandas, read_csv, read_parquet
 from millstream.dataframe._reshape import concat, merge
@@ -53,3 +57,9 @@ __all__ = [
     "to_numeric",
     "to_timedelta",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _FUNCTIONS:
+        raise UnavailableError(f"millstream has no {name} of frames: {_FUNCTIONS[name]}")
+    raise AttributeError(f"module 'millstream.dataframe' has no attribute {name!r}{_near(name, __all__)}")

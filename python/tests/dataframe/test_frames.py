@@ -126,7 +126,13 @@ def test_mistakes_are_told_at_once(client: ms.Client) -> None:
         bool(frame)
     with pytest.raises(TypeError, match="from_pandas"):
         frame.merge(table(), on="key")
-    with pytest.raises(NotImplementedError, match="partitions"):
+    with pytest.raises(NotImplementedError, match="write Parquet"):
+        ms.dataframe.read_json  # noqa: B018
+    with pytest.raises(AttributeError, match="did you mean 'read_csv'"):
+        ms.dataframe.raed_csv  # noqa: B018
+    with pytest.raises(NotImplementedError, match="skipna=False"):
+        frame.n.cumsum(skipna=False)
+    with pytest.raises(NotImplementedError, match="divided"):
         frame.npartitions  # noqa: B018
 
 
