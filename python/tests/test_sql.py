@@ -91,7 +91,7 @@ def test_plans_and_rows_can_be_shown(client: ms.Client, parquet: str, capsys: py
     assert capsys.readouterr().out == "+---+\n| n |\n+---+\n| 0 |\n| 1 |\n+---+\n"
     assert list(rows.columns) == ["n"]
     assert repr(rows) == "<DataFrame (n: int64)>"
-    assert len(client.sql("EXPLAIN SELECT 1")) > 0
+    assert len(client.sql("EXPLAIN SELECT 1").compute()) > 0
 
 
 def test_queries_can_be_run_beside_an_event_loop(gateway: tuple[str, str | None]) -> None:
@@ -116,3 +116,12 @@ def test_a_query_leaves_no_job_behind(client: ms.Client) -> None:
     while named():
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+def test_methods_work_or_say_what_the_cluster_lacks(client: ms.Client, takes_trees: bool) -> None:
+    rows = client.sql("SELECT 2 AS n")
+    if takes_trees:
+        assert (rows.n + 1).compute().tolist() == [3]
+    else:
+        with pytest.raises(NotImplementedError, match="no expression trees"):
+            (rows.n + 1).compute()

@@ -28,7 +28,7 @@ from millstream.dataframe._groupby import DataFrameGroupBy, SeriesGroupBy
 from millstream.dataframe._index import Index
 from millstream.dataframe._meta import MissingColumnError, UnavailableError
 from millstream.dataframe._meta import near as _near
-from millstream.dataframe._query import Query, QueryError
+from millstream.dataframe._query import Query, QueryError, TreesNotTakenError
 from millstream.dataframe._read import from_arrow, from_pandas, read_csv, read_parquet
 from millstream.dataframe._reshape import concat, merge
 from millstream.dataframe._scalar import Scalar
@@ -46,6 +46,7 @@ __all__ = [
     "Scalar",
     "Series",
     "SeriesGroupBy",
+    "TreesNotTakenError",
     "UnavailableError",
     "concat",
     "from_arrow",

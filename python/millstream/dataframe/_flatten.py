@@ -29,7 +29,7 @@ class _Writer:
         self._ordered: set[int] = set()
         self._nodes: list[dict[str, Any]] = []
         self._tables: dict[str, Any] = {}
-        # Of the statements among them the names of their columns.
+        # Of the statements among them, and their first rows, the names of their columns.
         self._statements: dict[int, tuple[str, ...]] = {}
 
     def write(self) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -108,7 +108,10 @@ class _Writer:
         if self._is_idle(node, wanted):
             return inputs[0]
         members = {name: value for name, value in body.items() if value is not None}
-        return self._add(op=node.op, input=inputs[0], **members)
+        place = self._add(op=node.op, input=inputs[0], **members)
+        if node.op == "limit" and inputs[0] in self._statements:
+            self._statements[place] = self._statements[inputs[0]]
+        return place
 
     def _is_idle(self, node: Node, wanted: set[str]) -> bool:
         if node.op == "number":

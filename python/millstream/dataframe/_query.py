@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 ARROW = "application/vnd.apache.arrow.stream"
 TEXT = "text/plain"
 
+# The number of rows as an expression.
+COUNT = {"agg": "count", "args": []}
+
 _WAIT = "10s"
 # The place as the engine tells it.
 _PLACE = re.compile(r"\bat line (\d+), column (\d+)")
@@ -67,6 +70,10 @@ class QueryError(GatewayError):
         start = max(0, self.column - 1 - _SHOWN // 2)
         shown = text[start : start + _SHOWN].replace("\t", " ")
         return f"\n\n    {shown}\n    {' ' * (self.column - 1 - start)}^ line {self.line}, column {self.column}"
+
+
+class TreesNotTakenError(MillstreamError, NotImplementedError):
+    """The cluster's program is older than this package: it takes statements, but no expression trees."""
 
 
 @dataclass(frozen=True)
@@ -132,10 +139,9 @@ class TreeQuery:
     @cached_property
     def _request(self) -> dict[str, Any]:
         tree, tables = flatten(self.root)
-        first = tree["nodes"][0]
-        if len(tree["nodes"]) == 1 and first["op"] == "sql":
-            # A statement alone is sent as such: its mistakes have a place then.
-            return {"query": first["query"], "tables": tables, "params": first["params"]}
+        query = _statement(tree["nodes"], tables)
+        if query is not None:
+            return {"query": query.text, "tables": query.tables, "params": query.params}
         return {"tree": tree, "tables": tables}
 
     @property
@@ -157,6 +163,27 @@ class TreeQuery:
 
 
 Asked = Query | TreeQuery
+
+
+def _statement(nodes: Sequence[Mapping[str, Any]], tables: Mapping[str, Any]) -> Query | None:
+    """The query of a tree that is a statement, its first rows, or their number.
+
+    Such a tree is sent as a statement: its mistakes have a place then.
+    """
+    first, *rest = nodes
+    if first["op"] != "sql" or first["inputs"]:
+        return None
+    query = Query(first["query"], tuple(first["params"]), tables)
+    if not rest:
+        return query
+    node = rest[0]
+    if len(rest) > 1:
+        return None
+    if node["op"] == "limit":
+        fetch = "" if node.get("fetch") is None else f"LIMIT {node['fetch']} "
+        return query.selecting(rest=f"{fetch}OFFSET {node.get('skip', 0)}")
+    is_count = node["op"] == "aggregate" and not node["keys"] and [agg for _, agg in node["columns"]] == [COUNT]
+    return query.selecting(f'count(*) AS "{node["columns"][0][0]}"') if is_count else None
 
 
 def param(value: Any) -> Any:
@@ -201,6 +228,11 @@ async def rows_of(transport: Transport, query: Asked, accept: str, largest: int 
     try:
         return await _run(transport, query, accept, job_id, largest)
     except GatewayError as error:
+        if error.code == "unknown_field" and "`tree`" in error.detail:
+            raise TreesNotTakenError(
+                "this cluster takes SQL, and no expression trees, which methods of frames become: update its program, "
+                "or write the whole query as sql()"
+            ) from None
         raise QueryError(error.problem, query.text) from None
     finally:
         # Nobody waits for that.

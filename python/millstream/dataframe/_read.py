@@ -160,7 +160,7 @@ def of_node(node: _tree.Node, schema: pa.Schema, client: Client | None) -> DataF
 
 
 def sql(query: str, params: Sequence[Any], tables: Mapping[str, Any], client: Client | None) -> DataFrame:
-    """The rows of a statement. It is planned now; the rows of a plan are fetched now."""
+    """The rows of a statement, which is planned now."""
     files: dict[str, Any] = {}
     inputs: dict[str, _tree.Node] = {}
     for name, table in tables.items():
@@ -170,8 +170,6 @@ def sql(query: str, params: Sequence[Any], tables: Mapping[str, Any], client: Cl
         else:
             inputs[name] = frame._root()
     asked = Query(query, tuple(params), files)
-    if asked.is_plan:
-        return from_arrow(_run.table(client, asked), client=client)
     if inputs:
         schema = _run.schema(client, _tree.sql(query, asked.params, inputs, (), asked.tables))
     else:

@@ -6,6 +6,6 @@ import pytest
 
 
 @pytest.fixture(autouse=True)
-def _needs_a_real_cluster(is_real: bool) -> None:
-    if not is_real:
-        pytest.skip("the fake cluster has no engine for queries")
+def _needs_a_cluster_that_takes_trees(takes_trees: bool) -> None:
+    if not takes_trees:
+        pytest.skip("the cluster takes no expression trees")
