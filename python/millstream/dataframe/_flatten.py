@@ -69,6 +69,9 @@ class _Writer:
         elif node.op == "number":
             name = body["name"]
             self._need(node.inputs[0], wanted - {name}, ordered=ordered or name in wanted)
+        elif node.op == "sort" and not ordered and "fetch" not in body:
+            # Left out: nothing reads its keys.
+            self._need(node.inputs[0], wanted, ordered=False)
         elif node.op != "table":
             read = columns_in([body.get("where"), body.get("by"), body.get("on")])
             if node.op == "unnest":
