@@ -310,7 +310,7 @@ fn failure(error: &FrameError) -> TaskFailure {
         | E::InvalidQuery { .. }
         | E::UnknownTable { .. }
         | E::UnknownColumn { .. }
-        | E::QueryOrTree { .. }
+        | E::QueryAndTree
         | E::TreeVersion { .. }
         | E::InvalidTree { .. }
         | E::UnknownFunction { .. }

@@ -67,12 +67,9 @@ pub enum FrameError {
         /// The nearest column that exists.
         suggestion: Option<String>,
     },
-    /// A request with both a statement and a tree, or neither.
-    #[error("a request has either `query` or `tree`, not {}", if *both { "both" } else { "neither" })]
-    QueryOrTree {
-        /// Whether there are both.
-        both: bool,
-    },
+    /// A request with both a statement and a tree.
+    #[error("a request has either `query` or `tree`, not both")]
+    QueryAndTree,
     /// An expression tree of a form that this planner does not know.
     #[error("version {found} of expression trees is not known: this planner reads version {known}")]
     TreeVersion {
@@ -319,7 +316,7 @@ impl FrameError {
             Self::InvalidQuery { .. } => "sql_invalid",
             Self::UnknownTable { .. } => "sql_unknown_table",
             Self::UnknownColumn { .. } => "sql_unknown_column",
-            Self::QueryOrTree { .. } => "query_or_tree",
+            Self::QueryAndTree => "query_and_tree",
             Self::TreeVersion { .. } => "tree_version",
             Self::InvalidTree { .. } => "tree_invalid",
             Self::UnknownFunction { .. } => "tree_unknown_function",

@@ -6,6 +6,7 @@
 //!
 //! Plans are not a stable format. A task carries the engine's version, and another version refuses it.
 
+mod arith;
 mod catalog;
 mod codec;
 mod concat;

@@ -128,9 +128,8 @@ impl Question {
     ) -> Result<Self, FrameError> {
         match (&request.tree, request.query.is_empty()) {
             (Some(tree), true) => OpenTree::open(tree, catalog, context).await.map(Self::Tree),
-            (Some(_), false) => Err(FrameError::QueryOrTree { both: true }),
-            (None, true) => Err(FrameError::QueryOrTree { both: false }),
-            (None, false) => OpenQuery::open(&request.query, &[], catalog, context)
+            (Some(_), false) => Err(FrameError::QueryAndTree),
+            (None, _) => OpenQuery::open(&request.query, &[], catalog, context)
                 .await
                 .map(|query| Self::Statement(Box::new(query))),
         }

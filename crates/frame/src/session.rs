@@ -6,6 +6,7 @@ use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::logical_expr::AggregateUDF;
 use datafusion::prelude::{SessionConfig, SessionContext};
 
+use crate::arith::Operation;
 use crate::prod::Prod;
 use crate::request::PlannerOptions;
 
@@ -39,5 +40,8 @@ pub(crate) fn running(batch_size: usize, runtime: Arc<RuntimeEnv>) -> SessionCon
 /// Plans name their functions, so whatever plans must know ours, and whatever runs too.
 fn with_functions(context: SessionContext) -> SessionContext {
     context.register_udaf(AggregateUDF::from(Prod::default()));
+    for operation in Operation::ALL {
+        context.register_udf(operation.function());
+    }
     context
 }

@@ -127,6 +127,6 @@ FUNCTIONS: dict[str, str] = {
     "read_sql_table": "use from_pandas() of what pandas reads; sql() is for tables of the cluster",
     "read_table": "use read_csv(sep=)",
     "repartition": _PARTITIONS,
-    "to_csv": _SINK,
-    "to_parquet": _SINK,
+    "to_csv": "use DataFrame.to_csv()",
+    "to_parquet": "use DataFrame.to_parquet()",
 }

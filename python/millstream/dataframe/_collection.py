@@ -13,6 +13,7 @@ from millstream.dataframe._expr import agg
 from millstream.dataframe._query import TreeQuery
 from millstream.dataframe._rows import Rows
 from millstream.dataframe._tree import Expr, Named, Node
+from millstream.dataframe._write import Sinks
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -20,10 +21,9 @@ if TYPE_CHECKING:
     from millstream._client import Client
 
 _ROWS = 10
-_SINK = "is not available yet: use to_arrow() or compute() and write the result from there"
 
 
-class Collection:
+class Collection(Sinks):
     """Columns over rows on a cluster; nothing is computed before somebody asks.
 
     Parameters
@@ -190,14 +190,6 @@ class Collection:
         from millstream.dataframe._read import persisted
 
         return persisted(self)
-
-    def to_parquet(self, *args: Any, **kwargs: Any) -> None:
-        """Raise: the cluster writes no files yet."""
-        raise NotImplementedError(f"to_parquet {_SINK}")
-
-    def to_csv(self, *args: Any, **kwargs: Any) -> None:
-        """Raise: the cluster writes no files yet."""
-        raise NotImplementedError(f"to_csv {_SINK}")
 
     def map_partitions(self, *args: Any, **kwargs: Any) -> Any:
         """Raise: Python functions do not run inside trees yet."""

@@ -131,10 +131,13 @@ class TreeQuery:
         The table.
     explain : bool
         Whether its plan is wanted, not its rows.
+    into : mapping, optional
+        Where its rows are written to; the result is their number then.
     """
 
     root: Node
     explain: bool = False
+    into: Mapping[str, Any] | None = None
 
     @cached_property
     def _request(self) -> dict[str, Any]:
@@ -158,6 +161,8 @@ class TreeQuery:
             request["query"] = f"EXPLAIN {self.text}"
         elif self.explain:
             request["options"] = {"explain": True}
+        if self.into is not None:
+            request["into"] = self.into
         packed: bytes = msgpack.packb(request)
         return packed
 

@@ -9,6 +9,7 @@ use datafusion::logical_expr::{Expr, Operator, binary_expr, cast, lit, not, when
 use super::expr::Scope;
 use super::format::Expr as Form;
 use super::problem::{from_planner, invalid};
+use crate::arith::Operation;
 use crate::error::FrameError;
 use crate::sql::nearest;
 
@@ -88,7 +89,7 @@ fn one(scope: &Scope<'_>, name: &str, value: Expr) -> Result<Own, FrameError> {
         "not_null" => not(is_missing(scope, value)?),
         "is_nan" if is_float(&scope.type_of(&value)?) => engines(scope, "isnan", vec![value])?,
         "is_nan" => value.is_null().and(lit(false)),
-        "round" => round_half_even(scope, value, 0)?,
+        "round" => round(scope, value, 0)?,
         "concat" => return Ok(Own::No(vec![value])),
         _ if OWN.contains(&name) => return Ok(Own::Wrong("two")),
         _ => return Ok(Own::No(vec![value])),
@@ -123,14 +124,12 @@ fn two_by_rules(scope: &Scope<'_>, name: &str, left: Expr, right: Expr) -> Resul
                 left / right
             }
         }
-        "floordiv" => floor_divide(scope, left, right)?,
-        "mod" => modulo(scope, left, right)?,
+        "floordiv" => divided(scope, Operation::FloorDivide, left, right)?,
+        "mod" => divided(scope, Operation::Modulo, left, right)?,
         "pow" => engines(scope, "power", vec![left, right])?,
         "round" => match right {
             Expr::Literal(digits, _) => match digits.cast_to(&DataType::Int64) {
-                Ok(datafusion::common::ScalarValue::Int64(Some(digits))) => {
-                    round_half_even(scope, left, digits)?
-                }
+                Ok(datafusion::common::ScalarValue::Int64(Some(digits))) => round(scope, left, digits)?,
                 _ => return Ok(Own::Wrong("a value and a whole number of digits")),
             },
             _ => return Ok(Own::Wrong("a value and a literal number of digits")),
@@ -175,71 +174,31 @@ fn are_whole(scope: &Scope<'_>, left: &Expr, right: &Expr) -> Result<bool, Frame
     Ok(is_whole(scope.type_of(left)?) && is_whole(scope.type_of(right)?))
 }
 
-/// The greatest whole number not above the quotient; null for whole numbers divided by zero.
-fn floor_divide(scope: &Scope<'_>, left: Expr, right: Expr) -> Result<Expr, FrameError> {
-    if !are_whole(scope, &left, &right)? {
-        return engines(scope, "floor", vec![float(left) / float(right)]);
-    }
-    let (left, right) = (whole(left), whole(right));
-    let divisor = engines(scope, "nullif", vec![right, lit(0_i64)])?;
-    let is_below = rest_has_other_sign(left.clone() % divisor.clone(), divisor.clone());
-    let correction = choose(is_below, lit(1_i64), lit(0_i64))?;
-    Ok(left / divisor - correction)
-}
-
-/// The rest of a division by floor, which has the sign of the divisor; null for whole numbers divided by zero.
-fn modulo(scope: &Scope<'_>, left: Expr, right: Expr) -> Result<Expr, FrameError> {
-    let (left, divisor) = if are_whole(scope, &left, &right)? {
-        let divisor = engines(scope, "nullif", vec![whole(right), lit(0_i64)])?;
-        (whole(left), divisor)
+/// Division by floor or its rest, by Python's rules; null for whole numbers divided by zero.
+fn divided(scope: &Scope<'_>, operation: Operation, left: Expr, right: Expr) -> Result<Expr, FrameError> {
+    let sides = if are_whole(scope, &left, &right)? {
+        vec![whole(left), whole(right)]
     } else {
-        (float(left), float(right))
+        vec![float(left), float(right)]
     };
-    let rest = left % divisor.clone();
-    let is_below = rest_has_other_sign(rest.clone(), divisor.clone());
-    choose(is_below, rest.clone() + divisor, rest)
+    engines(scope, operation.name(), sides)
 }
 
 fn whole(value: Expr) -> Expr {
     cast(value, DataType::Int64)
 }
 
-fn rest_has_other_sign(rest: Expr, divisor: Expr) -> Expr {
-    let differ = binary_expr(
-        rest.clone().lt(lit(0_i64)),
-        Operator::NotEq,
-        divisor.lt(lit(0_i64)),
-    );
-    rest.not_eq(lit(0_i64)).and(differ)
-}
-
-/// Rounds to so many digits, to the even one where two are as near: NumPy's `rint(x * 10**digits) / 10**digits`.
-fn round_half_even(scope: &Scope<'_>, value: Expr, digits: i64) -> Result<Expr, FrameError> {
+/// Rounds to so many digits, to the even one where two are as near.
+fn round(scope: &Scope<'_>, value: Expr, digits: i64) -> Result<Expr, FrameError> {
     let kind = scope.type_of(&value)?;
     if kind.is_integer() && digits >= 0 {
         return Ok(value);
     }
-    let exponent = i32::try_from(digits.clamp(-300, 300)).unwrap_or_default();
-    let factor = lit(10_f64.powi(exponent.abs()));
-    let scaled = match digits {
-        0 => float(value),
-        1.. => float(value) * factor.clone(),
-        _ => float(value) / factor.clone(),
-    };
-    let floor = engines(scope, "floor", vec![scaled.clone()])?;
-    let above = scaled - floor.clone();
-    let is_odd = (floor.clone() % lit(2_f64)).not_eq(lit(0_f64));
-    let is_up = above.clone().gt(lit(0.5)).or(above.eq(lit(0.5)).and(is_odd));
-    let rounded = floor.clone() + choose(is_up, lit(1_f64), lit(0_f64))?;
-    let unscaled = match digits {
-        0 => rounded,
-        1.. => rounded / factor,
-        _ => rounded * factor,
-    };
+    let rounded = engines(scope, Operation::Round.name(), vec![float(value), lit(digits)])?;
     Ok(if kind == DataType::Float64 {
-        unscaled
+        rounded
     } else {
-        cast(unscaled, kind)
+        cast(rounded, kind)
     })
 }
 
