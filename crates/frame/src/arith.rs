@@ -1,4 +1,4 @@
-//! Arithmetic by the rules of Python and NumPy, where the engine follows those of C.
+//! Arithmetic that the engine has not, or by the rules of C where Python and NumPy have others.
 
 use std::sync::Arc;
 
@@ -25,10 +25,12 @@ pub(crate) enum Operation {
     Modulo,
     /// A number to so many digits, to the even one where two are as near.
     Round,
+    /// A number that looks random, but is the same for the same number and seed.
+    Hash,
 }
 
 impl Operation {
-    pub(crate) const ALL: [Self; 3] = [Self::FloorDivide, Self::Modulo, Self::Round];
+    pub(crate) const ALL: [Self; 4] = [Self::FloorDivide, Self::Modulo, Self::Round, Self::Hash];
 
     /// The function's name in plans.
     pub(crate) const fn name(self) -> &'static str {
@@ -36,6 +38,7 @@ impl Operation {
             Self::FloorDivide => "python_floordiv",
             Self::Modulo => "python_mod",
             Self::Round => "python_round",
+            Self::Hash => "hash_number",
         }
     }
 
@@ -46,6 +49,7 @@ impl Operation {
                 TypeSignature::OneOf(vec![both(DataType::Int64), both(DataType::Float64)])
             }
             Self::Round => TypeSignature::Exact(vec![DataType::Float64, DataType::Int64]),
+            Self::Hash => both(DataType::Int64),
         };
         ScalarUDF::from(Arithmetic {
             operation: self,
@@ -79,6 +83,9 @@ impl ScalarUDFImpl for Arithmetic {
                 whole(left, right, floor_divide_whole)
             }
             (Operation::Modulo, DataType::Int64, DataType::Int64) => whole(left, right, modulo_whole),
+            (Operation::Hash, DataType::Int64, DataType::Int64) => {
+                whole(left, right, |a, b| Some(hash(a, b)))
+            }
             (Operation::FloorDivide, DataType::Float64, DataType::Float64) => {
                 float(left, right, |a, b| divide(a, b).0)
             }
@@ -173,6 +180,16 @@ fn round(value: f64, digits: i64) -> f64 {
     }
 }
 
+/// SplitMix64 (Steele, Lea and Flood 2014) of the number, started at the seed; from 0 to 2^63 - 1.
+fn hash(number: i64, seed: i64) -> i64 {
+    const STEP: u64 = 0x9E37_79B9_7F4A_7C15;
+    let seed = seed.cast_unsigned();
+    let mut bits = seed.wrapping_add(number.cast_unsigned().wrapping_add(1).wrapping_mul(STEP));
+    bits = (bits ^ (bits >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    bits = (bits ^ (bits >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    ((bits ^ (bits >> 31)) >> 1).cast_signed()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -214,6 +231,14 @@ mod tests {
             let (q, r) = divide(a, b);
             assert!(same(q, quotient) && same(r, rest), "{a} divided by {b}: {q}, {r}");
         }
+    }
+
+    #[test]
+    fn hashes_are_those_of_split_mix() {
+        // The first numbers that the reference implementation gives for these seeds, without their last bit.
+        assert_eq!(hash(0, 0), (0xE220_A839_7B1D_CDAF_u64 >> 1).cast_signed());
+        assert_eq!(hash(0, 1_234_567), 6_457_827_717_110_365_317 >> 1);
+        assert_eq!(hash(1, 1_234_567), 3_203_168_211_198_807_973 >> 1);
     }
 
     #[test]

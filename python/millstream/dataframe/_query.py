@@ -105,6 +105,11 @@ class Query:
         """Whether it asks for a plan, not for rows."""
         return self.text.lstrip()[:7].upper() == "EXPLAIN"
 
+    @property
+    def is_written(self) -> bool:
+        """Whether it writes rows to files, and gives only their number."""
+        return self.text.lstrip()[:5].upper().split() == ["COPY"]
+
     def selecting(self, columns: str = "*", rest: str = "") -> Query:
         """A query of the rows of this one; of a plan it is the plan."""
         if self.is_plan:

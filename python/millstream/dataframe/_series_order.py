@@ -139,8 +139,8 @@ def sampled(part: Any, n: int | None, frac: float | None, random_state: int | No
     import secrets
 
     seed = secrets.randbelow(1 << 30) if random_state is None else random_state
-    text = call("concat", _expr.cast(part._rows.position, "string"), lit(f"/{seed}"))
-    hashed = call("md5", text)
+    # A number from 0 to 2**63 - 1.
+    hashed = call("hash", part._rows.position, lit(seed))
     if n is not None:
         from millstream.dataframe._rows import Base, Rows
 
@@ -148,9 +148,8 @@ def sampled(part: Any, n: int | None, frac: float | None, random_state: int | No
         return Rows(Base(node, part._rows.base.position, None, is_scrambled=True))
     if frac is None or not 0 <= frac <= 1:
         raise ValueError(f"frac lies between 0 and 1, got {frac}")
-    # Eight hexadecimal digits are a number below 2**32, and sort as it does.
-    bound = f"{round(frac * 2**32):08x}"
-    kept = _expr.TRUE if len(bound) > 8 else call("lt", call("left", hashed, lit(8)), lit(bound))
+    bound = round(frac * 2**63)
+    kept = _expr.TRUE if bound >= 2**63 else call("lt", hashed, lit(bound))
     return part._rows.filtered(kept)
 
 

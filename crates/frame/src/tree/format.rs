@@ -115,7 +115,7 @@ pub(super) struct JoinNode {
 
 /// Which rows a join gives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(try_from = "String")]
 pub(super) enum How {
     Inner,
     Left,
@@ -124,6 +124,23 @@ pub(super) enum How {
     Semi,
     Anti,
     Cross,
+}
+
+impl TryFrom<String> for How {
+    type Error = String;
+
+    fn try_from(name: String) -> Result<Self, String> {
+        let choices = [
+            ("inner", Self::Inner),
+            ("left", Self::Left),
+            ("right", Self::Right),
+            ("full", Self::Full),
+            ("semi", Self::Semi),
+            ("anti", Self::Anti),
+            ("cross", Self::Cross),
+        ];
+        chosen(&name, &choices)
+    }
 }
 
 #[derive(Debug, PartialEq, Deserialize)]
@@ -295,11 +312,33 @@ pub(super) struct Frame {
 
 /// What the bounds of a frame count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(try_from = "String")]
 pub(super) enum Unit {
     Rows,
     Range,
     Groups,
+}
+
+impl TryFrom<String> for Unit {
+    type Error = String;
+
+    fn try_from(name: String) -> Result<Self, String> {
+        let choices = [
+            ("rows", Self::Rows),
+            ("range", Self::Range),
+            ("groups", Self::Groups),
+        ];
+        chosen(&name, &choices)
+    }
+}
+
+/// What a name stands for. Values of this form read no enums from texts by themselves.
+fn chosen<T: Copy>(name: &str, choices: &[(&str, T)]) -> Result<T, String> {
+    let found = choices.iter().find(|(known, _)| *known == name);
+    found.map(|(_, choice)| *choice).ok_or_else(|| {
+        let known: Vec<&str> = choices.iter().map(|(known, _)| *known).collect();
+        format!("'{name}' is none of {}", known.join(", "))
+    })
 }
 
 impl Tree {

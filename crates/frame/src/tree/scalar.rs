@@ -14,7 +14,7 @@ use crate::error::FrameError;
 use crate::sql::nearest;
 
 /// Functions that the engine has not, or by other rules or names.
-const OWN: [&str; 24] = [
+const OWN: [&str; 25] = [
     "add",
     "sub",
     "mul",
@@ -39,6 +39,7 @@ const OWN: [&str; 24] = [
     "xor",
     "not",
     "concat",
+    "hash",
 ];
 
 /// What a function of the tree is to the engine.
@@ -127,6 +128,7 @@ fn two_by_rules(scope: &Scope<'_>, name: &str, left: Expr, right: Expr) -> Resul
         "floordiv" => divided(scope, Operation::FloorDivide, left, right)?,
         "mod" => divided(scope, Operation::Modulo, left, right)?,
         "pow" => engines(scope, "power", vec![left, right])?,
+        "hash" => engines(scope, Operation::Hash.name(), vec![whole(left), whole(right)])?,
         "round" => match right {
             Expr::Literal(digits, _) => match digits.cast_to(&DataType::Int64) {
                 Ok(datafusion::common::ScalarValue::Int64(Some(digits))) => round(scope, left, digits)?,
