@@ -14,6 +14,9 @@ use crate::error::FrameError;
 use crate::request::ParamValue;
 use crate::sql::nearest;
 
+/// How deep maps and lists of a tree may lie in each other: reading goes as deep, and each level takes of the stack.
+const MAX_DEPTH: usize = 400;
+
 /// The version that this planner reads.
 const VERSION: u32 = 1;
 
@@ -350,6 +353,11 @@ impl Tree {
             version: Value,
             nodes: Vec<Value>,
         }
+        if is_deeper(value, MAX_DEPTH) {
+            return Err(invalid(format!(
+                "its maps and lists lie more than {MAX_DEPTH} deep in each other: compute parts in nodes of their own"
+            )));
+        }
         // The version first: of another one, nothing else is known.
         let version = member(value, "version");
         if let Some(version) = version.filter(|version| version.as_u64() != Some(u64::from(VERSION))) {
@@ -448,6 +456,21 @@ impl<'de> Deserialize<'de> for Expr {
         }
         .map_err(D::Error::custom)
     }
+}
+
+fn is_deeper(value: &Value, limit: usize) -> bool {
+    let mut open = vec![(value, 1)];
+    while let Some((value, depth)) = open.pop() {
+        if depth > limit {
+            return true;
+        }
+        match value {
+            Value::Array(items) => open.extend(items.iter().map(|item| (item, depth + 1))),
+            Value::Map(entries) => open.extend(entries.iter().map(|(_, item)| (item, depth + 1))),
+            _ => {}
+        }
+    }
+    false
 }
 
 fn member<'a>(value: &'a Value, name: &str) -> Option<&'a Value> {

@@ -208,7 +208,8 @@ impl<'a> Planner<'a> {
 
     fn number(&self, node: &NumberNode) -> Result<LogicalPlan, FrameError> {
         let input = self.input(node.input)?;
-        let number = window::number(&self.state)?.alias(node.name.as_str());
+        // An order that only a number asks for would not be made.
+        let number = window::number(&self.state, order_of(&input))?.alias(node.name.as_str());
         let mut exprs = columns(&input);
         exprs.push(number);
         let (plan, exprs) = with_windows(input, exprs)?;
@@ -246,6 +247,28 @@ impl<'a> Planner<'a> {
     fn sort_keys(&self, input: &LogicalPlan, keys: &[SortKey]) -> Result<Vec<SortExpr>, FrameError> {
         let scope = self.scope(input);
         keys.iter().map(|key| scope.sort_key(key)).collect()
+    }
+}
+
+/// The order of a plan's rows where a sort made it, by columns that the plan still has.
+fn order_of(plan: &LogicalPlan) -> Vec<SortExpr> {
+    match plan {
+        LogicalPlan::Sort(sort) => sort.expr.clone(),
+        LogicalPlan::Projection(projection) => {
+            let projected = |key: &SortExpr| {
+                let place = projection.expr.iter().position(|expr| match expr {
+                    Expr::Alias(alias) => *alias.expr == key.expr,
+                    other => *other == key.expr,
+                })?;
+                let column = Expr::Column(Column::from(projection.schema.qualified_field(place)));
+                Some(column.sort(key.asc, key.nulls_first))
+            };
+            order_of(&projection.input).iter().map_while(projected).collect()
+        }
+        LogicalPlan::Filter(filter) => order_of(&filter.input),
+        LogicalPlan::Limit(limit) => order_of(&limit.input),
+        LogicalPlan::Window(window) => order_of(&window.input),
+        _ => Vec::new(),
     }
 }
 

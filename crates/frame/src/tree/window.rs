@@ -5,7 +5,7 @@ use datafusion::common::ScalarValue;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::expr::{NullTreatment, WindowFunction};
 use datafusion::logical_expr::{
-    Expr, WindowFrame, WindowFrameBound, WindowFrameUnits, WindowFunctionDefinition, cast, lit,
+    Expr, SortExpr, WindowFrame, WindowFrameBound, WindowFrameUnits, WindowFunctionDefinition, cast, lit,
 };
 
 use super::aggregate;
@@ -40,11 +40,13 @@ pub(super) fn call(scope: &Scope<'_>, form: &WindowForm) -> Result<Expr, FrameEr
     aggregate.finished(scope, call)
 }
 
-/// The number of each row, from 0, in the order of the rows.
-pub(super) fn number(state: &SessionState) -> Result<Expr, FrameError> {
+/// The number of each row, from 0, in this order; without one as rows come.
+pub(super) fn number(state: &SessionState, order: Vec<SortExpr>) -> Result<Expr, FrameError> {
     let function = state.window_functions().get("row_number");
     let function = function.ok_or_else(|| invalid("rows cannot be numbered".to_owned()))?;
-    let number = WindowFunction::new(WindowFunctionDefinition::from(function.clone()), Vec::new());
+    let mut number = WindowFunction::new(WindowFunctionDefinition::from(function.clone()), Vec::new());
+    number.params.window_frame = WindowFrame::new((!order.is_empty()).then_some(false));
+    number.params.order_by = order;
     Ok(cast(Expr::from(number), DataType::Int64) - lit(1_i64))
 }
 

@@ -98,6 +98,37 @@ async fn rows_are_numbered_in_the_order_of_files_and_lines() {
 }
 
 #[tokio::test]
+async fn numbers_follow_a_sort_below_them() {
+    let nodes = json!([
+        {"op": "table", "name": "t"},
+        {"op": "sort", "input": 0, "by": [{"expr": col("m"), "descending": true}, {"expr": col("x")}]},
+        {"op": "project", "input": 1, "columns": [["x", col("x")], ["of", col("m")]]},
+        {"op": "number", "input": 2, "name": "row"},
+        {"op": "sort", "input": 3, "by": [{"expr": col("row")}]}
+    ]);
+    let found = answer(nodes).await;
+    let expected = texts(&[
+        &["1000.0", "3", "0"],
+        &["inf", "3", "1"],
+        &["-1.5", "2", "2"],
+        &["2.5", "2", "3"],
+        &["0.5", "0", "4"],
+        &["-", "-2", "5"],
+    ]);
+    assert_eq!(found, expected);
+}
+
+#[tokio::test]
+async fn a_deep_tree_is_refused_and_one_of_some_depth_is_not() {
+    let sum = |terms: usize| (0..terms).fold(col("n"), |sum, _| call("add", &[sum, json!({"lit": 1})]));
+    let nodes = |expr: Value| json!([{"op": "table", "name": "t"}, {"op": "project", "input": 0, "columns": [["c", expr]]}]);
+    assert_eq!(answer(nodes(sum(190))).await[0][0].as_deref(), Some("197"));
+    let error = fail(nodes(sum(5000))).await;
+    assert_eq!(error.code(), "tree_invalid");
+    assert!(error.to_string().contains("400 deep"), "{error}");
+}
+
+#[tokio::test]
 async fn groups_joins_and_windows_share_a_table() {
     let nodes = json!([
         {"op": "table", "name": "t"},
