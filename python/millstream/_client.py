@@ -340,7 +340,7 @@ class Client(ClusterCalls, Sharing):
         return list(persisted) if many else persisted[0]
 
     def sql(self, query: str, params: Sequence[Any] = (), **tables: Any) -> DataFrame:
-        """Return the rows of a query, which is run when they are asked for.
+        """Return the rows of a query, which is planned now, and run when they are asked for.
 
         Parameters
         ----------
@@ -351,7 +351,8 @@ class Client(ClusterCalls, Sharing):
             Values of ``$1``, ``$2``, …: None, bools, numbers, texts and dates.
         **tables
             Paths, lists of paths or glob patterns, by the name that the query uses; with options as a mapping, such as
-            ``{"paths": ["a.txt"], "format": "csv", "csv": {"delimiter": "|"}}``.
+            ``{"paths": ["a.txt"], "format": "csv", "csv": {"delimiter": "|"}}``. Frames of Millstream and pandas, and
+            Arrow tables, too.
 
         Examples
         --------
@@ -359,9 +360,9 @@ class Client(ClusterCalls, Sharing):
         >>> totals.to_arrow()["total"].to_pylist()
         [55]
         """
-        from millstream.dataframe import DataFrame, Query
+        from millstream.dataframe._read import sql
 
-        return DataFrame(self, Query(query, tuple(params), tables))
+        return sql(query, params, tables, self)
 
     # ---- what becomes of futures
 
