@@ -3,6 +3,7 @@ address."""
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -125,6 +126,9 @@ def _doctest_names(
         pytest.skip("the fake cluster has no engine for queries")
     if request.node.name.startswith("millstream.dataframe") and not request.getfixturevalue("takes_trees"):
         pytest.skip("the cluster takes no expression trees")
+    if request.node.name.startswith("millstream.dataframe"):
+        # Files of examples lie where the cluster may read and write.
+        monkeypatch.setattr(tempfile, "tempdir", str(request.getfixturevalue("shared_path")))
     url, token = request.getfixturevalue("gateway")
     monkeypatch.setenv(GATEWAY_VARIABLE, url)
     if token:

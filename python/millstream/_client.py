@@ -19,6 +19,7 @@ from millstream._errors import ConnectionFailedError
 from millstream._functions import NativeFunction, name_of
 from millstream._future import Future
 from millstream._options import TaskOptions, check_option_names, current_options, split_options
+from millstream._pure import Known, token_of
 from millstream._session import Session
 from millstream._sharing import Sharing
 from millstream._task import new_key
@@ -83,7 +84,7 @@ class Client(ClusterCalls, Sharing):
         self.cluster, access = _resolve(address, token)
         self.default_options = TaskOptions(env=env)
         self.session = Session(access, name=name, serializer=serializer, attached=attached)
-        self._pure: dict[str, Future[Any]] = {}
+        self._pure: Known[Future[Any]] = Known()
         if set_as_default:
             with _current_lock:
                 _current.append(self)
@@ -114,7 +115,8 @@ class Client(ClusterCalls, Sharing):
         key : str, optional
             Name of the task.
         pure : bool
-            Whether the same arguments always give the same result, which may then be reused.
+            Whether the same arguments always give the same result. While a future of such a call is there, the same
+            call by this client is not made again, and gives a future of the same result.
         actor, actors : bool
             Whether the function is a class whose object is to stay there: see :class:`~millstream.Actor`.
         **kwargs
@@ -153,7 +155,7 @@ class Client(ClusterCalls, Sharing):
         key : str or sequence of str, optional
             Prefix of the tasks' names, or a name each.
         pure : bool
-            Whether the same arguments always give the same result.
+            Whether the same arguments always give the same result; see :meth:`submit`.
         actor, actors : bool
             Whether the function is a class whose objects are to stay there, as for :meth:`submit`.
         **kwargs
@@ -190,7 +192,38 @@ class Client(ClusterCalls, Sharing):
             from millstream._actor_make import make_actors
 
             return make_actors(self.session, function, calls, keys, merged, pure=pure)
-        return self.session.call(function, calls, keys, options=merged, pure=pure)
+        if pure:
+            return self._call_pure(function, calls, keys, merged)
+        return self.session.call(function, calls, keys, options=merged)
+
+    def _call_pure(
+        self,
+        function: Any,
+        calls: Sequence[tuple[tuple[Any, ...], dict[str, Any]]],
+        keys: list[str] | str,
+        options: TaskOptions,
+    ) -> list[Future[Any]]:
+        """Make the calls that are not made already; futures of the others are of those that are."""
+        tokens = [token_of(function, args, kwargs, options) for args, kwargs in calls]
+        made: dict[int, Future[Any]] = {}
+        first: dict[str, int] = {}
+        new = []
+        for place, token in enumerate(tokens):
+            known = None if token is None else self._pure.find(token, _is_of_use)
+            if known is not None:
+                made[place] = known.twin()
+            elif token is None or first.setdefault(token, place) == place:
+                new.append(place)
+        if new:
+            names = keys if isinstance(keys, str) else [keys[place] for place in new]
+            futures = self.session.call(function, [calls[place] for place in new], names, options=options, pure=True)
+            made.update(zip(new, futures, strict=True))
+        for place, token in enumerate(tokens):
+            if token is not None:
+                if place not in made:
+                    made[place] = made[first[token]].twin()
+                self._pure.add(token, made[place])
+        return [made[place] for place in range(len(calls))]
 
     def map_stream(
         self,
@@ -491,3 +524,7 @@ def _resolve(address: str | LocalCluster | None, token: str | None) -> tuple[Loc
         return None, find_access(address, token)
     cluster = shared_cluster()
     return cluster, cluster.access
+
+
+def _is_of_use(future: Future[Any]) -> bool:
+    return future.status in ("pending", "finished")
