@@ -141,6 +141,15 @@ class AsyncClient(AsyncSharing):
         """Start computing lazy collections; return them over results on the cluster; see :meth:`Client.persist`."""
         return self.client.persist(collections, **options)
 
+    async def get(self, dsk: Any, keys: Any, **kwargs: Any) -> Any:
+        """Compute keys of a Dask graph; see :meth:`Client.get`."""
+        return await asyncio.to_thread(self.client.get, dsk, keys, **kwargs)
+
+    @property
+    def asynchronous(self) -> bool:
+        """Whether its methods are to be awaited."""
+        return True
+
     def sql(self, query: str, params: Sequence[Any] = (), **tables: Any) -> DataFrame:
         """Return the rows of a query, whose methods wait: use them by `asyncio.to_thread`; see :meth:`Client.sql`."""
         return self.client.sql(query, params, **tables)

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 from millstream import _aio
 from millstream._access import GATEWAY_VARIABLE, Access, find_access
 from millstream._cluster_calls import ClusterCalls, futures_in
-from millstream._collections import take_apart
+from millstream._collections import is_dask_collection, take_apart
 from millstream._compute import submit_collections
 from millstream._errors import ConnectionFailedError
 from millstream._functions import NativeFunction, name_of
-from millstream._future import Future
+from millstream._future import Future, refuse_others
 from millstream._options import TaskOptions, check_option_names, current_options, split_options
 from millstream._pure import Known, token_of
 from millstream._session import Session
@@ -130,7 +130,7 @@ class Client(ClusterCalls, Sharing):
         (3, 1)
         """
         options, kwargs = split_options(kwargs)
-        keys = [key or new_key(name_of(function))]
+        keys = [_checked(key) if key else new_key(name_of(function))]
         return self._call(function, [(args, kwargs)], keys, options, pure, is_actor=actor or actors)[0]
 
     def map(
@@ -170,7 +170,7 @@ class Client(ClusterCalls, Sharing):
         calls = [(args, kwargs) for args in zip(*iterables, strict=False)]
         if not calls:
             return []
-        keys = key if isinstance(key, str) else list(key) if key is not None else new_key(name_of(function))
+        keys = key if isinstance(key, str) else [*map(_checked, key)] if key is not None else new_key(name_of(function))
         if not isinstance(keys, str) and len(keys) != len(calls):
             raise ValueError(f"{len(keys)} keys for {len(calls)} calls")
         return self._call(function, calls, keys, options, pure, is_actor=actor or actors)
@@ -269,9 +269,10 @@ class Client(ClusterCalls, Sharing):
         Parameters
         ----------
         futures : Future, or nested lists, tuples, sets and dicts of them
-            What to wait for.
+            What to wait for; or a list of the futures of an actor's calls.
         errors : str
-            ``"raise"`` the first failure, or ``"skip"`` what failed (in a flat list only).
+            ``"raise"`` the first failure, or ``"skip"`` what failed: a flat list is shorter then, in nested containers
+            ``None`` stands for it.
 
         Examples
         --------
@@ -284,8 +285,15 @@ class Client(ClusterCalls, Sharing):
             futures = list(futures)
         if isinstance(futures, list) and all(isinstance(future, Future) for future in futures):
             return self._collect(futures, errors=errors)
+        if _are_calls_of_actors(futures):
+            return [future.result() for future in futures if errors == "raise" or future.exception() is None]
         found, put_back = take_apart(futures)
-        return put_back(self._collect(found))
+        refuse_others(found)
+        if errors == "raise":
+            return put_back(self._collect(found))
+        self.session.wait_for(found)
+        values = iter(self._collect([future for future in found if future.status == "finished"]))
+        return put_back([next(values) if future.status == "finished" else None for future in found])
 
     def _collect(
         self, futures: Sequence[Future[Any]], *, errors: str = "raise", progress: bool | None = None
@@ -330,11 +338,24 @@ class Client(ClusterCalls, Sharing):
     # ---- collections
 
     @overload
-    def compute(self, collections: Sequence[Any], *, sync: bool = False, **options: Any) -> list[Any]: ...
+    def compute(
+        self, collections: Sequence[Any], *, sync: bool = False, optimize_graph: bool = True, **options: Any
+    ) -> list[Any]: ...
     @overload
-    def compute(self, collections: Any, *, sync: bool = False, **options: Any) -> Any: ...
-    def compute(self, collections: Any, *, sync: bool = False, **options: Any) -> Any:
+    def compute(self, collections: Any, *, sync: bool = False, optimize_graph: bool = True, **options: Any) -> Any: ...
+    def compute(self, collections: Any, *, sync: bool = False, optimize_graph: bool = True, **options: Any) -> Any:
         """Start computing lazy collections; return a future for each, or their values if `sync`.
+
+        Parameters
+        ----------
+        collections : collection or sequence of them
+            Delayed values, bags, or Dask's collections.
+        sync : bool
+            Whether to wait for the values.
+        optimize_graph : bool
+            Whether Dask optimizes the graphs of its collections.
+        **options
+            Options for all tasks that have none of their own; see :class:`~millstream.TaskOptions`.
 
         Examples
         --------
@@ -345,12 +366,20 @@ class Client(ClusterCalls, Sharing):
         check_option_names(options)
         many = isinstance(collections, list | tuple | set | frozenset)
         listed = list(collections) if many else [collections]
-        if sync:
+        of_dask = list(filter(is_dask_collection, listed))
+        if sync and not of_dask:
             from millstream._compute import compute
 
             values = compute(*listed, client=self, **options)
             return list(values) if many else values[0]
-        futures = self._final_futures(listed, options)
+        futures = self._final_futures([each for each in listed if not is_dask_collection(each)], options)
+        if of_dask:
+            from millstream.dask import Scheduler
+
+            made = Scheduler(self).compute(of_dask, optimize_graph, **options)
+            futures = _in_order(listed, futures, made)
+        if sync:
+            futures = self.gather(futures)
         return futures if many else futures[0]
 
     def _final_futures(self, collections: list[Any], options: dict[str, Any]) -> list[Any]:
@@ -364,13 +393,34 @@ class Client(ClusterCalls, Sharing):
             for collection, final in zip(collections, finals, strict=True)
         ]
 
-    def persist(self, collections: Any, **options: Any) -> Any:
-        """Start computing lazy collections; return them over results that stay on the cluster."""
+    def persist(self, collections: Any, *, optimize_graph: bool = True, **options: Any) -> Any:
+        """Start computing lazy collections; return them over results that stay on the cluster.
+
+        Takes what :meth:`compute` takes.
+        """
         from millstream._compute import persist
 
         many = isinstance(collections, list | tuple | set | frozenset)
-        persisted = persist(*(collections if many else [collections]), client=self, **options)
-        return list(persisted) if many else persisted[0]
+        listed = list(collections) if many else [collections]
+        of_dask = list(filter(is_dask_collection, listed))
+        others = [each for each in listed if not is_dask_collection(each)]
+        persisted = list(persist(*others, client=self, **options))
+        if of_dask:
+            from millstream.dask import Scheduler
+
+            persisted = _in_order(listed, persisted, Scheduler(self).persist(of_dask, optimize_graph, **options))
+        return persisted if many else persisted[0]
+
+    def get(self, dsk: Any, keys: Any, **kwargs: Any) -> Any:
+        """Compute keys of a Dask graph; so a client is a Dask scheduler, as for ``x.compute(scheduler=client)``."""
+        from millstream.dask import Scheduler
+
+        return Scheduler(self).get(dsk, keys, **kwargs)
+
+    @property
+    def asynchronous(self) -> bool:
+        """Whether its methods are to be awaited."""
+        return False
 
     def sql(self, query: str, params: Sequence[Any] = (), **tables: Any) -> DataFrame:
         """Return the rows of a query, which is planned now, and run when they are asked for.
@@ -491,6 +541,31 @@ class Client(ClusterCalls, Sharing):
         raise TypeError("a client cannot be sent to a task: inside one, use millstream.get_client()")
 
 
+def _in_order(listed: Sequence[Any], others: Iterable[Any], of_dask: Iterable[Any]) -> list[Any]:
+    """Return what was made of each collection of `listed`, of Dask's and of the others."""
+    rest, made = iter(others), iter(of_dask)
+    return [next(made if is_dask_collection(each) else rest) for each in listed]
+
+
+def _checked(key: Any) -> str:
+    """Return a key that somebody chose, if it is a text."""
+    if isinstance(key, str):
+        return key
+    raise TypeError(f"a key is a text, got {key!r}: write key={str(key)!r}")
+
+
+def _are_calls_of_actors(futures: Any) -> bool:
+    from millstream._actor import ActorFuture
+
+    return isinstance(futures, list) and all(isinstance(future, ActorFuture) for future in futures)
+
+
+def open_client() -> Client | None:
+    """Return the client that was opened last and is still open, if there is one."""
+    with _current_lock:
+        return _current[-1] if _current else None
+
+
 def get_client() -> Client:
     """Return the client that was opened last and is still open, or one of this process's own cluster.
 
@@ -501,9 +576,8 @@ def get_client() -> Client:
     >>> ms.get_client() is client
     True
     """
-    with _current_lock:
-        if _current:
-            return _current[-1]
+    if (client := open_client()) is not None:
+        return client
     is_in_task = "millstream_runtime" in sys.modules
     if is_in_task and GATEWAY_VARIABLE not in os.environ:
         # Another cluster, started here, would be a surprise.

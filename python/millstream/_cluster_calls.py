@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from millstream import _aio, _remote
 from millstream._collections import take_apart
-from millstream._errors import GatewayError
+from millstream._errors import GatewayError, MillstreamError
 from millstream._future import Future
 from millstream._http import text_of_id
 from millstream._options import TaskOptions
@@ -44,8 +44,13 @@ class ClusterCalls:
 
     @property
     def dashboard_link(self) -> str:
-        """Where to watch the cluster."""
-        return self.url
+        """Where to watch the cluster: the first browser that opens the link within an hour is signed in."""
+        try:
+            made: dict[str, str] = _aio.wait(self.session.transport.call("POST", "/v1/sign-in/codes", tries=1))
+        except MillstreamError:
+            # The page itself asks for the token.
+            return self.url
+        return self.url + made["link"]
 
     def workers(self) -> list[dict[str, Any]]:
         """Return all workers: id, name, host, slots, memory, load."""
@@ -106,11 +111,20 @@ class ClusterCalls:
         held: dict[str, list[str]] = {worker["id"]: [] for worker in workers}
         self.session.flush()
         for job in self.session.jobs():
-            for task in self._stored(job.id) if job.fate.is_sent else ():
+            for task in self._held(job.id) if job.fate.is_sent else ():
                 for worker in task.get("workers", ()):
                     held.setdefault(text_of_id(worker), []).append(task["key"])
         names = {worker["id"]: worker["name"] for worker in workers}
         return {names.get(worker, worker): keys for worker, keys in held.items()}
+
+    def _held(self, job_id: str) -> list[dict[str, Any]]:
+        """The tasks of a job whose results are held; none if the job is gone with its last future."""
+        try:
+            return list(self._stored(job_id))
+        except GatewayError as error:
+            if error.code != "unknown_job":
+                raise
+            return []
 
     def _stored(self, job_id: str) -> Iterator[dict[str, Any]]:
         """The tasks of a job whose results are held."""

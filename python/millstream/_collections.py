@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, Self, runtime_checkable
 
@@ -21,6 +22,13 @@ class Collection(Protocol):
 
     def __millstream_rebuild__(self, outputs: Sequence[Any]) -> Self:
         """Return the same collection over other outputs, such as futures of its own."""
+
+
+def is_dask_collection(value: Any) -> bool:
+    """Whether a value is one of Dask's collections."""
+    # Who has one has loaded Dask.
+    base = sys.modules.get("dask.base")
+    return base is not None and bool(base.is_dask_collection(value))
 
 
 Repack = Callable[[Sequence[Any]], Any]

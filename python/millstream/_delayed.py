@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 from millstream import _remote
 from millstream._options import PLAIN, TaskOptions, current_options, split_options
 from millstream._pure import Known, token_of
-from millstream._task import Reference, Task, new_key
+from millstream._task import Literal, Reference, Task, new_key
 
 if TYPE_CHECKING:
     from millstream._future import Future
@@ -38,7 +38,7 @@ def delayed(
     nout : int, optional
         Number of results of a function that returns several, so that they can be unpacked.
     traverse : bool
-        Whether delayed values inside `obj` are looked for.
+        Whether delayed values inside `obj` are looked for; a value that holds none is sent faster without.
     **options
         Options of the tasks; see :class:`~millstream.TaskOptions`.
 
@@ -59,10 +59,13 @@ def delayed(
     from millstream._options import check_option_names
 
     check_option_names(options)
+    if nout is not None and (isinstance(nout, bool) or not isinstance(nout, int) or nout < 0):
+        raise ValueError(f"nout is a number of results, got {nout!r}")
     if callable(obj) and not isinstance(obj, Reference):
         return DelayedFunction(obj, name=name, pure=pure, nout=nout, options=options)
     task_options = current_options().merged(options)
-    task = Task(_remote.identity, (obj,), key=name, options=task_options, pure=True)
+    value = obj if traverse else Literal(obj)
+    task = Task(_remote.identity, (value,), key=name, options=task_options, pure=True)
     return Delayed(task, nout)
 
 

@@ -64,6 +64,11 @@ class Environment:
     env_vars: Mapping[str, str] = field(default_factory=dict)
     secrets: Sequence[str] = ()
 
+    def __post_init__(self) -> None:
+        for name in ("pip", "secrets"):
+            if isinstance(value := getattr(self, name), str):
+                raise TypeError(f"env: {name} is a list of texts: write [{value!r}]")
+
     @classmethod
     def of(cls, env: Environment | Mapping[str, Any] | None) -> Environment | None:
         """Return an environment as an object, however it is written."""

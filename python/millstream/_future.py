@@ -180,6 +180,13 @@ def refuse_lasting(futures: Iterable[Future[Any]], why: str) -> None:
             raise ValueError(f"{future.key!r} is an actor's task, which {why}")
 
 
+def refuse_others(futures: Iterable[Any]) -> None:
+    """Refuse what is waited for in another way, such as calls of actors."""
+    for future in futures:
+        if not isinstance(future, Future):
+            raise TypeError(f"futures of tasks are expected, got a {type(future).__name__}")
+
+
 def refuse_released(futures: Iterable[Future[Any]]) -> None:
     """Refuse what needs a result that was given up."""
     for future in futures:

@@ -72,6 +72,8 @@ class Job:
         self.options = options or {}
         self.state = "draft"
         self.groups: list[Group] = []
+        # Keys that the user chose, each of which a job may have once.
+        self.names: set[str] = set()
         self.offset = 0
         self.counts: dict[str, int] = {}
         self.fate = Fate()

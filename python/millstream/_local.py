@@ -128,6 +128,11 @@ class LocalCluster:
         """``"running"`` or ``"closed"``."""
         return "running" if self._process.poll() is None else "closed"
 
+    @property
+    def dashboard_link(self) -> str:
+        """Where to watch the cluster; see :attr:`Client.dashboard_link`."""
+        return self._own_client().dashboard_link
+
     def client(self) -> Client:
         """Return a new client of this cluster."""
         from millstream._client import Client

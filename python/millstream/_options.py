@@ -109,6 +109,10 @@ class TaskOptions:
     def __post_init__(self) -> None:
         if self.rerun not in (True, False, "always", "never"):
             raise ValueError(f"rerun is 'always' or 'never', got {self.rerun!r}")
+        for name in ("retries", "priority"):
+            number = getattr(self, name)
+            if isinstance(number, bool) or not isinstance(number, int):
+                raise TypeError(f"{name} is a whole number, got {number!r}")
         if self.retries < 0:
             raise ValueError(f"retries must not be negative, got {self.retries}")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from html import escape
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 if TYPE_CHECKING:
     from millstream._client import Client
@@ -33,7 +34,7 @@ def link(url: str, text: str | None = None) -> str:
 
 def client_html(client: Client) -> str:
     """Return what a notebook shows of a client."""
-    rows = {"Gateway": link(client.dashboard_link)}
+    rows = {"Dashboard": link(client.dashboard_link, client.url)}
     try:
         workers = client.workers()
     except Exception as error:
@@ -51,7 +52,9 @@ def client_html(client: Client) -> str:
 
 def cluster_html(cluster: LocalCluster) -> str:
     """Return what a notebook shows of a local cluster."""
-    rows = {"Gateway": link(cluster.url), "State": escape(cluster.status), "Workers": str(cluster.workers)}
+    rows = {"Gateway": escape(cluster.url), "State": escape(cluster.status), "Workers": str(cluster.workers)}
+    if cluster.status == "running":
+        rows = {"Dashboard": link(cluster.dashboard_link, cluster.url)} | rows
     return table("LocalCluster", rows)
 
 
@@ -59,18 +62,35 @@ def future_html(future: Future[Any]) -> str:
     """Return what a notebook shows of a future."""
     status = future.status
     colored = f'<span style="color:{_COLORS.get(status, "inherit")}">{escape(status)}</span>'
-    job = link(f"{future._session.access.url}/v1/jobs/{future.job_id}", future.job_id)
-    return table("Future", {"Key": escape(future.key), "Status": colored, "Job": job})
+    rows = {"Key": _task_link(future), "Status": colored, "Job": _job_link(future)}
+    return table("Future", rows)
+
+
+def _task_link(future: Future[Any]) -> str:
+    """The key of a future, linked to the dashboard's page of its task."""
+    page = f"{future._session.access.url}/#/task/{future.job_id}/{quote(future.key, safe='')}"
+    return link(page, future.key)
+
+
+def _job_link(future: Future[Any]) -> str:
+    """The job of a future, linked to the dashboard's page of it."""
+    return link(f"{future._session.access.url}/#/jobs/{future.job_id}", future.job_id)
 
 
 def delayed_html(value: Delayed) -> str:
     """Return what a notebook shows of a delayed value."""
+    from millstream._client import open_client
     from millstream._functions import NativeFunction, full_name_of
     from millstream._task import Task
 
     task = value.__millstream_ref__()
-    rows = {"Key": escape(value.key)}
-    if isinstance(task, Task):
-        name = task.function.name if isinstance(task.function, NativeFunction) else full_name_of(task.function)
-        rows["Function"] = escape(name)
+    if not isinstance(task, Task):
+        # Computed already, or under way.
+        return table("Delayed", {"Key": _task_link(task), "Job": _job_link(task)})
+    name = task.function.name if isinstance(task.function, NativeFunction) else full_name_of(task.function)
+    rows = {"Key": escape(value.key), "Function": escape(name)}
+    client = open_client()
+    if client is not None:
+        # Where it would be computed; none is started for a picture.
+        rows["Dashboard"] = link(client.dashboard_link, client.url)
     return table("Delayed", rows)

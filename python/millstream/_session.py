@@ -31,7 +31,7 @@ from millstream._options import PLAIN, TaskOptions
 from millstream._presence import Presence
 from millstream._results import decode_result
 from millstream._retry import retry
-from millstream._task import Literal, Literals
+from millstream._task import Literal, Literals, given_names
 from millstream._uploads import LARGE_UPLOAD, UPLOAD_OP, Uploads, size_of
 
 if TYPE_CHECKING:
@@ -180,6 +180,12 @@ class Session:
         refuse_released(targets)
         with self._lock:
             job = job or self._job_for(targets)
+            names = set().union(*(given_names(group.keys) for group in groups))
+            if not names.isdisjoint(job.names):
+                # Keys are unique within a job only: what has them goes ahead.
+                self.flush()
+                job = self._job_for(targets)
+            job.names |= names
             base = len(job.states)
             for group in groups:
                 if group.references:

@@ -149,6 +149,10 @@ class Sharing:
         topics = _aio.wait(_shared.names(self.session, "queues", "events."))
         return {each: self.get_events(each) for each in topics}
 
+    # Shorter names of the same.
+    log = log_event
+    events = get_events
+
 
 class AsyncSharing:
     """Part of :class:`AsyncClient`."""
@@ -189,6 +193,9 @@ class AsyncSharing:
     async def get_events(self, topic: str | None = None) -> Any:
         """Return a topic's events; see :meth:`Client.get_events`."""
         return await asyncio.to_thread(self.client.get_events, topic)
+
+    log = log_event
+    events = get_events
 
 
 def _names(key: str | Sequence[str]) -> list[str]:

@@ -106,6 +106,17 @@ def new_key(prefix: str) -> str:
     return f"{prefix}-{_process}{next(_numbers):x}"
 
 
+def given_names(keys: list[str] | str) -> set[str]:
+    """Return those of some keys, or of their common prefix, that :func:`new_key` did not make.
+
+    Examples
+    --------
+    >>> given_names(["mine", new_key("inc")])
+    {'mine'}
+    """
+    return {key for key in ([keys] if isinstance(keys, str) else keys) if _process not in key}
+
+
 class Packed:
     """The arguments of a task as it carries them, and what they refer to."""
 

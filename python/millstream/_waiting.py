@@ -8,10 +8,10 @@ import threading
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Collection, Iterable, Iterator
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 from millstream import _turn
-from millstream._future import Future
+from millstream._future import Future, refuse_others
 
 ALL_COMPLETED = "ALL_COMPLETED"
 FIRST_COMPLETED = "FIRST_COMPLETED"
@@ -49,7 +49,10 @@ def wait(
     >>> len(ms.wait(futures).done)
     2
     """
+    if return_when not in get_args(ReturnWhen):
+        raise ValueError(f"return_when is one of {', '.join(get_args(ReturnWhen))}; got {return_when!r}")
     awaited = [futures] if isinstance(futures, Future) else list(dict.fromkeys(futures))
+    refuse_others(awaited)
     if not awaited:
         return DoneAndNotDone(set(), set())
     if return_when == ALL_COMPLETED:
@@ -117,6 +120,7 @@ class as_completed:  # noqa: N801 - a function to its users, as in concurrent.fu
     def update(self, futures: Iterable[Future[Any]]) -> None:
         """Wait for more."""
         added = list(futures)
+        refuse_others(added)
         with self._lock:
             self._left += len(added)
         if added:

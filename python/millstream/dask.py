@@ -21,10 +21,12 @@ from weakref import WeakKeyDictionary, ref
 
 import dask
 import dask.utils
+from dask._expr import Expr, FinalizeCompute, HLGExpr
 from dask._task_spec import Alias, DataNode, GraphNode, convert_legacy_graph
 from dask.base import get_annotations, get_scheduler
 from dask.callbacks import local_callbacks, unpack_callbacks
 from dask.core import flatten
+from dask.highlevelgraph import HighLevelGraph
 
 from millstream import _aio, _dask_remote
 from millstream._client import get_client
@@ -32,7 +34,7 @@ from millstream._compute import submit_collections
 from millstream._delayed import Delayed
 from millstream._functions import carry
 from millstream._locks import Lock
-from millstream._options import TaskOptions
+from millstream._options import OPTION_NAMES, TaskOptions
 from millstream._task import Task, new_key
 
 if TYPE_CHECKING:
@@ -157,9 +159,10 @@ class Scheduler:
             `priority`, `resources`, `retries`, `workers` and `callbacks`; anything else is for other schedulers.
         """
         self.calls += 1
-        graph = _materialized(dsk)
+        with _annotations_kept(dsk):
+            graph = _materialized(dsk)
+            options = _Options(dsk, kwargs)
         wanted = set(flatten(keys)) if isinstance(keys, list) else {keys}
-        options = _Options(dsk, kwargs)
         with local_callbacks(kwargs.get("callbacks")) as callbacks:
             if callbacks:
                 values = self._run_watched(graph, wanted, options, callbacks)
@@ -167,6 +170,23 @@ class Scheduler:
                 futures = self._submit(graph, wanted, options)
                 values = self._gather(futures)
         return _nested(keys, values)
+
+    def compute(self, collections: Sequence[Any], optimize_graph: bool = True, **kwargs: Any) -> list[Future[Any]]:
+        """Start computing collections; return a future of each one's value."""
+        from dask.base import collections_to_expr
+
+        self.calls += 1
+        expr = FinalizeCompute(collections_to_expr(list(collections), optimize_graph)).optimize()
+        keys = list(flatten(expr.__dask_keys__()))
+        with _annotations_kept(expr):
+            graph, options = _materialized(expr), _Options(expr, {})
+        futures = self._submit(graph, set(keys), options, kwargs)
+        return [self._as_future(futures[key]) for key in keys]
+
+    def _as_future(self, made: Any) -> Future[Any]:
+        from millstream._future import Future
+
+        return made if isinstance(made, Future) else self.client.scatter([made])[0]
 
     def persist(self, collections: Sequence[Any], optimize_graph: bool = True, **kwargs: Any) -> list[Any]:
         """Start computing collections; return them over results that stay on the cluster."""
@@ -177,7 +197,10 @@ class Scheduler:
         expr = collections_to_expr(listed, optimize_graph).optimize()
         keys = [list(flatten(each)) for each in expr.__dask_keys__()]
         wanted = {key for each in keys for key in each}
-        futures = self._submit(_materialized(expr), wanted, _Options(expr, kwargs))
+        with _annotations_kept(expr):
+            graph, options = _materialized(expr), _Options(expr, kwargs)
+        given = {name: value for name, value in kwargs.items() if name in OPTION_NAMES}
+        futures = self._submit(graph, wanted, options, given)
         held = {key: self._hold(key, future) for key, future in futures.items()}
         rebuilt = []
         for collection, own in zip(listed, keys, strict=True):
@@ -201,12 +224,18 @@ class Scheduler:
         values = self.client._collect(list(waiting.values())) if waiting else []
         return {**futures, **dict(zip(waiting, values, strict=True))}
 
-    def _submit(self, graph: Mapping[Any, Any], wanted: Iterable[Any], options: _Options) -> dict[Any, Any]:
+    def _submit(
+        self,
+        graph: Mapping[Any, Any],
+        wanted: Iterable[Any],
+        options: _Options,
+        defaults: Mapping[str, Any] | None = None,
+    ) -> dict[Any, Any]:
         """Submit what `wanted` keys need; return a future for each, or its value where it is in the graph."""
         lowered = _Lowering(graph, self._persisted, options)
         targets = {key: lowered.lower(key) for key in wanted}
         lazy = {key: target for key, target in targets.items() if isinstance(target, Delayed)}
-        futures = submit_collections(self.client, list(lazy.values()), {}, fuse=False)
+        futures = submit_collections(self.client, list(lazy.values()), dict(defaults or {}), fuse=False)
         made = {key: each[0] for key, each in zip(lazy, futures, strict=True)}
         return {key: made.get(key, target) for key, target in targets.items()}
 
@@ -301,6 +330,25 @@ def _annotations_of(dsk: Any) -> dict[str, dict[Any, Any]]:
         for name, value in (layer.annotations or {}).items():
             found.setdefault(name, {}).update({key: value(key) if callable(value) else value for key in layer})
     return found
+
+
+@contextlib.contextmanager
+def _annotations_kept(dsk: Any) -> Iterator[None]:
+    """Keep Dask from fusing tasks while it makes a graph that is annotated: what it fuses loses its annotations."""
+    layers = [layer for graph in _graphs_of(dsk) for layer in graph.layers.values()]
+    if not any(name in _ANNOTATIONS for layer in layers for name in layer.annotations or ()):
+        yield
+        return
+    with dask.config.set({"optimization.fuse.active": False}):
+        yield
+
+
+def _graphs_of(dsk: Any) -> list[HighLevelGraph]:
+    """The graphs that an expression is made of."""
+    if isinstance(dsk, HighLevelGraph):
+        return [dsk]
+    exprs = dsk.find_operations(HLGExpr) if isinstance(dsk, Expr) else ()
+    return [expr.hlg for expr in exprs]
 
 
 class _Lowering:

@@ -144,6 +144,13 @@ def test_calls_run_in_the_order_in_which_they_were_made(client: ms.Client) -> No
     assert [future.result(PATIENCE) for future in futures] == list(range(1, 2001))
 
 
+def test_calls_can_be_gathered(client: ms.Client) -> None:
+    counter = make(client)
+    assert client.gather([counter.add() for _ in range(3)]) == [1, 2, 3]
+    with pytest.raises(TypeError, match="futures of tasks are expected, got a ActorFuture"):
+        ms.wait([counter.add()])
+
+
 def test_each_caller_has_its_order(client: ms.Client, other: ms.Client) -> None:
     counter = make(client)
     # As in another process, where nothing is known of its client.

@@ -151,6 +151,11 @@ def test_groupby(words: mb.Bag, npartitions: int | None) -> None:
     assert grouped == {2: ["be", "be", "is", "or", "to", "to"], 3: ["not"], 4: ["that"]}
 
 
+def test_an_unknown_way_to_group_is_refused() -> None:
+    with pytest.raises(ValueError, match="shuffle is 'tasks' or 'disk', got 'p2p'"):
+        mb.range(4, 2).groupby(lambda x: x % 2, shuffle="p2p")
+
+
 def test_groupby_treats_equal_keys_of_other_types_as_equal() -> None:
     mixed = mb.from_sequence([1, 1.0, True, 2, "a", "b", "a", (1, "x"), (1.0, "x"), None, b"z"], npartitions=4)
     grouped = {key: len(items) for key, items in mixed.groupby(lambda x: x, npartitions=3)}
@@ -285,6 +290,12 @@ def test_text_is_written_and_read_again(tmp_path: Path, words: mb.Bag, suffix: s
     assert [Path(path).name for path in paths] == [f"{number}.{suffix}" for number in range(3)]
     assert [line.rstrip("\n") for line in mb.read_text(paths).compute()] == WORDS
     assert not list(tmp_path.glob("*.tmp"))
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig", "latin-1"])
+def test_written_files_have_one_encoding(tmp_path: Path, encoding: str) -> None:
+    (path,) = mb.from_sequence(["é", "ü", "z"], npartitions=1).to_textfiles(str(tmp_path / "*.txt"), encoding=encoding)
+    assert Path(path).read_bytes() == "é\nü\nz".encode(encoding)
 
 
 def test_names_of_written_files(tmp_path: Path, words: mb.Bag) -> None:

@@ -96,6 +96,13 @@ def test_gather_keeps_the_shape(client: ms.Client) -> None:
     assert client.gather(iter([a, b])) == [2, 3]
 
 
+def test_gather_has_nothing_for_failures_in_containers(client: ms.Client) -> None:
+    good, bad = client.submit(inc, 1), client.submit(divmod, 1, 0)
+    assert client.gather({"good": good, "bad": [bad]}, errors="skip") == {"good": 2, "bad": [None]}
+    with pytest.raises(TypeError, match="futures of tasks are expected, got a Delayed"):
+        client.gather([good, ms.delayed(inc)(1)])
+
+
 def test_gather_can_skip_failures(client: ms.Client) -> None:
     futures = [client.submit(inc, 1), client.submit(fail_with, KeyError("x")), client.submit(inc, 2)]
     assert client.gather(futures, errors="skip") == [2, 3]
@@ -231,6 +238,26 @@ def test_options_reach_the_cluster(fake: FakeCluster, fake_client: ms.Client) ->
         fake_client.submit(inc, 1, **options).result(30)
     (job,) = fake.jobs.values()
     assert job.task_options[job.tasks[-1][1]] == [{"gpu": 1}, 4, [100, 2.0, 30000], 2000, 5, ["w1"], "never"]
+
+
+def test_options_of_the_wrong_type_are_refused_by_name(client: ms.Client) -> None:
+    with pytest.raises(TypeError, match="priority is a whole number, got 'high'"):
+        client.submit(inc, 1, priority="high")
+    with pytest.raises(TypeError, match=r"retries is a whole number, got 1\.5"):
+        client.submit(inc, 1, retries=1.5)
+    with pytest.raises(TypeError, match=r"pip is a list of texts: write \['polars'\]"):
+        client.submit(inc, 1, env={"pip": "polars"})
+    with pytest.raises(TypeError, match=r"a key is a text, got \('a', 1\)"):
+        client.submit(inc, 1, key=("a", 1))  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"return_when is one of ALL_COMPLETED, .*; got 'SOON'"):
+        ms.wait(client.submit(inc, 1), return_when="SOON")  # type: ignore[arg-type]
+
+
+def test_a_key_may_be_used_again(client: ms.Client) -> None:
+    first = client.submit(inc, 1, key="again")
+    second = client.submit(inc, first, key="again")
+    assert client.gather([first, second, *client.map(inc, [5, 6], key=["again", "other"])]) == [2, 3, 6, 7]
+    assert client.gather([*client.map(inc, [1], key="again"), *client.map(inc, [2], key="again")]) == [2, 3]
 
 
 def test_misspelt_options_are_refused() -> None:
@@ -434,5 +461,14 @@ def test_the_client_opened_last_is_the_default(client: ms.Client, gateway: tuple
 def test_reprs_are_html_without_the_users_markup(client: ms.Client) -> None:
     future = client.submit(inc, 1, key="<b>")
     assert "&lt;b&gt;" in future._repr_html_()
-    assert "Gateway" in client._repr_html_()
+    assert "Slots" in client._repr_html_()
     assert "Function" in ms.delayed(inc)(1)._repr_html_()
+
+
+def test_reprs_lead_to_the_dashboard(client: ms.Client) -> None:
+    future = client.submit(inc, 1, key="a key")
+    assert f'href="{client.url}/#/jobs/{future.job_id}"' in future._repr_html_()
+    assert f'href="{client.url}/#/task/{future.job_id}/a%20key"' in future._repr_html_()
+    (kept,) = ms.persist(ms.delayed(inc)(1))
+    for shown in (client, ms.delayed(inc)(1), kept):
+        assert f'href="{client.url}' in shown._repr_html_()

@@ -127,6 +127,24 @@ def test_persisted_collections_stay_on_the_cluster(scheduler: door.Scheduler) ->
     assert dask.delayed(int)("4").persist().compute() == 4
 
 
+def test_clients_take_dasks_collections(client: ms.Client) -> None:
+    total, own, delayed = da.ones(4, chunks=2).sum(), ms.delayed(abs)(-1), dask.delayed(len)("ab")
+    assert client.compute(total).result() == 4
+    assert client.gather(client.compute([total, own, delayed], retries=2)) == [4, 1, 2]
+    assert client.compute([own, total, 7], sync=True, optimize_graph=False) == [1, 4, 7]
+    kept, kept_own = client.persist([da.ones(4, chunks=2), own])
+    assert (kept + 1).sum().compute(scheduler=client) == 8
+    assert kept_own.compute() == 1
+    with dask.config.set(scheduler=client):
+        assert dask.compute(total, kept.persist().max()) == (4, 1)
+
+
+def test_options_of_a_computation_reach_dasks_tasks(fake: FakeCluster, fake_client: ms.Client) -> None:
+    assert fake_client.compute(da.ones(4, chunks=2).sum(), retries=3, priority=7).result() == 4
+    (job,) = fake.jobs.values()
+    assert {(job.task_options[task[1]][1], job.task_options[task[1]][4]) for task in job.tasks} == {(3, 7)}
+
+
 def test_persist_alone(client: ms.Client) -> None:
     (x,) = door.persist(da.ones(10, chunks=5), client=client)
     assert float(door.get(x.sum().__dask_graph__(), x.sum().__dask_keys__())[0]) == 10.0
@@ -167,6 +185,16 @@ def test_annotations_reach_the_cluster(fake: FakeCluster, fake_client: ms.Client
     (job,) = fake.jobs.values()
     resources, retries, _, _, priority, *_ = job.task_options[job.tasks[-1][1]]
     assert (resources, retries, priority) == ({"gpu": 1}, 3, 7)
+
+
+@pytest.mark.parametrize("is_persisted", [False, True])
+def test_annotations_survive_dasks_fusion(fake: FakeCluster, fake_client: ms.Client, is_persisted: bool) -> None:
+    with dask.annotate(retries=3):
+        annotated = da.ones(4, chunks=2) + 1
+    with door.scheduler(fake_client):
+        (total,) = dask.persist(annotated.sum()) if is_persisted else (annotated.sum(),)
+        assert total.compute() == 8
+    assert 3 in {options[1] for job in fake.jobs.values() for options in job.task_options}
 
 
 def test_callbacks_see_every_task(scheduler: door.Scheduler) -> None:

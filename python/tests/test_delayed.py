@@ -62,6 +62,12 @@ class TestComputing:
         (job,) = fake.jobs.values()
         assert len(job.tasks) == 3
 
+    def test_values_are_searched_unless_told_otherwise(self) -> None:
+        assert ms.delayed([inc(1), 5]).compute() == [2, 5]
+        assert ms.delayed([4, 5], traverse=False).compute() == [4, 5]
+        with pytest.raises(TypeError, match="a delayed value can be an argument of tasks"):
+            ms.delayed([inc(1), 5], traverse=False).compute()
+
     def test_several_results_are_unpacked(self) -> None:
         pair = ms.delayed(lambda: (1, 2), nout=2)()
         first, second = pair
@@ -152,6 +158,8 @@ def test_mistakes_are_explained() -> None:
         bool(value)
     with pytest.raises(TypeError, match="nout"):
         list(value)
+    with pytest.raises(ValueError, match="nout is a number of results, got -1"):
+        ms.delayed(divmod, nout=-1)
     with pytest.raises(TypeError, match="immutable"):
         value.name = 3
     with pytest.raises(TypeError, match="immutable"):

@@ -6,6 +6,7 @@ import fcntl
 import os
 import pickle
 import struct
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -115,6 +116,19 @@ def test_an_exception_without_a_text_is_named_by_its_type() -> None:
     text = errors.describe(KeyboardInterrupt(), cancelled=True)
     (length,) = struct.unpack_from("<I", text, 1)
     assert (text[0], text[5 : 5 + length]) == (errors.CANCELLED, b"KeyboardInterrupt")
+
+
+class NamedError(OSError):
+    def __init__(self, *, name: str) -> None:
+        super().__init__(2, "missing", name)
+        self.held = threading.Lock()
+
+
+def test_an_exception_whose_constructor_is_its_own_keeps_its_type() -> None:
+    again = pickle.loads(errors._pickled(NamedError(name="x")))
+    assert type(again) is NamedError
+    assert again.args == (2, "missing")
+    assert not hasattr(again, "held"), "what cannot travel is left out"
 
 
 def test_long_texts_keep_both_ends() -> None:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import httpx
 import pytest
 
 import millstream as ms
@@ -24,6 +25,16 @@ _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA
 def _needs_a_real_cluster(is_real: bool) -> None:
     if not is_real:
         pytest.skip("needs the millstream program: --cluster=local")
+
+
+def test_the_dashboards_link_signs_a_browser_in() -> None:
+    with ms.LocalCluster(workers=1, slots=1) as cluster:
+        link = cluster.dashboard_link
+        assert f'href="{cluster.url}/?code=' in cluster._repr_html_()
+        with httpx.Client() as browser:
+            assert browser.get(f"{cluster.url}/v1/jobs").status_code == 401
+            browser.get(link)
+            assert browser.get(f"{cluster.url}/v1/jobs").status_code == 200
 
 
 def test_dasks_names_are_understood() -> None:

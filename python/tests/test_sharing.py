@@ -105,6 +105,11 @@ def test_events_are_kept_by_topic(client: ms.Client, other: ms.Client, name: str
     assert client.get_events("never") == ()
 
 
+def test_events_have_short_names(client: ms.Client) -> None:
+    client.log("short", 1)
+    assert [message for _, message in client.events("short")] == [1]
+
+
 def test_the_oldest_events_make_room(fake_client: ms.Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_sharing, "_MAX_EVENTS", 105)
     for number in range(110):

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import millstream as ms
+from millstream import _aio
 
 
 @pytest.fixture(autouse=True)
@@ -120,6 +121,26 @@ def test_ten_thousand_lines_a_second_hold_nothing_up(client: ms.Client) -> None:
 
     # The best of some: a machine that others use may stand still meanwhile.
     assert min(client.submit(talk).result(60) for _ in range(5)) < 2
+
+
+class TwoPartsError(Exception):
+    """What pickle cannot make again: it calls the class with the text alone."""
+
+    def __init__(self, left: int, right: Any) -> None:
+        super().__init__(f"{left} and {right}", right)
+        self.left = left
+        self.right = right
+
+
+def test_exceptions_that_pickle_cannot_make_keep_their_type(client: ms.Client) -> None:
+    def fail() -> None:
+        raise TwoPartsError(1, threading.Lock())
+
+    with pytest.raises(TwoPartsError, match=r"1 and .*lock") as caught:
+        client.submit(fail).result(60)
+    assert caught.value.left == 1
+    assert not hasattr(caught.value, "right"), "a lock cannot travel"
+    assert "in fail" in str(caught.value.__cause__)
 
 
 def test_an_exception_tells_where_it_happened_and_what_was_printed(client: ms.Client) -> None:
@@ -240,6 +261,17 @@ def test_results_are_found_on_their_workers(client: ms.Client) -> None:
     held = client.has_what()
     assert held.keys() == {worker["name"] for worker in client.workers()}
     assert [name for name, keys in held.items() if future.key in keys] == holders
+
+
+def test_jobs_that_are_gone_hold_nothing(client: ms.Client) -> None:
+    kept = client.submit(abs, -1)
+    assert kept.result(60) == 1
+    gone = client.submit(abs, -2)
+    assert gone.result(60) == 2
+    # As when it went with its last future a moment ago.
+    _aio.wait(client.session.transport.call("DELETE", f"/v1/jobs/{gone.job_id}"))
+    assert kept.job_id != gone.job_id
+    assert kept.key in [key for keys in client.has_what().values() for key in keys]
 
 
 def test_versions_of_both_sides_are_compared(client: ms.Client) -> None:

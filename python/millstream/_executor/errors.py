@@ -56,15 +56,37 @@ def _bounded(text: str, limit: int) -> bytes:
     return data[:half] + "\n[…]\n".encode() + data[-half:]
 
 
+class _Rebuilt:
+    """Stands for an exception whose own way of being pickled fails: it is made without its constructor."""
+
+    def __init__(self, error: BaseException) -> None:
+        self._error = error
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        error, kind = self._error, type(self._error)
+        args = tuple([arg if _is_picklable(arg) else repr(arg) for arg in error.args])
+        state = {name: value for name, value in vars(error).items() if _is_picklable(value)}
+        # Some leave the arguments to the constructor.
+        return kind.__new__, (kind, *args), state | {"args": args}
+
+
+def _is_picklable(value: Any) -> bool:
+    try:
+        pickle.loads(b"".join(_serialize.dumps(value)[:1]))
+    except Exception:
+        return False
+    return True
+
+
 def _pickled(error: BaseException) -> bytes:
     """The exception itself, if it can be rebuilt from bytes that are not too many."""
-    try:
-        stream = b"".join(_serialize.dumps(error)[:1])
-        if len(stream) <= EXCEPTION_LIMIT:
-            pickle.loads(stream)
-            return stream
-    except Exception:
-        pass
+    for form in (error, _Rebuilt(error)):
+        try:
+            stream = b"".join(_serialize.dumps(form)[:1])
+            if len(stream) <= EXCEPTION_LIMIT and isinstance(pickle.loads(stream), BaseException):
+                return stream
+        except Exception:
+            continue
     return b""
 
 

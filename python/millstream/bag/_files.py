@@ -5,6 +5,7 @@ Pickled by value, because workers need not have this package: nothing here may u
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import glob
 import io
@@ -189,13 +190,16 @@ class TextWriter:
         """Write a file; return its name."""
         with replacing(path, self._storage_options) as file:
             writer = decompressed(file, compression_of(path, self._compression), "wb")
+            # One encoder for all: some encodings begin with a mark, which stands in a file once.
+            encode = codecs.getincrementalencoder(self._encoding)().encode
             is_first = True
             for item in items:
-                line = item if isinstance(item, bytes) else str(item).encode(self._encoding)
-                writer.write(line if is_first else b"\n" + line)
+                if not is_first:
+                    writer.write(encode("\n"))
+                writer.write(item if isinstance(item, bytes) else encode(str(item)))
                 is_first = False
             if self._last_endline and not is_first:
-                writer.write(b"\n")
+                writer.write(encode("\n"))
             if writer is not file:
                 writer.close()
         return path

@@ -170,6 +170,8 @@ class Transformations(Partitioned):
             Gives an item's key. Keys must be numbers, texts, bytes, tuples of them, or pickle equally where equal.
         npartitions : int, optional
             Partitions of the result; as many as this bag has (but at most 64) by default.
+        blocksize, max_branch, shuffle
+            Accepted for Dask's sake: items go from each partition to each, in tasks.
 
         Examples
         --------
@@ -179,6 +181,8 @@ class Transformations(Partitioned):
         """
         if method is not None:
             raise TypeError("method= is called shuffle=")
+        if shuffle not in (None, "tasks", "disk"):
+            raise ValueError(f"shuffle is 'tasks' or 'disk', got {shuffle!r}")
         count = npartitions or min(self.npartitions, MAX_BUCKETS)
         split = self._each(partial(parts.split_by_key, grouper, count), "groupby-split")
         group, prefix, options = partial(parts.group_items, grouper), new_key("groupby"), current_options()
