@@ -32,7 +32,25 @@ def build_groups(outputs: Sequence[Task], *, functions: Functions | None = None,
     Each task is made once, however many others read it. Linear chains of Python tasks with equal options become one
     task each, unless `fuse` is false.
     """
-    nodes = _pack_all(outputs, functions or Functions(), Literals())
+    return _numbered(outputs, functions or Functions(), fuse=fuse)[0]
+
+
+def with_inputs(group: Group, functions: Functions) -> list[Group]:
+    """Return calls after those that make the lazy values they refer to, to which they then refer by number."""
+    references = group.references or ()
+    tasks = {id(target): target for each in references for target in each if isinstance(target, Task)}
+    if not tasks:
+        return [group]
+    groups, numbers = _numbered(list(tasks.values()), functions, fuse=True)
+    for made in groups:
+        made.wanted = False
+    group.references = [_by_number(each, numbers) for each in references]
+    return [*groups, group]
+
+
+def _numbered(outputs: Sequence[Task], functions: Functions, *, fuse: bool) -> tuple[list[Group], dict[int, int]]:
+    """Return the calls of a graph, and which of them makes each task, by the task's id."""
+    nodes = _pack_all(outputs, functions, Literals())
     wanted = {id(task) for task in outputs}
     chains = _chains(nodes, wanted) if fuse else [[node] for node in nodes.values()]
     numbers: dict[int, int] = {}
@@ -41,11 +59,15 @@ def build_groups(outputs: Sequence[Task], *, functions: Functions | None = None,
         group = _fused(chain) if len(chain) > 1 else chain[0].group
         references = group.references_of(0)
         if references:
-            group.references = [[numbers[id(it)] if isinstance(it, Task) else it for it in references]]
+            group.references = [_by_number(references, numbers)]
         group.wanted = id(chain[-1].task) in wanted
         numbers[id(chain[-1].task)] = len(groups)
         groups.append(group)
-    return groups
+    return groups, numbers
+
+
+def _by_number(references: Sequence[Any], numbers: dict[int, int]) -> list[Any]:
+    return [numbers[id(target)] if isinstance(target, Task) else target for target in references]
 
 
 def order(outputs: Sequence[Task]) -> list[Task]:

@@ -25,6 +25,7 @@ from millstream._fetch import Fetcher
 from millstream._follow import follow, submit, why_not_done
 from millstream._future import Future, by_job, refuse_lasting, refuse_released, wait_in_loop
 from millstream._give_up import GivenUp
+from millstream._graph import with_inputs
 from millstream._http import Transport
 from millstream._jobs import PENDING, WITHOUT_RESULT, Job
 from millstream._options import PLAIN, TaskOptions
@@ -102,7 +103,9 @@ class Session:
             group = make_group(
                 function, calls, keys, functions=self.functions(), literals=Literals(), options=options, pure=pure
             )
-            job, (first,) = self._place([group])
+            # Lazy values among the arguments are made where the call is made.
+            job, firsts = self._place(with_inputs(group, self.functions(options.env)))
+        first = firsts[-1]
         return [Future(self, job, first + number) for number in range(len(group))]
 
     def call_groups(self, groups: Sequence[Group]) -> list[Future[Any]]:

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import threading
 import time
+import uuid
 from concurrent.futures import as_completed as std_as_completed
 from concurrent.futures import wait as std_wait
 from functools import partial
@@ -52,6 +53,19 @@ def test_futures_are_arguments_at_any_depth(client: ms.Client) -> None:
     one, two = client.submit(inc, 0), client.submit(inc, 1)
     nested = client.submit(lambda data, scale: (data["a"][0] + data["b"]) * scale, {"a": [one], "b": two}, scale=two)
     assert nested.result(30) == 6
+
+
+def test_lazy_values_are_arguments_at_any_depth(client: ms.Client) -> None:
+    three = ms.delayed(inc)(ms.delayed(inc)(1))
+    assert client.submit(inc, three).result(30) == 4
+    assert client.submit(sum, [three, {"x": three}["x"], client.submit(inc, 9)]).result(30) == 16
+    assert client.gather(client.map(pow, [three, 2], [2, three])) == [9, 8]
+    assert client.submit(sum, ms.bag.from_sequence([1, 2, 3], npartitions=2)).result(30) == 6
+
+
+def test_a_lazy_argument_is_made_once_for_all_calls(client: ms.Client) -> None:
+    made = ms.delayed(lambda: uuid.uuid4().hex)()
+    assert len(set(client.gather(client.map(str, [made, made, made])))) == 1
 
 
 def test_futures_of_finished_jobs_are_arguments(client: ms.Client) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections import namedtuple
 from typing import Any
 
@@ -164,6 +165,25 @@ def test_mistakes_are_explained() -> None:
         value.name = 3
     with pytest.raises(TypeError, match="immutable"):
         value["a"] = 3
+
+
+def test_graphs_are_drawn_as_png(tmp_path: Any) -> None:
+    pytest.importorskip("igraph")
+    image = pytest.importorskip("PIL.Image")
+    shared = inc(1)
+    add(shared, inc(shared)).visualize(str(tmp_path / "graph.png"))
+    with image.open(tmp_path / "graph.png") as picture:
+        assert picture.format == "PNG"
+        # Frames of three boxes, in three rows.
+        rows = [
+            y
+            for y in range(picture.height)
+            if (21, 101, 192) in {picture.getpixel((x, y)) for x in range(picture.width)}
+        ]
+    gaps = sum(1 for above, below in itertools.pairwise(rows) if below - above > 20)
+    assert gaps == 2
+    with pytest.raises(ValueError, match="SVG or PNG only"):
+        shared.visualize(None, format="pdf", engine="igraph")
 
 
 def test_graphs_are_drawn(tmp_path: Any) -> None:
