@@ -19,6 +19,7 @@ from millstream._errors import ConnectionFailedError
 from millstream._functions import NativeFunction, name_of
 from millstream._future import Future, refuse_others
 from millstream._options import TaskOptions, check_option_names, current_options, split_options
+from millstream._pure import Known, token_of
 from millstream._session import Session
 from millstream._sharing import Sharing
 from millstream._task import new_key
@@ -84,7 +85,7 @@ class Client(ClusterCalls, Sharing, Waiting):
         self.cluster, access = _resolve(address, token)
         self.default_options = TaskOptions(env=env)
         self.session = Session(access, name=name, serializer=serializer, attached=attached)
-        self._pure: dict[str, Future[Any]] = {}
+        self._pure: Known[Future[Any]] = Known()
         if set_as_default:
             with _current_lock:
                 _current.append(self)
@@ -115,7 +116,8 @@ class Client(ClusterCalls, Sharing, Waiting):
         key : str, optional
             Name of the task.
         pure : bool
-            Whether the same arguments always give the same result, which may then be reused.
+            Whether the same arguments always give the same result. While a future of such a call is there, the same
+            call by this client is not made again, and gives a future of the same result.
         actor, actors : bool
             Whether the function is a class whose object is to stay there: see :class:`~millstream.Actor`.
         **kwargs
@@ -154,7 +156,7 @@ class Client(ClusterCalls, Sharing, Waiting):
         key : str or sequence of str, optional
             Prefix of the tasks' names, or a name each.
         pure : bool
-            Whether the same arguments always give the same result.
+            Whether the same arguments always give the same result; see :meth:`submit`.
         actor, actors : bool
             Whether the function is a class whose objects are to stay there, as for :meth:`submit`.
         **kwargs
@@ -191,7 +193,38 @@ class Client(ClusterCalls, Sharing, Waiting):
             from millstream._actor_make import make_actors
 
             return make_actors(self.session, function, calls, keys, merged, pure=pure)
-        return self.session.call(function, calls, keys, options=merged, pure=pure)
+        if pure:
+            return self._call_pure(function, calls, keys, merged)
+        return self.session.call(function, calls, keys, options=merged)
+
+    def _call_pure(
+        self,
+        function: Any,
+        calls: Sequence[tuple[tuple[Any, ...], dict[str, Any]]],
+        keys: list[str] | str,
+        options: TaskOptions,
+    ) -> list[Future[Any]]:
+        """Make the calls that are not made already; futures of the others are of those that are."""
+        tokens = [token_of(function, args, kwargs, options) for args, kwargs in calls]
+        made: dict[int, Future[Any]] = {}
+        first: dict[str, int] = {}
+        new = []
+        for place, token in enumerate(tokens):
+            known = None if token is None else self._pure.find(token, _is_of_use)
+            if known is not None:
+                made[place] = known.twin()
+            elif token is None or first.setdefault(token, place) == place:
+                new.append(place)
+        if new:
+            names = keys if isinstance(keys, str) else [keys[place] for place in new]
+            futures = self.session.call(function, [calls[place] for place in new], names, options=options, pure=True)
+            made.update(zip(new, futures, strict=True))
+        for place, token in enumerate(tokens):
+            if token is not None:
+                if place not in made:
+                    made[place] = made[first[token]].twin()
+                self._pure.add(token, made[place])
+        return [made[place] for place in range(len(calls))]
 
     def map_stream(
         self,
@@ -397,7 +430,7 @@ class Client(ClusterCalls, Sharing, Waiting):
         return False
 
     def sql(self, query: str, params: Sequence[Any] = (), **tables: Any) -> DataFrame:
-        """Return the rows of a query, which is run when they are asked for.
+        """Return the rows of a query, which is planned now, and run when they are asked for.
 
         Parameters
         ----------
@@ -408,7 +441,8 @@ class Client(ClusterCalls, Sharing, Waiting):
             Values of ``$1``, ``$2``, …: None, bools, numbers, texts and dates.
         **tables
             Paths, lists of paths or glob patterns, by the name that the query uses; with options as a mapping, such as
-            ``{"paths": ["a.txt"], "format": "csv", "csv": {"delimiter": "|"}}``.
+            ``{"paths": ["a.txt"], "format": "csv", "csv": {"delimiter": "|"}}``. Frames of Millstream and pandas, and
+            Arrow tables, too.
 
         Examples
         --------
@@ -416,9 +450,9 @@ class Client(ClusterCalls, Sharing, Waiting):
         >>> totals.to_arrow()["total"].to_pylist()
         [55]
         """
-        from millstream.dataframe import DataFrame, Query
+        from millstream.dataframe._read import sql
 
-        return DataFrame(self, Query(query, tuple(params), tables))
+        return sql(query, params, tables, self)
 
     # ---- what becomes of futures
 
@@ -588,3 +622,7 @@ def _resolve(address: str | LocalCluster | None, token: str | None) -> tuple[Loc
         return None, find_access(address, token)
     cluster = shared_cluster()
     return cluster, cluster.access
+
+
+def _is_of_use(future: Future[Any]) -> bool:
+    return future.status in ("pending", "finished")

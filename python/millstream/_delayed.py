@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from millstream import _remote
 from millstream._options import PLAIN, TaskOptions, current_options, split_options
+from millstream._pure import Known, token_of
 from millstream._task import Literal, Reference, Task, new_key
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def delayed(
     name : str, optional
         Key of the delayed value, or prefix of the keys of the calls.
     pure : bool
-        Whether the same arguments always give the same result.
+        Whether the same arguments always give the same result: the same call, written down again, is the same task.
     nout : int, optional
         Number of results of a function that returns several, so that they can be unpacked.
     traverse : bool
@@ -68,6 +69,10 @@ def delayed(
     return Delayed(task, nout)
 
 
+# Calls of pure functions that are written down already.
+_known: Known[Task] = Known()
+
+
 class DelayedFunction:
     """A function whose calls are written down; made by :func:`delayed`."""
 
@@ -94,7 +99,12 @@ class DelayedFunction:
         if key is None and self._name is not None:
             key = new_key(self._name)
         options = current_options().merged(self._options)
-        task = Task(self.__wrapped__, args, kwargs, key=key, options=options, pure=self._pure)
+        token = token_of(self.__wrapped__, args, kwargs, options) if self._pure and key is None else None
+        task = None if token is None else _known.find(token, lambda _: True)
+        if task is None:
+            task = Task(self.__wrapped__, args, kwargs, key=key, options=options, pure=self._pure)
+            if token is not None:
+                _known.add(token, task)
         return Delayed(task, self._nout)
 
     def with_options(self, **options: Any) -> DelayedFunction:

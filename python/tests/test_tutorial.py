@@ -24,5 +24,5 @@ def test_the_tutorial_runs(is_real: bool, monkeypatch: pytest.MonkeyPatch, tmp_p
     client = nbclient.NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(tmp_path)}})
     client.execute()
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", ())]
-    assert any("Gateway" in str(output.get("data", {}).get("text/html", "")) for output in outputs)
+    assert any("Dashboard" in str(output.get("data", {}).get("text/html", "")) for output in outputs)
     assert any("81" in str(output.get("data", {}).get("text/plain", "")) for output in outputs)

@@ -1,4 +1,4 @@
-//! SQL over files: plans a query, cuts the plan into stages of tasks, and runs one task.
+//! Queries over files, as SQL or as expression trees: plans a query, cuts the plan into stages of tasks, and runs one task.
 //!
 //! DataFusion parses, optimizes and computes; this crate distributes. [`plan_sql`] turns a [`SqlRequest`] into a
 //! [`PlannedQuery`], whose tasks are bytes plus a list of inputs; [`run_stage`] runs one of them on record batches.
@@ -6,6 +6,7 @@
 //!
 //! Plans are not a stable format. A task carries the engine's version, and another version refuses it.
 
+mod arith;
 mod catalog;
 mod codec;
 mod concat;
@@ -15,12 +16,15 @@ mod error;
 mod exchange;
 mod ipc;
 mod plan;
+mod prod;
 mod render;
 mod request;
 mod session;
 mod shuffle;
 mod sql;
 mod stage;
+mod tree;
+mod write;
 
 pub use datafusion::arrow;
 
@@ -29,7 +33,8 @@ pub use ipc::{StageData, decode_ipc, encode_ipc, memory_size};
 pub use plan::{PlannedQuery, PlannedStage, PlannedTask, StageInput, plan_sql};
 pub use render::{ResultFormat, render};
 pub use request::{
-    CsvOptions, CsvType, ParamValue, PlannerOptions, SqlOptions, SqlRequest, TableFormat, TableSource,
+    Compression, CsvOptions, CsvType, ParamValue, PlannerOptions, SqlOptions, SqlRequest, TableFormat,
+    TableSource, WriteFormat, WriteMode, WriteTarget,
 };
 pub use shuffle::{Part, compact};
 pub use stage::{EncodedObject, PartRange, StageEnv, StageLimits, StageOutput, run_stage};

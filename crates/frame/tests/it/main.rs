@@ -11,3 +11,5 @@ mod queries;
 mod relational;
 mod tpch;
 mod tpch_data;
+mod trees;
+mod write;
