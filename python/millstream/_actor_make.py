@@ -12,7 +12,7 @@ from millstream._compile import make_group
 from millstream._functions import NativeFunction
 from millstream._future import Future
 from millstream._options import TaskOptions
-from millstream._task import Literals
+from millstream._task import Literals, Task
 
 if TYPE_CHECKING:
     from millstream._jobs import Job
@@ -59,6 +59,8 @@ def _send(
     with session.building(), session._lock:
         functions, literals = session.functions(), Literals()
         group = make_group(task, [call], [key], functions=functions, literals=literals, options=options)
+        if any(isinstance(target, Task) for target in group.references_of(0)):
+            raise TypeError(f"{key}: an argument is lazy: compute or persist it first")
         job = session._new_draft()
         job.is_lasting = True
         prepare(job)

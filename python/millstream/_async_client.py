@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from millstream._client import Client
 from millstream._functions import NativeFunction
 from millstream._future import Future
+from millstream._options import Duration
 from millstream._sharing import AsyncSharing
-from millstream._waiting import DoneAndNotDone, ReturnWhen, as_completed, wait
+from millstream._waiting import DoneAndNotDone, ReturnWhen, as_completed, fire_and_forget, wait
 
 if TYPE_CHECKING:
     from millstream._attached import AttachedJob
@@ -119,7 +120,7 @@ class AsyncClient(AsyncSharing):
     async def wait(
         self,
         futures: Sequence[Future[Any]],
-        timeout: float | None = None,
+        timeout: Duration | None = None,
         return_when: ReturnWhen = "ALL_COMPLETED",
     ) -> DoneAndNotDone:
         """Wait for futures; see :func:`millstream.wait`."""
@@ -128,6 +129,10 @@ class AsyncClient(AsyncSharing):
     def as_completed(self, futures: Iterable[Future[Any]], **options: Any) -> as_completed:
         """Return futures as they complete, for ``async for``; see :class:`millstream.as_completed`."""
         return as_completed(futures, **options)
+
+    def fire_and_forget(self, futures: Future[Any] | Iterable[Future[Any]]) -> None:
+        """Let tasks run to their end although nobody holds their futures; see :func:`millstream.fire_and_forget`."""
+        fire_and_forget(futures)
 
     async def scatter(self, data: Any, **options: Any) -> Any:
         """Send values to the cluster once; see :meth:`Client.scatter`."""
@@ -188,7 +193,7 @@ class AsyncClient(AsyncSharing):
         """Return the cluster's address and workers; see :meth:`Client.scheduler_info`."""
         return await asyncio.to_thread(self.client.scheduler_info)
 
-    async def wait_for_workers(self, n_workers: int = 1, timeout: float | None = None) -> None:
+    async def wait_for_workers(self, n_workers: int = 1, timeout: Duration | None = None) -> None:
         """Wait until the cluster has this many workers; see :meth:`Client.wait_for_workers`."""
         await asyncio.to_thread(self.client.wait_for_workers, n_workers, timeout)
 

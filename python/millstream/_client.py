@@ -23,6 +23,7 @@ from millstream._pure import Known, token_of
 from millstream._session import Session
 from millstream._sharing import Sharing
 from millstream._task import new_key
+from millstream._waiting import Waiting
 
 if TYPE_CHECKING:
     from millstream._attached import AttachedJob
@@ -36,7 +37,7 @@ _current: list[Client] = []
 _current_lock = threading.Lock()
 
 
-class Client(ClusterCalls, Sharing):
+class Client(ClusterCalls, Sharing, Waiting):
     """A connection to a cluster.
 
     Parameters
@@ -397,6 +398,12 @@ class Client(ClusterCalls, Sharing):
         """Start computing lazy collections; return them over results that stay on the cluster.
 
         Takes what :meth:`compute` takes.
+
+        Examples
+        --------
+        >>> kept = client.persist(ms.delayed(sum)([1, 2]))
+        >>> (kept + 1).compute(), (kept + 2).compute()
+        (4, 5)
         """
         from millstream._compute import persist
 
@@ -462,7 +469,17 @@ class Client(ClusterCalls, Sharing):
         self.session.cancel(futures_in(futures))
 
     def retry(self, futures: Any) -> None:
-        """Run tasks that failed again; their futures then stand for the new runs."""
+        """Run tasks that failed again; their futures then stand for the new runs.
+
+        Examples
+        --------
+        >>> future = client.submit(divmod, 1, 0)
+        >>> client.wait(future).done == {future}
+        True
+        >>> client.retry(future)
+        >>> future.exception()
+        ZeroDivisionError('integer division or modulo by zero')
+        """
         self.session.retry(futures_in(futures))
 
     def detach(self, futures: Any) -> str:
@@ -496,7 +513,14 @@ class Client(ClusterCalls, Sharing):
                 raise future._job.error
 
     def attach(self, job_id: str) -> AttachedJob:
-        """Return a job that another client, or an earlier process, submitted."""
+        """Return a job that another client, or an earlier process, submitted.
+
+        Examples
+        --------
+        >>> job = client.attach(client.detach(client.submit(abs, -1, key="kept")))
+        >>> job.gather()
+        [1]
+        """
         from millstream._attached import attach
 
         return attach(self.session, job_id)

@@ -13,7 +13,7 @@ from millstream._collections import take_apart
 from millstream._errors import GatewayError, MillstreamError
 from millstream._future import Future
 from millstream._http import text_of_id
-from millstream._options import TaskOptions
+from millstream._options import Duration, TaskOptions, patience
 from millstream._task import new_key
 
 if TYPE_CHECKING:
@@ -71,10 +71,11 @@ class ClusterCalls:
 
     nthreads = ncores
 
-    def wait_for_workers(self, n_workers: int = 1, timeout: float | None = None) -> None:
-        """Wait until the cluster has this many workers."""
+    def wait_for_workers(self, n_workers: int = 1, timeout: Duration | None = None) -> None:
+        """Wait until the cluster has this many workers, at most so many seconds or a text such as ``"30s"``."""
         import time
 
+        timeout = patience(timeout)
         deadline = None if timeout is None else time.monotonic() + timeout
         while len(self.workers()) < n_workers:
             if deadline is not None and time.monotonic() > deadline:

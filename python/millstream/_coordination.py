@@ -8,7 +8,6 @@ from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
 
 from millstream import _aio
-from millstream._options import Duration, seconds
 
 if TYPE_CHECKING:
     from millstream._async_client import AsyncClient
@@ -66,8 +65,3 @@ class Coordinated:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.name,)
-
-
-def patience(timeout: Duration | None) -> float | None:
-    """Return a timeout in seconds; ``None`` for ever."""
-    return None if timeout is None else seconds(timeout, "timeout")

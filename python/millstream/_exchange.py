@@ -6,8 +6,8 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from millstream import _shared
-from millstream._coordination import Coordinated, patience
-from millstream._options import Duration
+from millstream._coordination import Coordinated
+from millstream._options import Duration, patience
 
 if TYPE_CHECKING:
     from millstream._async_client import AsyncClient

@@ -8,6 +8,7 @@ from collections.abc import Callable, Generator, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from millstream._jobs import GIVEN_UP, PENDING, STATUS_NAMES, Job, released_job
+from millstream._options import Duration
 from millstream._task import Reference
 
 if TYPE_CHECKING:
@@ -67,7 +68,14 @@ class Future(Reference, Generic[T]):
         return STATUS_NAMES[self._job.states[self._number]]
 
     def done(self) -> bool:
-        """Whether the task is over, however it ended."""
+        """Whether the task is over, however it ended.
+
+        Examples
+        --------
+        >>> future = client.submit(abs, -1)
+        >>> future.result(), future.done(), future.status
+        (1, True, 'finished')
+        """
         return self._job.states[self._number] != PENDING
 
     def cancelled(self) -> bool:
@@ -78,13 +86,13 @@ class Future(Reference, Generic[T]):
         """Whether the task is not over."""
         return not self.done()
 
-    def result(self, timeout: float | None = None) -> T:
+    def result(self, timeout: Duration | None = None) -> T:
         """Wait for the value and return it.
 
         Parameters
         ----------
-        timeout : float, optional
-            Seconds to wait at most; then `TimeoutError` is raised and the task goes on.
+        timeout : float or str, optional
+            Seconds to wait at most, or a text such as ``"5s"``; then `TimeoutError` is raised and the task goes on.
 
         Raises
         ------
@@ -94,23 +102,48 @@ class Future(Reference, Generic[T]):
             If the task was cancelled.
         ResultLostError
             If the result was released.
+
+        Examples
+        --------
+        >>> client.submit(pow, 2, 3).result(timeout="30s")
+        8
         """
         self._session.wait_for([self], timeout)
         value: T = self._session.gather([self])[0]
         return value
 
-    def exception(self, timeout: float | None = None) -> BaseException | None:
-        """Wait for the end; return what the task raised, or ``None``."""
+    def exception(self, timeout: Duration | None = None) -> BaseException | None:
+        """Wait for the end; return what the task raised, or ``None``.
+
+        Examples
+        --------
+        >>> client.submit(int, "x").exception()
+        ValueError("invalid literal for int() with base 10: 'x'")
+        """
         self._session.wait_for([self], timeout)
         return self._session.exception_of(self)
 
-    def traceback(self, timeout: float | None = None) -> str | None:
-        """Wait for the end; return the traceback of the other side as text, or ``None``."""
+    def traceback(self, timeout: Duration | None = None) -> str | None:
+        """Wait for the end; return the traceback of the other side as text, or ``None``.
+
+        Examples
+        --------
+        >>> "ValueError" in client.submit(int, "x").traceback()
+        True
+        """
         error = self.exception(timeout)
         return None if error is None else str(error.__cause__ or error)
 
     def cancel(self) -> bool:
-        """Stop the task, with those of its job that read it; whether it was still going on."""
+        """Stop the task, with those of its job that read it; whether it was still going on.
+
+        Examples
+        --------
+        >>> import time
+        >>> future = client.submit(time.sleep, 1)
+        >>> future.cancel(), future.status
+        (True, 'cancelled')
+        """
         was_running = not self.done()
         self._session.cancel([self])
         return was_running
@@ -123,6 +156,13 @@ class Future(Reference, Generic[T]):
         """Give up the result: it is let go once no other future of it is left and no other task needs it.
 
         A task that nothing needs then is not run. Futures that are no more referred to are released by themselves.
+
+        Examples
+        --------
+        >>> future = client.submit(abs, -1)
+        >>> future.release()
+        >>> future.status
+        'released'
         """
         job, number = self._job, self._number
         if job.states[number] == GIVEN_UP:
@@ -133,7 +173,17 @@ class Future(Reference, Generic[T]):
             self._session.given_up.note(job)
 
     def add_done_callback(self, callback: Callable[[Future[T]], Any]) -> None:
-        """Call `callback` with this future when it is over, in another thread."""
+        """Call `callback` with this future when it is over, in another thread.
+
+        Examples
+        --------
+        >>> import queue
+        >>> ended = queue.Queue()
+        >>> future = client.submit(abs, -1)
+        >>> future.add_done_callback(lambda done: ended.put(done.result()))
+        >>> ended.get(timeout=30)
+        1
+        """
         self._job.when_done(self._number, lambda: self._session.call_back(callback, self))
 
     def __await__(self) -> Generator[Any, None, T]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import ssl
+import sys
 import uuid
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -36,10 +38,18 @@ class TooLargeError(Exception):
         self.length = length
 
 
+def _keep_logs_clean() -> None:
+    """Keep each request of this package out of a task's log, which shows what is logged at level info."""
+    logger = logging.getLogger("httpx")
+    if "millstream_runtime" in sys.modules and logger.level == logging.NOTSET:
+        logger.setLevel(logging.WARNING)
+
+
 class Transport:
     """The connections to one gateway. Used on the background loop only."""
 
     def __init__(self, access: Access) -> None:
+        _keep_logs_clean()
         self.access = access
         self._http = _connections(access, _CONNECTIONS)
         self._patient: httpx.AsyncClient | None = None

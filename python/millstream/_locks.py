@@ -13,9 +13,9 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from millstream import _aio, _shared
-from millstream._coordination import Coordinated, patience
+from millstream._coordination import Coordinated
 from millstream._errors import MillstreamError
-from millstream._options import Duration, seconds
+from millstream._options import Duration, patience, seconds
 
 if TYPE_CHECKING:
     from millstream._async_client import AsyncClient

@@ -40,6 +40,11 @@ def seconds(duration: Duration, name: str = "duration") -> float:
     return value
 
 
+def patience(timeout: Duration | None) -> float | None:
+    """Return a timeout in seconds; ``None`` for ever."""
+    return None if timeout is None else seconds(timeout, "timeout")
+
+
 def byte_size(size: float | str, name: str = "size") -> int:
     """Return a size in bytes.
 

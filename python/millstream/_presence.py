@@ -23,15 +23,19 @@ class Presence:
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
         self._id: str | None = None
+        self._opening = asyncio.Lock()
         self._renewing: asyncio.Task[None] | None = None
 
     async def id(self) -> str:
         """Return the session's id, opening it first if need be."""
-        if self._id is None:
-            self._id = str(uuid.uuid4())
-            lasts = await self._renew()
-            self._renewing = asyncio.create_task(self._keep(lasts / _RENEWALS))
-        return self._id
+        # Nobody may name it before the cluster knows it.
+        async with self._opening:
+            if self._id is None:
+                made = str(uuid.uuid4())
+                lasts = await self._renew(made)
+                self._renewing = asyncio.create_task(self._keep(made, lasts / _RENEWALS))
+                self._id = made
+            return self._id
 
     async def end(self) -> None:
         """End the session, and with it all that is attached to it."""
@@ -40,13 +44,13 @@ class Presence:
         if self._id is not None:
             await self._transport.request("DELETE", f"/v1/sessions/{self._id}", tries=1)
 
-    async def _renew(self) -> float:
-        view = await self._transport.call("PUT", f"/v1/sessions/{self._id}")
+    async def _renew(self, session: str) -> float:
+        view = await self._transport.call("PUT", f"/v1/sessions/{session}")
         return seconds(view["ttl"])
 
-    async def _keep(self, pause: float) -> None:
+    async def _keep(self, session: str, pause: float) -> None:
         while True:
             await asyncio.sleep(pause)
             # A gateway that is away is asked again before the session runs out.
             with contextlib.suppress(MillstreamError):
-                await self._renew()
+                await self._renew(session)

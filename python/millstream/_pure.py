@@ -82,5 +82,6 @@ class _Tokenizer(cloudpickle.Pickler):  # type: ignore[misc]
             return None
         meant = value.__millstream_ref__()
         if isinstance(meant, Task):
-            return "task", meant.key
+            # Users may give two tasks one key.
+            return "task", meant.serial
         return "future", getattr(meant, "job_id", id(meant)), getattr(meant, "key", None)

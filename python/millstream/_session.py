@@ -28,7 +28,7 @@ from millstream._give_up import GivenUp
 from millstream._graph import with_inputs
 from millstream._http import Transport
 from millstream._jobs import PENDING, WITHOUT_RESULT, Job
-from millstream._options import PLAIN, TaskOptions
+from millstream._options import PLAIN, Duration, TaskOptions, patience
 from millstream._presence import Presence
 from millstream._results import decode_result
 from millstream._retry import retry
@@ -271,11 +271,12 @@ class Session:
 
     # ---- waiting and gathering
 
-    def wait_for(self, futures: Sequence[Future[Any]], timeout: float | None = None) -> None:
+    def wait_for(self, futures: Sequence[Future[Any]], timeout: Duration | None = None) -> None:
         """Wait until all are over."""
         if _aio.is_own_thread():
             raise RuntimeError("a synchronous wait would stop what it waits for here: await the future")
         self.flush()
+        timeout = patience(timeout)
         deadline = None if timeout is None else time.monotonic() + timeout
         for job, numbers in by_job(futures).items():
             left = None if deadline is None else max(0.0, deadline - time.monotonic())

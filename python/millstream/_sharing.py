@@ -72,6 +72,11 @@ class Sharing:
         ------
         KeyError
             If there is no such dataset, and no default.
+
+        Examples
+        --------
+        >>> client.get_dataset("absent", default=0)
+        0
         """
         found = _aio.wait(_read(self.session, f"dataset.{name}"))
         if found is None:
@@ -115,6 +120,12 @@ class Sharing:
         ------
         KeyError
             If there is none, and no default.
+
+        Examples
+        --------
+        >>> client.set_metadata("colour", "red")
+        >>> client.get_metadata("colour"), client.get_metadata("taste", default="none")
+        ('red', 'none')
         """
         first, *rest = _names(keys)
         found = _aio.wait(_read(self.session, f"metadata.{first}"))
@@ -143,7 +154,14 @@ class Sharing:
             _aio.wait(_log(self.session, each, packed))
 
     def get_events(self, topic: str | None = None) -> Any:
-        """Return a topic's events as pairs of time and message, oldest first; of all topics by default."""
+        """Return a topic's events as pairs of time and message, oldest first; of all topics by default.
+
+        Examples
+        --------
+        >>> client.log_event("tests", "began")
+        >>> [msg for when, msg in client.get_events()["tests"]]
+        ['began']
+        """
         if topic is not None:
             return _aio.wait(_events(self.session, topic))
         topics = _aio.wait(_shared.names(self.session, "queues", "events."))

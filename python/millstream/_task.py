@@ -52,9 +52,11 @@ class Task(Reference):
         How it is run.
     pure : bool
         Whether the same arguments always give the same result.
+    serial : int
+        A number that no other task of this process has.
     """
 
-    __slots__ = ("__weakref__", "args", "function", "key", "kwargs", "options", "pure")
+    __slots__ = ("__weakref__", "args", "function", "key", "kwargs", "options", "pure", "serial")
 
     def __init__(
         self,
@@ -72,6 +74,7 @@ class Task(Reference):
         self.key = key or new_key(name_of(function))
         self.options = options
         self.pure = pure
+        self.serial = next(_numbers)
 
     def __repr__(self) -> str:
         return f"<Task {self.key}>"

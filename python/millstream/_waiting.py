@@ -12,6 +12,7 @@ from typing import Any, Literal, NamedTuple, get_args
 
 from millstream import _turn
 from millstream._future import Future, refuse_others
+from millstream._options import Duration, patience
 
 ALL_COMPLETED = "ALL_COMPLETED"
 FIRST_COMPLETED = "FIRST_COMPLETED"
@@ -29,7 +30,7 @@ class DoneAndNotDone(NamedTuple):
 
 def wait(
     futures: Future[Any] | Collection[Future[Any]],
-    timeout: float | None = None,
+    timeout: Duration | None = None,
     return_when: ReturnWhen = "ALL_COMPLETED",
 ) -> DoneAndNotDone:
     """Wait for futures, without fetching their results.
@@ -38,8 +39,8 @@ def wait(
     ----------
     futures : Future or collection of Future
         What to wait for.
-    timeout : float, optional
-        Seconds to wait at most; then `TimeoutError` is raised.
+    timeout : float or str, optional
+        Seconds to wait at most, or a text such as ``"5s"``; then `TimeoutError` is raised.
     return_when : str
         ``"ALL_COMPLETED"``, ``"FIRST_COMPLETED"`` or ``"FIRST_EXCEPTION"``.
 
@@ -55,6 +56,7 @@ def wait(
     refuse_others(awaited)
     if not awaited:
         return DoneAndNotDone(set(), set())
+    timeout = patience(timeout)
     if return_when == ALL_COMPLETED:
         awaited[0]._session.wait_for(awaited, timeout)
     else:
@@ -86,8 +88,8 @@ class as_completed:  # noqa: N801 - a function to its users, as in concurrent.fu
         Whether to yield pairs of a future and its result.
     raise_errors : bool
         With `with_results`: whether a failure is raised, or yielded as the result.
-    timeout : float, optional
-        Seconds that the whole iteration may last.
+    timeout : float or str, optional
+        Seconds, or a text such as ``"5s"``, that the whole iteration may last.
 
     Examples
     --------
@@ -102,7 +104,7 @@ class as_completed:  # noqa: N801 - a function to its users, as in concurrent.fu
         *,
         with_results: bool = False,
         raise_errors: bool = True,
-        timeout: float | None = None,
+        timeout: Duration | None = None,
     ) -> None:
         self._done: queue.SimpleQueue[Future[Any]] = queue.SimpleQueue()
         self._taken: deque[Future[Any]] = deque()
@@ -110,11 +112,23 @@ class as_completed:  # noqa: N801 - a function to its users, as in concurrent.fu
         self._lock = threading.Lock()
         self._with_results = with_results
         self._raise_errors = raise_errors
-        self._deadline = None if timeout is None else time.monotonic() + timeout
+        left = patience(timeout)
+        self._deadline = None if left is None else time.monotonic() + left
         self.update(futures)
 
     def add(self, future: Future[Any]) -> None:
-        """Wait for one more."""
+        """Wait for one more.
+
+        Examples
+        --------
+        >>> total, left = 0, ms.as_completed([client.submit(abs, -3)])
+        >>> for future in left:
+        ...     total += future.result()
+        ...     if total < 5:
+        ...         left.add(client.submit(abs, -4))
+        >>> total
+        7
+        """
         self.update([future])
 
     def update(self, futures: Iterable[Future[Any]]) -> None:
@@ -174,7 +188,13 @@ class as_completed:  # noqa: N801 - a function to its users, as in concurrent.fu
         return batch
 
     def batches(self) -> Iterator[list[Any]]:
-        """Yield all that are done, again and again."""
+        """Yield all that are done, again and again.
+
+        Examples
+        --------
+        >>> sum(len(batch) for batch in ms.as_completed(client.map(abs, range(5))).batches())
+        5
+        """
         while self._left:
             yield self.next_batch()
 
@@ -209,3 +229,42 @@ def fire_and_forget(futures: Future[Any] | Iterable[Future[Any]]) -> None:
     held = [futures] if isinstance(futures, Future) else list(futures)
     if held:
         held[0]._session.pin(held)
+
+
+class Waiting:
+    """Part of :class:`Client`: this module's functions, as methods."""
+
+    def wait(
+        self,
+        futures: Future[Any] | Collection[Future[Any]],
+        timeout: Duration | None = None,
+        return_when: ReturnWhen = "ALL_COMPLETED",
+    ) -> DoneAndNotDone:
+        """Wait for futures, without fetching their results; see :func:`millstream.wait`.
+
+        Examples
+        --------
+        >>> done, not_done = client.wait(client.map(abs, [-1, -2]), timeout="30s")
+        >>> len(done), len(not_done)
+        (2, 0)
+        """
+        return wait(futures, timeout, return_when)
+
+    def as_completed(self, futures: Iterable[Future[Any]] = (), **options: Any) -> as_completed:
+        """Return futures as they complete, for ``for``; see :class:`millstream.as_completed`.
+
+        Examples
+        --------
+        >>> sorted(value for _, value in client.as_completed(client.map(abs, [-3, -4]), with_results=True))
+        [3, 4]
+        """
+        return as_completed(futures, **options)
+
+    def fire_and_forget(self, futures: Future[Any] | Iterable[Future[Any]]) -> None:
+        """Let tasks run to their end although nobody holds their futures; see :func:`millstream.fire_and_forget`.
+
+        Examples
+        --------
+        >>> client.fire_and_forget(client.submit(abs, -1))
+        """
+        fire_and_forget(futures)

@@ -1,6 +1,8 @@
 """joblib's backend: ``joblib.parallel_config(backend="millstream")``, and with it scikit-learn's ``n_jobs``.
 
-Importing this module registers the backend; opening a client does so too once joblib is loaded.
+Importing this module registers the backend; opening a client does so too once joblib is loaded. Calls nested in tasks
+run in their task's slot, one after the other; by another ``parallel_config`` there they run on the cluster, too, and
+have the slot of the task that waits for them.
 
 Examples
 --------
@@ -21,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 import joblib
 from joblib._parallel_backends import AutoBatchingMixin, ParallelBackendBase
 
-from millstream import _joblib_remote
+from millstream import _joblib_remote, _turn
 from millstream._functions import carry
 
 if TYPE_CHECKING:
@@ -76,7 +78,7 @@ class MillstreamBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore
         return joblib._parallel_backends.SequentialBackend, ()
 
     def get_nested_backend(self) -> tuple[Any, int]:
-        """Return what nested calls use: the task's own slot."""
+        """Return what nested calls use unless they choose: the task's own slot."""
         return joblib._parallel_backends.SequentialBackend(nesting_level=(self.nesting_level or 0) + 1), 1
 
     def configure(self, n_jobs: int = 1, parallel: Any = None, **_options: Any) -> int:
@@ -93,13 +95,13 @@ class MillstreamBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore
         return self._client
 
     def effective_n_jobs(self, n_jobs: int | None) -> int:
-        """Return how many calls run at once: the cluster's slots, or fewer if asked."""
+        """Return how many calls run at once: the cluster's slots, or fewer if asked. One alone runs in this process."""
         slots = max(1, sum(self._connect().ncores().values()))
         if n_jobs is None or n_jobs < 0:
             return slots
         if n_jobs == 0:
             raise ValueError("n_jobs == 0 has no meaning")
-        return min(n_jobs, slots) if n_jobs > 1 else slots
+        return min(n_jobs, slots)
 
     def submit(self, func: Callable[..., Any], callback: Callable[[Any], None] | None = None) -> Future[Any]:
         """Run a batch of calls; `callback` is told of its end."""
@@ -166,8 +168,9 @@ class MillstreamBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore
 
     @contextlib.contextmanager
     def retrieval_context(self) -> Iterator[None]:
-        """Surround the retrieval of results: nothing needs to be done."""
-        yield
+        """Surround the retrieval of results: joblib sleeps in it, so inside a task the slot is lent meanwhile."""
+        with _turn.waiting():
+            yield
 
 
 class _Batch:

@@ -274,6 +274,8 @@ def test_what_makes_no_sense_is_refused(client: ms.Client) -> None:
         client.submit(Counter, actor=True, retries=2)
     with pytest.raises(ValueError, match="pure"):
         client.submit(Counter, actor=True, pure=True)
+    with pytest.raises(TypeError, match="an argument is lazy"):
+        client.submit(Counter, ms.delayed(abs)(-1), actor=True)
     with pytest.raises(TypeError, match="Python class"):
         client.submit(ms.native("bench:inc"), 1, actor=True)
     future = client.submit(Counter, actor=True)

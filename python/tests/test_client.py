@@ -15,6 +15,7 @@ import pytest
 from fake_cluster import FakeCluster
 
 import millstream as ms
+from millstream._presence import Presence
 
 
 def inc(x: int) -> int:
@@ -299,6 +300,20 @@ def test_wait_for_the_first(client: ms.Client) -> None:
     assert quick in done
 
 
+def test_timeouts_may_be_texts(client: ms.Client) -> None:
+    slow = client.submit(time.sleep, 1.5)
+    for wait in (slow.result, slow.exception, partial(ms.wait, slow)):
+        with pytest.raises(TimeoutError):
+            wait(timeout="50ms")
+    with pytest.raises(TimeoutError):
+        next(ms.as_completed([slow], timeout="50ms"))
+    with pytest.raises(TimeoutError, match="fewer than 1000 workers"):
+        client.wait_for_workers(1000, timeout="50ms")
+    with pytest.raises(ValueError, match="'soon' is no duration"):
+        slow.result("soon")
+    assert slow.result("30s") is None
+
+
 def test_waiting_has_a_timeout(client: ms.Client) -> None:
     slow = client.submit(time.sleep, 1.5)
     with pytest.raises(TimeoutError):
@@ -386,6 +401,31 @@ def test_jobs_can_end_with_their_client(fake: FakeCluster) -> None:
         with pytest.raises(ValueError, match="end with it"):
             client.detach(future)
     assert fake.sessions == {job.options["attached_to"]: "DELETE"}
+
+
+def test_a_session_is_named_once_it_is_open() -> None:
+    class SlowTransport:
+        opened: list[str]
+
+        async def call(self, method: str, path: str) -> dict[str, str]:
+            await asyncio.sleep(0.01)
+            self.opened = [path.rpartition("/")[2]]
+            return {"ttl": "60s"}
+
+        async def request(self, *args: object, **options: object) -> None:
+            pass
+
+    async def open_twice() -> None:
+        transport = SlowTransport()
+        presence = Presence(transport)  # type: ignore[arg-type]
+
+        async def ask() -> None:
+            assert [await presence.id()] == transport.opened
+
+        await asyncio.gather(ask(), ask())
+        await presence.end()
+
+    asyncio.run(open_twice())
 
 
 def test_jobs_without_futures_are_let_go(fake: FakeCluster, fake_client: ms.Client) -> None:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 from fake_cluster import FakeCluster
@@ -35,10 +35,29 @@ class TestParallel:
             joblib.Parallel()(joblib.delayed(int)(text) for text in "12x4")
 
     def test_nested_calls_run_inside_their_task(self) -> None:
-        def outer(n: int) -> Any:
-            return joblib.Parallel(n_jobs=2)(joblib.delayed(abs)(-i) for i in range(n))
+        def outer(n: int) -> list[bool]:
+            return joblib.Parallel(n_jobs=2)(
+                joblib.delayed(lambda pid: pid == os.getpid())(os.getpid()) for _ in range(n)
+            )
 
-        assert joblib.Parallel()(joblib.delayed(outer)(n) for n in (2, 3)) == [[0, 1], [0, 1, 2]]
+        assert joblib.Parallel()(joblib.delayed(outer)(n) for n in (2, 3)) == [[True] * 2, [True] * 3]
+
+    def test_nested_calls_can_ask_for_the_cluster(self, is_real: bool) -> None:
+        if not is_real:
+            pytest.skip("needs processes that tasks run in: --cluster=local")
+
+        def inner(i: int, outer_pid: int) -> tuple[int, bool]:
+            return i, os.getpid() != outer_pid
+
+        def outer(n: int) -> list[tuple[int, bool]]:
+            with joblib.parallel_config(backend="millstream"):
+                return joblib.Parallel(n_jobs=2)(joblib.delayed(inner)(i, os.getpid()) for i in range(n))
+
+        # More than there are slots: those that wait give theirs up.
+        assert joblib.Parallel()(joblib.delayed(outer)(3) for _ in range(6)) == [[(0, True), (1, True), (2, True)]] * 6
+
+    def test_one_job_runs_in_this_process(self) -> None:
+        assert joblib.Parallel(n_jobs=1)(joblib.delayed(os.getpid)() for _ in range(2)) == [os.getpid()] * 2
 
     def test_results_can_be_generated(self) -> None:
         results = joblib.Parallel(return_as="generator")(joblib.delayed(abs)(-i) for i in range(10))

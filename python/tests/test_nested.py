@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 
 import pytest
@@ -32,6 +33,24 @@ def test_tasks_submit_tasks_that_submit_tasks(client: ms.Client) -> None:
         return sum(inner.gather(inner.map(fibonacci, [n - 1, n - 2])))
 
     assert client.submit(fibonacci, 6).result(200) == 8
+
+
+def test_a_tasks_log_is_its_own(client: ms.Client) -> None:
+    def ask() -> int:
+        print("asked")
+        inner = ms.get_client()
+        # Two jobs at once, of a client that the cluster does not know yet.
+        first = inner.submit(abs, -1)
+        inner.session.flush()
+        second = inner.submit(abs, -2)
+        return int(first.result(100) + second.result(100))
+
+    future = client.submit(ask)
+    assert future.result(100) == 3
+    deadline = time.monotonic() + 100
+    while not (log := client.logs(future)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert log == "asked\n"
 
 
 def test_a_task_that_waits_goes_on_as_others_complete(client: ms.Client) -> None:

@@ -116,3 +116,13 @@ def test_only_what_is_held_is_known() -> None:
         known.add(str(number), Call())
     assert len(known._calls) < 2500
     assert known.find("0", lambda _: True) is calls[0]
+
+
+def test_tasks_that_were_given_one_key_are_told_apart(client: ms.Client) -> None:
+    same = ms.delayed(lambda value: value, pure=True)
+    one, two = (same(ms.delayed(value, name="n")) for value in (1, 2))
+    assert one.compute() == 1
+    assert two.compute() == 2
+    # The first of these tasks may be gone when the second is made.
+    found = [client.submit(abs, ms.delayed(value, name="n"), pure=True) for value in range(20)]
+    assert client.gather(found) == list(range(20))
