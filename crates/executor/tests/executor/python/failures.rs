@@ -53,12 +53,24 @@ fn an_exception_has_its_type_the_users_line_and_itself() {
 }
 
 #[test]
-fn an_exception_that_cannot_be_pickled_is_told_without_itself() {
+fn an_exception_that_cannot_be_pickled_leaves_behind_what_cannot_travel() {
     let error = survived(
-        "import threading\nclass Odd(Exception):\n    def __init__(self): self.lock = threading.Lock(); super().__init__('odd')\ndef f(): raise Odd()",
+        "import threading\nclass Odd(Exception):\n    def __init__(self):\n        self.lock, self.code = threading.Lock(), 7\n        super().__init__('odd', self.lock)\n    def __str__(self): return 'odd'\ndef f(): raise Odd()",
     );
-    assert_eq!((error.kind, error.exception.is_none()), (ErrorKind::User, true));
-    assert_eq!(error.message, "Odd: odd");
+    assert_eq!((error.kind, error.message.as_str()), (ErrorKind::User, "Odd: odd"));
+    let raised = python_output(
+        "import sys, pickle; e = pickle.loads(sys.stdin.buffer.read()); \
+         print(type(e).__name__, e.code, hasattr(e, 'lock'), e.args[0], type(e.args[1]).__name__, end='')",
+        &error.exception.unwrap(),
+    );
+    assert_eq!(raised, "Odd 7 False odd str");
+}
+
+#[test]
+fn an_exception_that_is_too_large_is_told_without_itself() {
+    let error = survived("def f(): raise ValueError('x' * 200_000)");
+    assert_eq!((error.kind, error.exception), (ErrorKind::User, None));
+    assert!(error.message.starts_with("ValueError: xxx"), "{}", error.message);
 }
 
 #[test]
