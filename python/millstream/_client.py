@@ -350,8 +350,9 @@ class Client(ClusterCalls, Sharing):
         params : sequence
             Values of ``$1``, ``$2``, …: None, bools, numbers, texts and dates.
         **tables
-            Paths, lists of paths or glob patterns, by the name that the query uses; with options as a mapping, such as
-            ``{"paths": ["a.txt"], "format": "csv", "csv": {"delimiter": "|"}}``.
+            Paths, lists of paths or glob patterns of CSV, JSON lines, Arrow and Parquet files, or of folders with such,
+            by the name that the query uses; with options as a mapping, such as
+            ``{"paths": ["a.txt"], "format": "csv", "csv": {"delimiter": "|"}}``. Folders named ``key=value`` are columns.
 
         Examples
         --------

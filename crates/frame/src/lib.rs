@@ -6,6 +6,7 @@
 //!
 //! Plans are not a stable format. A task carries the engine's version, and another version refuses it.
 
+mod arrow_file;
 mod catalog;
 mod codec;
 mod concat;
@@ -13,7 +14,9 @@ mod csv;
 mod cut;
 mod error;
 mod exchange;
+mod files;
 mod ipc;
+mod json;
 mod plan;
 mod render;
 mod request;
@@ -29,7 +32,8 @@ pub use ipc::{StageData, decode_ipc, encode_ipc, memory_size};
 pub use plan::{PlannedQuery, PlannedStage, PlannedTask, StageInput, plan_sql};
 pub use render::{ResultFormat, render};
 pub use request::{
-    CsvOptions, CsvType, ParamValue, PlannerOptions, SqlOptions, SqlRequest, TableFormat, TableSource,
+    ColumnType, CsvOptions, JsonOptions, ParamValue, PlannerOptions, SqlOptions, SqlRequest, TableFormat,
+    TableSource,
 };
 pub use shuffle::{Part, compact};
 pub use stage::{EncodedObject, PartRange, StageEnv, StageLimits, StageOutput, run_stage};

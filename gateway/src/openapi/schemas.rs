@@ -235,5 +235,5 @@ fn argument() -> Value {
 
 fn tables() -> Value {
     json!({"type": "object", "additionalProperties": {"description": "A path, a list of paths, or an object with \
-        `paths`, `format` and `csv`."}})
+        `paths`, `format` (`csv`, `json`, `arrow` or `parquet`), `csv` and `json`."}})
 }

@@ -240,7 +240,7 @@ async fn a_value_that_does_not_fit_names_file_line_and_column() {
     let mut options = CsvOptions::default();
     options
         .types
-        .insert("id".to_owned(), millstream_frame::CsvType::Int);
+        .insert("id".to_owned(), millstream_frame::ColumnType::Int);
     let error = read(&path, options, &distributed(3)).await.unwrap_err();
     assert_eq!(error.code(), "csv_bad_value");
     let message = error.to_string();
