@@ -1,6 +1,5 @@
 //! Turns JSON values into Arrow columns.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -320,10 +319,10 @@ impl Members {
     }
 
     /// The member of a name. Objects of a file mostly have their members in one order.
-    fn find(&self, name: &Cow<'_, str>, next: usize) -> Option<usize> {
+    fn find(&self, name: &str, next: usize) -> Option<usize> {
         match self.names.get(next) {
             Some(expected) if expected == name => Some(next),
-            _ => self.index.get(name.as_ref()).copied(),
+            _ => self.index.get(name).copied(),
         }
     }
 

@@ -118,16 +118,6 @@ impl Kind {
             Self::Object(members) => DataType::Struct(members.iter().map(Member::field).collect()),
         }
     }
-
-    /// What a message calls a value of this type.
-    pub(super) fn noun(&self) -> &'static str {
-        match self {
-            Self::Unknown => "null",
-            Self::Scalar(kind) => kind.noun(),
-            Self::List(_) => "a list",
-            Self::Object(_) => "an object",
-        }
-    }
 }
 
 impl Member {
