@@ -1,5 +1,6 @@
 //! From the paths of a table to its files: patterns, folders, formats, and the check against the readable roots.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use super::hive::folder_values;
@@ -117,6 +118,8 @@ fn add_matches(
     roots: &Roots,
     files: &mut Vec<FoundFile>,
 ) -> Result<(), FrameError> {
+    // Matches of `./data/*` begin with `data`.
+    let pattern = pattern.trim_start_matches("./");
     let base: PathBuf = Path::new(pattern)
         .components()
         .take_while(|part| !part.as_os_str().to_string_lossy().contains(GLOB_CHARACTERS))
@@ -125,18 +128,26 @@ fn add_matches(
         table: table.to_owned(),
         problem: format!("bad pattern '{pattern}': {error}"),
     })?;
-    let mut walked: Vec<PathBuf> = Vec::new();
+    // A pattern that asks for hidden files has them, and one that matches a folder and what is in it has no file twice.
+    let hidden_too = Path::new(pattern)
+        .components()
+        .skip(base.components().count())
+        .any(|part| is_hidden(Path::new(part.as_os_str())));
+    let mut matched = Vec::new();
     for entry in found {
         let entry = entry.map_err(|error| FrameError::unreadable(error.path(), error.error()))?;
-        // `**` matches a folder, which is all that is in it, and then what is in it again.
-        if walked.iter().any(|folder| entry.starts_with(folder)) {
-            continue;
-        }
-        walk(&entry, &base, format, roots, files)?;
-        if entry.is_dir() {
-            walked.push(entry);
+        let below = entry.strip_prefix(&base).unwrap_or(&entry);
+        if hidden_too
+            || !below
+                .components()
+                .any(|part| is_hidden(Path::new(part.as_os_str())))
+        {
+            walk(&entry, &base, format, roots, &mut matched)?;
         }
     }
+    let mut seen = HashSet::new();
+    matched.retain(|file| seen.insert(file.path.clone()));
+    files.extend(matched);
     Ok(())
 }
 

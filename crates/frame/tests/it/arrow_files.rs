@@ -72,7 +72,10 @@ async fn files_of_other_columns_and_widths_are_one_table() {
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, bytes: Vec<u8>| std::fs::write(folder.path().join(name), bytes).unwrap();
     write("1.arrow", stream("SELECT CAST(1 AS INT) AS a, 'x' AS b").await);
-    write("2.arrow", stream("SELECT true AS c, 2.5e0 AS a").await);
+    write(
+        "2.arrow",
+        stream("SELECT true AS c, CAST(2.5 AS DOUBLE) AS a").await,
+    );
     let got = query(
         "SELECT a, b, c FROM t ORDER BY a",
         &[("t", folder.path())],

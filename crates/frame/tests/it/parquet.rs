@@ -64,7 +64,7 @@ async fn numbers_of_several_widths_are_one_column() {
     file(
         folder.path(),
         "2.parquet",
-        "SELECT value + 5000000000 AS n, value + 0.5e0 AS x FROM generate_series(1, 1000) s",
+        "SELECT value + 5000000000 AS n, value + CAST(0.5 AS DOUBLE) AS x FROM generate_series(1, 1000) s",
     )
     .await;
     let tables = [("t", folder.path())];
