@@ -14,7 +14,8 @@ use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::execution::session_state::SessionState;
 use datafusion::object_store::path::Path as ObjectPath;
 use datafusion::object_store::{ObjectMeta, ObjectStore};
-use futures::{StreamExt, TryStreamExt};
+use futures::future::BoxFuture;
+use futures::{FutureExt, StreamExt, TryStreamExt};
 
 use super::{Folders, FoundFile, OpenTable, columns};
 use crate::error::{FrameError, from_engine};
@@ -39,8 +40,9 @@ pub(super) async fn open(
         store,
         state,
     };
-    let footers: Vec<Footer> = futures::stream::iter(files)
-        .map(|file| reader.read(file))
+    // Boxed, so that the compiler can tell that a future with borrowed files may go from thread to thread.
+    let reads: Vec<BoxFuture<'_, _>> = files.iter().map(|file| reader.read(file).boxed()).collect();
+    let footers: Vec<Footer> = futures::stream::iter(reads)
         .buffered(CONCURRENCY)
         .try_collect()
         .await?;
