@@ -337,7 +337,10 @@ mod tests {
 
     #[test]
     fn formats_come_from_extensions_and_must_agree() {
-        let path = |name: &str| PathBuf::from(name);
+        let path = |name: &str| FoundFile {
+            path: name.into(),
+            folders: Vec::new(),
+        };
         assert_eq!(
             format_of("t", &[path("a.CSV.gz")], None).unwrap(),
             TableFormat::Csv
@@ -346,6 +349,11 @@ mod tests {
             format_of("t", &[path("a.pq")], None).unwrap(),
             TableFormat::Parquet
         );
+        assert_eq!(
+            format_of("t", &[path("a.jsonl.zst")], None).unwrap(),
+            TableFormat::Json
+        );
+        assert!(format_of("t", &[path("a.parquet.gz")], None).is_err());
         assert_eq!(
             format_of("t", &[path("a.xyz")], None).unwrap_err().code(),
             "unknown_format"
