@@ -63,6 +63,22 @@ def shared_path(gateway: tuple[str, str | None], tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def takes_trees(is_real: bool, gateway: tuple[str, str | None]) -> bool:
+    """Whether the cluster takes expression trees, which methods of frames become."""
+    if not is_real:
+        return False
+    from millstream.dataframe import TreesNotTakenError
+
+    url, token = gateway
+    with ms.Client(url, token=token) as client:
+        try:
+            client.sql("SELECT 1 AS n").n.sum().compute()
+        except TreesNotTakenError:
+            return False
+    return True
+
+
 @pytest.fixture
 def client(gateway: tuple[str, str | None]) -> Iterator[ms.Client]:
     url, token = gateway
@@ -107,6 +123,8 @@ def _doctest_names(
         pytest.skip("no millstream program is there for a local cluster")
     if _is_of_queries(request.node.name) and not request.getfixturevalue("is_real"):
         pytest.skip("the fake cluster has no engine for queries")
+    if request.node.name.startswith("millstream.dataframe") and not request.getfixturevalue("takes_trees"):
+        pytest.skip("the cluster takes no expression trees")
     url, token = request.getfixturevalue("gateway")
     monkeypatch.setenv(GATEWAY_VARIABLE, url)
     if token:

@@ -64,6 +64,15 @@ if TYPE_CHECKING:
     from millstream._waiting import as_completed as as_completed
     from millstream._waiting import fire_and_forget as fire_and_forget
     from millstream._waiting import wait as wait
+    from millstream.dataframe import concat as concat
+    from millstream.dataframe import from_arrow as from_arrow
+    from millstream.dataframe import from_pandas as from_pandas
+    from millstream.dataframe import merge as merge
+    from millstream.dataframe import read_csv as read_csv
+    from millstream.dataframe import read_parquet as read_parquet
+    from millstream.dataframe import to_datetime as to_datetime
+    from millstream.dataframe import to_numeric as to_numeric
+    from millstream.dataframe import to_timedelta as to_timedelta
 
 __version__ = "0.1.0"
 
@@ -102,16 +111,25 @@ _HOMES = {
     "annotate": "_options",
     "as_completed": "_waiting",
     "compute": "_compute",
+    "concat": "dataframe",
     "delayed": "_delayed",
     "fire_and_forget": "_waiting",
+    "from_arrow": "dataframe",
+    "from_pandas": "dataframe",
     "get_client": "_client",
     "get_plugin": "_plugins",
+    "merge": "dataframe",
     "native": "_functions",
     "optimize": "_compute",
     "performance_report": "_report",
     "persist": "_compute",
     "progress_bar": "_progress",
+    "read_csv": "dataframe",
+    "read_parquet": "dataframe",
     "sql": "_sql",
+    "to_datetime": "dataframe",
+    "to_numeric": "dataframe",
+    "to_timedelta": "dataframe",
     "visualize": "_visualize",
     "wait": "_waiting",
 }

@@ -340,7 +340,7 @@ class Client(ClusterCalls, Sharing):
         return list(persisted) if many else persisted[0]
 
     def sql(self, query: str, params: Sequence[Any] = (), **tables: Any) -> DataFrame:
-        """Return the rows of a query, which is run when they are asked for.
+        """Return the rows of a query, which is planned now, and run when they are asked for.
 
         Parameters
         ----------
@@ -353,6 +353,7 @@ class Client(ClusterCalls, Sharing):
             Paths, lists of paths or glob patterns of CSV, JSON lines, Arrow and Parquet files, or of folders with such,
             by the name that the query uses; with options as a mapping, such as
             ``{"paths": ["a.txt"], "format": "csv", "csv": {"delimiter": "|"}}``. Folders named ``key=value`` are columns.
+            Frames of Millstream and pandas, and Arrow tables, too.
 
         Examples
         --------
@@ -360,9 +361,9 @@ class Client(ClusterCalls, Sharing):
         >>> totals.to_arrow()["total"].to_pylist()
         [55]
         """
-        from millstream.dataframe import DataFrame, Query
+        from millstream.dataframe._read import sql
 
-        return DataFrame(self, Query(query, tuple(params), tables))
+        return sql(query, params, tables, self)
 
     # ---- what becomes of futures
 

@@ -310,7 +310,13 @@ fn failure(error: &FrameError) -> TaskFailure {
         | E::InvalidQuery { .. }
         | E::UnknownTable { .. }
         | E::UnknownColumn { .. }
+        | E::QueryAndTree
+        | E::TreeVersion { .. }
+        | E::InvalidTree { .. }
+        | E::UnknownFunction { .. }
         | E::UnsupportedStatement { .. }
+        | E::InvalidTarget { .. }
+        | E::TargetExists { .. }
         | E::UnsupportedPlan { .. } => ErrorKind::InvalidQuery,
         E::ResourcesExhausted { .. } => ErrorKind::OutOfMemory,
         E::Evaluation { .. } => ErrorKind::User,
@@ -320,7 +326,7 @@ fn failure(error: &FrameError) -> TaskFailure {
         | E::MalformedObject { .. }
         | E::Engine { .. } => ErrorKind::Internal,
         E::FileNotFound { .. } | E::NoFiles { .. } => ErrorKind::FileNotFound,
-        E::OutsideRoots { .. } => ErrorKind::OutsideRoots,
+        E::OutsideRoots { .. } | E::OutsideWritableRoots { .. } => ErrorKind::OutsideRoots,
         _ => ErrorKind::BadFile,
     };
     // The kind says less than the engine's own code in most cases.

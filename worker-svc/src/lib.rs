@@ -30,7 +30,9 @@ use std::time::{Duration, Instant};
 use actix::Actor;
 use anyhow::Context as _;
 use millstream_bus::Bus;
-use millstream_config::{DataSettings, MemoryLimit, PythonSettings, SlotCount, WorkerSettings};
+use millstream_config::{
+    Access, DataRoot, DataSettings, MemoryLimit, PythonSettings, SlotCount, WorkerSettings,
+};
 use millstream_executor::{CommandExecutor, CommandSettings, CpuProbe, ExecutorSet, NativeExecutor, Threads};
 use millstream_frame::{PlannerOptions, StageEnv, StageLimits};
 use millstream_protocol::wire::WorkerInfo;
@@ -326,6 +328,19 @@ impl WorkerService {
         (!is_everywhere).then_some(roots)
     }
 
+    fn writable_roots(&self) -> Option<Vec<std::path::PathBuf>> {
+        let writable = |root: &&DataRoot| root.access == Access::ReadWrite;
+        let roots: Vec<_> = self
+            .data
+            .roots
+            .iter()
+            .filter(writable)
+            .map(|root| root.path.clone())
+            .collect();
+        let is_everywhere = self.data.roots.is_empty() && self.all_files;
+        (!is_everywhere).then_some(roots)
+    }
+
     fn task_env(
         &self,
         store: &Store,
@@ -358,6 +373,7 @@ impl WorkerService {
         let planner = PlannerOptions {
             target_partitions: slots.max(2),
             roots: self.readable_roots(),
+            writable_roots: self.writable_roots(),
             ..PlannerOptions::default()
         };
         Ok(TaskEnv {

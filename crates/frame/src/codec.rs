@@ -27,6 +27,7 @@ use crate::exchange::{RowFacts, Source, StageReadExec};
 use crate::files::{FileScanExec, FileScanSpec};
 use crate::ipc::StageData;
 use crate::plan::StageInput;
+use crate::write::{CommitExec, CommitSpec, WriteExec, WriteSpec};
 
 /// What plans are good for: they are not a stable format, so a worker of another version must refuse them.
 pub(crate) fn engine_version() -> String {
@@ -159,6 +160,8 @@ enum NodeMsg {
     },
     FileScan(FileScanSpec),
     Concat,
+    Write(WriteSpec),
+    Commit(CommitSpec),
 }
 
 /// Encodes and decodes our operators.
@@ -262,6 +265,8 @@ impl PhysicalExtensionCodec for Codec {
             ) => Ok(Arc::new(self.decode_reader(&schema, facts, &partitions)?)),
             (NodeMsg::FileScan(spec), []) => Ok(Arc::new(FileScanExec::try_new(spec)?)),
             (NodeMsg::Concat, [input]) => Ok(Arc::new(ConcatExec::new(Arc::clone(input)))),
+            (NodeMsg::Write(spec), [input]) => Ok(Arc::new(WriteExec::new(Arc::clone(input), spec))),
+            (NodeMsg::Commit(spec), [input]) => Ok(Arc::new(CommitExec::new(Arc::clone(input), spec))),
             (_, inputs) => internal_err!("an operator has {} inputs", inputs.len()),
         }
     }
@@ -278,6 +283,10 @@ impl PhysicalExtensionCodec for Codec {
             write(&NodeMsg::FileScan(scan.spec().clone()), buffer)
         } else if node.is::<ConcatExec>() {
             write(&NodeMsg::Concat, buffer)
+        } else if let Some(writing) = node.downcast_ref::<WriteExec>() {
+            write(&NodeMsg::Write(writing.spec().clone()), buffer)
+        } else if let Some(commit) = node.downcast_ref::<CommitExec>() {
+            write(&NodeMsg::Commit(commit.spec().clone()), buffer)
         } else {
             Err(FrameError::UnsupportedPlan {
                 operator: node.name().to_owned(),

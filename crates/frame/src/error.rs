@@ -67,8 +67,35 @@ pub enum FrameError {
         /// The nearest column that exists.
         suggestion: Option<String>,
     },
+    /// A request with both a statement and a tree.
+    #[error("a request has either `query` or `tree`, not both")]
+    QueryAndTree,
+    /// An expression tree of a form that this planner does not know.
+    #[error("version {found} of expression trees is not known: this planner reads version {known}")]
+    TreeVersion {
+        /// The version that the tree says it has.
+        found: String,
+        /// The version that can be read.
+        known: u32,
+    },
+    /// An expression tree that is malformed or means nothing.
+    #[error("invalid tree{}: {message}", in_place(place))]
+    InvalidTree {
+        /// The node and the column or member.
+        place: String,
+        /// What is wrong.
+        message: String,
+    },
+    /// No such function.
+    #[error("function '{name}' not found{}", did_you_mean(suggestion))]
+    UnknownFunction {
+        /// The name as the tree has it.
+        name: String,
+        /// The nearest function that exists.
+        suggestion: Option<String>,
+    },
     /// A statement that is not a query.
-    #[error("{statement} is not supported: only SELECT, WITH, VALUES, TABLE and EXPLAIN are")]
+    #[error("{statement} is not supported: only SELECT, WITH, VALUES, TABLE, COPY and EXPLAIN are")]
     UnsupportedStatement {
         /// The kind of statement.
         statement: String,
@@ -108,6 +135,44 @@ pub enum FrameError {
         path: PathBuf,
         /// The roots that may be read.
         roots: Vec<PathBuf>,
+    },
+    /// A target that is not under a writable root.
+    #[error("'{}' is outside the writable roots ({}): write below one of them, or add its folder to data.roots as `/folder:rw`", path.display(), list(roots))]
+    OutsideWritableRoots {
+        /// The path as given.
+        path: PathBuf,
+        /// The roots that may be written.
+        roots: Vec<PathBuf>,
+    },
+    /// A target that means nothing, or options that do not go together.
+    #[error("cannot write to '{}': {problem}", path.display())]
+    InvalidTarget {
+        /// The file or folder.
+        path: PathBuf,
+        /// What is wrong.
+        problem: String,
+    },
+    /// A target that has data, which was not to be touched.
+    #[error("'{}' has data already: write elsewhere, or say by the mode whether to `append` to it or to `overwrite` it", path.display())]
+    TargetExists {
+        /// The file or folder.
+        path: PathBuf,
+    },
+    /// A folder that another worker prepared and that this one does not have.
+    #[error("'{}' is not the same folder on all workers: write to one that they share", path.display())]
+    NotShared {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A file that cannot be written.
+    #[error("cannot write '{}': {message}", path.display())]
+    Unwritable {
+        /// The file.
+        path: PathBuf,
+        /// The kind of failure.
+        kind: io::ErrorKind,
+        /// What the system says.
+        message: String,
     },
     /// A file whose name does not tell its format.
     #[error("cannot tell the format of '{}': name it .csv, .tsv, .jsonl or .parquet, or give the format", path.display())]
@@ -307,12 +372,21 @@ impl FrameError {
             Self::InvalidQuery { .. } => "sql_invalid",
             Self::UnknownTable { .. } => "sql_unknown_table",
             Self::UnknownColumn { .. } => "sql_unknown_column",
+            Self::QueryAndTree => "query_and_tree",
+            Self::TreeVersion { .. } => "tree_version",
+            Self::InvalidTree { .. } => "tree_invalid",
+            Self::UnknownFunction { .. } => "tree_unknown_function",
             Self::UnsupportedStatement { .. } => "sql_unsupported_statement",
             Self::UnsupportedPlan { .. } => "sql_unsupported_plan",
             Self::InvalidTable { .. } => "table_invalid",
             Self::FileNotFound { .. } => "file_not_found",
             Self::NoFiles { .. } => "no_files",
             Self::OutsideRoots { .. } => "outside_roots",
+            Self::OutsideWritableRoots { .. } => "outside_writable_roots",
+            Self::InvalidTarget { .. } => "target_invalid",
+            Self::TargetExists { .. } => "target_exists",
+            Self::NotShared { .. } => "target_not_shared",
+            Self::Unwritable { .. } => "file_unwritable",
             Self::UnknownFormat { .. } => "unknown_format",
             Self::Unreadable { .. } => "file_unreadable",
             Self::FileChanged { .. } => "file_changed",
@@ -359,7 +433,9 @@ impl FrameError {
             | Self::MalformedObject { .. }
             | Self::ResourcesExhausted { .. }
             | Self::Engine { .. } => true,
-            Self::Unreadable { kind, .. } => *kind != io::ErrorKind::PermissionDenied,
+            Self::Unreadable { kind, .. } | Self::Unwritable { kind, .. } => {
+                *kind != io::ErrorKind::PermissionDenied
+            }
             _ => false,
         }
     }
@@ -372,6 +448,15 @@ impl FrameError {
             };
         }
         Self::Unreadable {
+            path: path.to_owned(),
+            kind: error.kind(),
+            message: error.to_string(),
+        }
+    }
+
+    /// A file that cannot be made or written.
+    pub(crate) fn unwritable(path: &Path, error: &io::Error) -> Self {
+        Self::Unwritable {
             path: path.to_owned(),
             kind: error.kind(),
             message: error.to_string(),
@@ -445,6 +530,13 @@ fn at(position: &Option<Position>) -> String {
     position
         .map(|position| format!(" at {position}"))
         .unwrap_or_default()
+}
+
+fn in_place(place: &str) -> String {
+    if place.is_empty() {
+        return String::new();
+    }
+    format!(" at {place}")
 }
 
 fn did_you_mean(suggestion: &Option<String>) -> String {

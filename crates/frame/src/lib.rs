@@ -1,4 +1,4 @@
-//! SQL over files: plans a query, cuts the plan into stages of tasks, and runs one task.
+//! Queries over files, as SQL or as expression trees: plans a query, cuts the plan into stages of tasks, and runs one task.
 //!
 //! DataFusion parses, optimizes and computes; this crate distributes. [`plan_sql`] turns a [`SqlRequest`] into a
 //! [`PlannedQuery`], whose tasks are bytes plus a list of inputs; [`run_stage`] runs one of them on record batches.
@@ -6,6 +6,7 @@
 //!
 //! Plans are not a stable format. A task carries the engine's version, and another version refuses it.
 
+mod arith;
 mod arrow_file;
 mod catalog;
 mod codec;
@@ -18,12 +19,15 @@ mod files;
 mod ipc;
 mod json;
 mod plan;
+mod prod;
 mod render;
 mod request;
 mod session;
 mod shuffle;
 mod sql;
 mod stage;
+mod tree;
+mod write;
 
 pub use datafusion::arrow;
 
@@ -32,8 +36,8 @@ pub use ipc::{StageData, decode_ipc, encode_ipc, memory_size};
 pub use plan::{PlannedQuery, PlannedStage, PlannedTask, StageInput, plan_sql};
 pub use render::{ResultFormat, render};
 pub use request::{
-    ColumnType, CsvOptions, JsonOptions, ParamValue, PlannerOptions, SqlOptions, SqlRequest, TableFormat,
-    TableSource,
+    ColumnType, Compression, CsvOptions, JsonOptions, ParamValue, PlannerOptions, SqlOptions, SqlRequest,
+    TableFormat, TableSource, WriteFormat, WriteMode, WriteTarget,
 };
 pub use shuffle::{Part, compact};
 pub use stage::{EncodedObject, PartRange, StageEnv, StageLimits, StageOutput, run_stage};

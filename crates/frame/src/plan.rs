@@ -3,6 +3,7 @@
 //! The result knows nothing of jobs or workers: stages and tasks are numbered from 0 within the query, and each
 //! task lists what it reads in the order in which its plan refers to it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -10,6 +11,7 @@ use datafusion::arrow::array::{ArrayRef, RecordBatch, StringArray, UInt32Array};
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::common::Result as EngineResult;
 use datafusion::datasource::memory::MemorySourceConfig;
+use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, displayable};
 use datafusion::prelude::SessionContext;
 
@@ -18,9 +20,11 @@ use crate::codec::{encode_task, stage_key};
 use crate::concat::read_in_order;
 use crate::cut::{self, Stage};
 use crate::error::{FrameError, from_engine};
-use crate::request::{PlannerOptions, SqlRequest};
+use crate::request::{PlannerOptions, SqlRequest, WriteTarget};
 use crate::session;
 use crate::sql::OpenQuery;
+use crate::tree::OpenTree;
+use crate::write::{self, Target};
 
 /// A query as stages of tasks.
 #[derive(Debug, Clone)]
@@ -79,28 +83,94 @@ pub async fn plan_sql(request: &SqlRequest, options: &PlannerOptions) -> Result<
         .map_or(options.target_partitions, |count| count as usize)
         .max(1);
     let catalog = Catalog::new(&request.tables, options);
-    let opening = SessionContext::new_with_config(session::planning(options, wanted));
-    let query = Box::pin(OpenQuery::open(request, &catalog, &opening)).await?;
+    let opening = session::planning(options, wanted);
+    let query = Box::pin(Question::open(request, &catalog, &opening)).await?;
     // A round trip per stage would cost more than such a query.
-    let small = query.bytes() < options.small_query_bytes;
+    let small = catalog.bytes() < options.small_query_bytes;
     let partitions = if small { 1 } else { wanted };
     let context = if partitions == wanted {
         opening
     } else {
-        SessionContext::new_with_config(session::planning(options, partitions))
+        session::planning(options, partitions)
     };
-    let explain = query.explain;
-    let logical = Box::pin(query.plan(&request.params, &context)).await?;
+    let explain = request.options.explain || query.explain();
+    let into = request.into.clone().or_else(|| query.target());
+    let logical = Box::pin(query.plan(request, &context)).await?;
     let planned = Box::pin(context.state().create_physical_plan(&logical)).await;
     let physical = planned.map_err(|error| crate::sql::explain(&error))?;
-    let schema = physical.schema();
-    let stages = stages(physical, partitions, small).map_err(|error| from_engine(&error))?;
-    let planned = PlannedQuery { schema, stages };
+    let target =
+        match into.map(|into| Target::check(&into, &physical.schema(), options.writable_roots.as_deref())) {
+            Some(target) => Some(target?),
+            None => None,
+        };
+    let planned =
+        cut_up(physical, target.as_ref(), partitions, small).map_err(|error| from_engine(&error))?;
     if explain {
-        explain_stages(&planned).map_err(|error| from_engine(&error))
-    } else {
-        Ok(planned)
+        return explain_stages(&planned).map_err(|error| from_engine(&error));
     }
+    if let Some(target) = target {
+        target.begin()?;
+    }
+    Ok(planned)
+}
+
+/// What is asked, in either form, with its tables open.
+enum Question {
+    Statement(Box<OpenQuery>),
+    Tree(OpenTree),
+}
+
+impl Question {
+    async fn open(
+        request: &SqlRequest,
+        catalog: &Catalog<'_>,
+        context: &SessionContext,
+    ) -> Result<Self, FrameError> {
+        match (&request.tree, request.query.is_empty()) {
+            (Some(tree), true) => OpenTree::open(tree, catalog, context).await.map(Self::Tree),
+            (Some(_), false) => Err(FrameError::QueryAndTree),
+            (None, _) => OpenQuery::open(&request.query, &[], catalog, context)
+                .await
+                .map(|query| Self::Statement(Box::new(query))),
+        }
+    }
+
+    fn explain(&self) -> bool {
+        matches!(self, Self::Statement(query) if query.explain)
+    }
+
+    /// Where the statement itself says that its rows go.
+    fn target(&self) -> Option<WriteTarget> {
+        match self {
+            Self::Statement(query) => query.into.clone(),
+            Self::Tree(_) => None,
+        }
+    }
+
+    async fn plan(self, request: &SqlRequest, context: &SessionContext) -> Result<LogicalPlan, FrameError> {
+        match self {
+            Self::Statement(query) => query.plan(&request.params, &BTreeMap::new(), context).await,
+            Self::Tree(tree) => tree.plan(context).await,
+        }
+    }
+}
+
+/// The query of a plan, whose rows are written to the target if there is one.
+fn cut_up(
+    plan: Arc<dyn ExecutionPlan>,
+    target: Option<&Target>,
+    partitions: usize,
+    small: bool,
+) -> EngineResult<PlannedQuery> {
+    let plan = match target {
+        Some(target) => write::written(plan, target)?,
+        None => plan,
+    };
+    Ok(PlannedQuery {
+        schema: plan.schema(),
+        // What is written and what publishes it are tasks of their own, however small they are.
+        stages: stages(plan, partitions, small && target.is_none())?,
+    })
 }
 
 fn stages(plan: Arc<dyn ExecutionPlan>, partitions: usize, small: bool) -> EngineResult<Vec<PlannedStage>> {

@@ -127,7 +127,8 @@ fn parquet(schema: &SchemaRef, batches: &[RecordBatch]) -> Result<Bytes, Parquet
     Ok(writer.into_inner()?.into())
 }
 
-fn without_views(
+/// Columns of string and binary views as plain ones.
+pub(crate) fn without_views(
     schema: &SchemaRef,
     batches: &[RecordBatch],
 ) -> Result<(SchemaRef, Vec<RecordBatch>), ArrowError> {

@@ -1,4 +1,4 @@
-//! What a query is: SQL text, the tables that it names, parameters and options.
+//! What a query is: SQL text or an expression tree, the tables that it names, parameters and options.
 //!
 //! These types are the body of `/v1/sql` in JSON and MessagePack, so their field names are part of the public
 //! interface. They hold no engine types.
@@ -7,21 +7,30 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
 
 use crate::render::ResultFormat;
+pub use crate::write::{Compression, WriteFormat, WriteMode, WriteTarget};
 
 /// A query with everything that is needed to plan it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SqlRequest {
-    /// One SQL statement.
+    /// One SQL statement; empty if there is a tree.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub query: String,
+    /// An expression tree in place of a statement. It is read when it is planned, so that its errors have codes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tree: Option<rmpv::Value>,
     /// Tables by the name that the query uses.
     #[serde(default)]
     pub tables: BTreeMap<String, TableSource>,
-    /// Values of `$1`, `$2`, …
+    /// Values of `$1`, `$2`, … of the statement.
     #[serde(default)]
     pub params: Vec<ParamValue>,
+    /// Where the rows are written to, as with `COPY … TO`; the result is then their number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub into: Option<WriteTarget>,
     /// How to run it.
     #[serde(default)]
     pub options: SqlOptions,
@@ -35,6 +44,8 @@ pub struct SqlOptions {
     pub partitions: Option<u32>,
     /// What the result is written as; JSON if absent.
     pub format: Option<ResultFormat>,
+    /// Whether the stages are wanted instead of the rows, as with `EXPLAIN` before a statement.
+    pub explain: bool,
 }
 
 /// A query parameter.
@@ -53,12 +64,16 @@ pub enum ParamValue {
     Text(String),
 }
 
-/// The files of a table: a path, a list of paths, or paths with options.
+/// The rows of a table: a path, a list of paths, paths with options, or the rows themselves.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(from = "TableForm")]
 pub struct TableSource {
     /// Files, folders and glob patterns, read in this order (matches sorted by name).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub paths: Vec<String>,
+    /// An Arrow IPC stream with the rows; then there are no paths.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub arrow: Option<ByteBuf>,
     /// The files' format; told by their extension if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub format: Option<TableFormat>,
@@ -73,8 +88,21 @@ pub struct TableSource {
 impl TableSource {
     /// A table of one path or pattern, all else by default.
     pub fn path(path: impl Into<String>) -> Self {
+        Self::files(vec![path.into()])
+    }
+
+    /// A table whose rows are this Arrow IPC stream.
+    pub fn arrow(stream: impl Into<Vec<u8>>) -> Self {
         Self {
-            paths: vec![path.into()],
+            arrow: Some(ByteBuf::from(stream)),
+            ..Self::files(Vec::new())
+        }
+    }
+
+    fn files(paths: Vec<String>) -> Self {
+        Self {
+            paths,
+            arrow: None,
             format: None,
             csv: CsvOptions::default(),
             json: JsonOptions::default(),
@@ -93,8 +121,9 @@ enum TableForm {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct FullTable {
-    #[serde(alias = "path")]
+    #[serde(alias = "path", default)]
     paths: PathForm,
+    arrow: Option<ByteBuf>,
     format: Option<TableFormat>,
     #[serde(default)]
     csv: CsvOptions,
@@ -109,19 +138,23 @@ enum PathForm {
     Many(Vec<String>),
 }
 
+impl Default for PathForm {
+    fn default() -> Self {
+        Self::Many(Vec::new())
+    }
+}
+
 impl From<TableForm> for TableSource {
     fn from(form: TableForm) -> Self {
         match form {
             TableForm::Path(path) => Self::path(path),
-            TableForm::Paths(paths) => Self {
-                paths,
-                ..Self::path("")
-            },
+            TableForm::Paths(paths) => Self::files(paths),
             TableForm::Full(table) => Self {
                 paths: match table.paths {
                     PathForm::One(path) => vec![path],
                     PathForm::Many(paths) => paths,
                 },
+                arrow: table.arrow,
                 format: table.format,
                 csv: table.csv,
                 json: table.json,
@@ -249,6 +282,8 @@ pub struct PlannerOptions {
     pub target_partitions: usize,
     /// Folders whose files may be read; every file if none, no file if there is no folder among them.
     pub roots: Option<Vec<PathBuf>>,
+    /// Folders that may be written to; any if none, nowhere if there is no folder among them.
+    pub writable_roots: Option<Vec<PathBuf>>,
     /// A join input smaller than this is sent whole to every task instead of being shuffled.
     pub broadcast_bytes: usize,
     /// The same limit in rows, used when the size is not known.
@@ -266,6 +301,7 @@ impl Default for PlannerOptions {
         Self {
             target_partitions: 8,
             roots: None,
+            writable_roots: None,
             // Measured on TPC-H: between 32 and 64 MiB shuffles cost more than copies of the build side.
             broadcast_bytes: 48 << 20,
             broadcast_rows: 1 << 20,

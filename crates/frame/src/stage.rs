@@ -80,7 +80,7 @@ impl StageEnv {
             .with_disk_manager_builder(disk)
             .build_arc()
             .map_err(|error| from_engine(&error))?;
-        let context = SessionContext::new_with_config_rt(session::running(limits.batch_size), runtime);
+        let context = session::running(limits.batch_size, runtime);
         Ok(Self { context, pool })
     }
 

@@ -22,7 +22,7 @@ pub use outputs::OutputsView;
 pub use problem::Problem;
 pub use session::SessionView;
 pub use span::{Span, SpanError};
-pub use sql::{ResultFormat, SqlOptions, SqlRequest, TableRequest, TableSource};
+pub use sql::{InlineTable, ResultFormat, SqlOptions, SqlRequest, TableRequest, TableSource, WriteTarget};
 
 /// The content type of a [`GraphRequest`]: a graph that is already columnar, in MessagePack.
 pub const GRAPH_CONTENT_TYPE: &str = "application/vnd.millstream.graph+msgpack";

@@ -65,11 +65,19 @@ pub(crate) fn build_query(query: &SqlRequest) -> Result<BuiltJob, TaskFault> {
     let options = builder.options(TaskOptions::default());
     let task = builder.named_task("result", op, options, &[], &[]);
     builder.want(task);
-    let words: Vec<&str> = query.query.split_whitespace().collect();
     Ok(BuiltJob {
         graph: builder.finish(),
-        name: words.join(" ").chars().take(NAME_CHARS).collect(),
+        name: query_name(query),
     })
+}
+
+/// What a query's job is called: its text, or what it is where it has none.
+fn query_name(query: &SqlRequest) -> String {
+    if query.tree.is_some() {
+        return "data frame".to_owned();
+    }
+    let words: Vec<&str> = query.query.split_whitespace().collect();
+    words.join(" ").chars().take(NAME_CHARS).collect()
 }
 
 /// Checks a graph that arrived columnar.
@@ -78,7 +86,7 @@ pub(crate) fn check_graph(graph: &Graph, limits: &GraphLimits) -> Result<(), Int
 }
 
 fn plan_op(query: &SqlRequest) -> Result<OpSpec, TaskFault> {
-    if query.query.trim().is_empty() {
+    if query.query.trim().is_empty() && query.tree.is_none() {
         return Err(TaskFault::MissingField {
             op: "sql".to_owned(),
             field: "query",

@@ -62,15 +62,19 @@ fn requests() -> [(&'static str, Value); 5] {
         (
             "SqlRequest",
             object(
-                &["query"],
+                &[],
                 json!({
-                    "query": text("One statement."),
+                    "query": text("One statement; absent if there is a tree."),
+                    "tree": {"type": "object", "description": "An expression tree in place of a statement, as \
+                        docs/reference/expression-trees.md describes it."},
                     "tables": tables(),
                     "params": {"type": "array", "description": "Values of `$1`, `$2`, …"},
                     "options": {"type": "object", "properties": {
                         "partitions": {"type": "integer"},
-                        "format": {"enum": ["json", "json_lines", "csv", "table", "arrow", "parquet"]}
-                    }}
+                        "format": {"enum": ["json", "json_lines", "csv", "table", "arrow", "parquet"]},
+                        "explain": {"type": "boolean", "description": "Whether the stages are wanted instead of the rows."}
+                    }},
+                    "into": write_target()
                 }),
             ),
         ),
@@ -236,4 +240,24 @@ fn argument() -> Value {
 fn tables() -> Value {
     json!({"type": "object", "additionalProperties": {"description": "A path, a list of paths, or an object with \
         `paths`, `format` (`csv`, `json`, `arrow` or `parquet`), `csv` and `json`."}})
+}
+
+/// Where the rows of a query are written to.
+fn write_target() -> Value {
+    let mut target = object(
+        &["path"],
+        json!({
+            "path": text("A file, if its name ends like one of a format, else a folder."),
+            "format": {"enum": ["parquet", "csv", "json", "arrow"]},
+            "partition_by": {"type": "array", "items": {"type": "string"},
+                "description": "Columns whose values name folders (`year=2024`)."},
+            "mode": {"enum": ["error", "append", "overwrite"],
+                "description": "What happens to data that is there. If absent, a file is replaced, and a folder must be empty."},
+            "compression": {"enum": ["none", "gzip", "snappy", "lz4", "zstd"]},
+            "header": {"type": "boolean", "description": "Whether CSV files begin with the names of the columns."},
+            "delimiter": {"type": "string", "minLength": 1, "maxLength": 1}
+        }),
+    );
+    target["description"] = json!("Where the rows are written to; the result is then their number.");
+    target
 }

@@ -10,16 +10,22 @@ import re
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from millstream import _aio
 from millstream._errors import GatewayError, MillstreamError
+from millstream.dataframe._flatten import flatten
+from millstream.dataframe._tree import Node
 
 if TYPE_CHECKING:
     from millstream._http import Transport
 
 ARROW = "application/vnd.apache.arrow.stream"
 TEXT = "text/plain"
+
+# The number of rows as an expression.
+COUNT = {"agg": "count", "args": []}
 
 _WAIT = "10s"
 # The place as the engine tells it.
@@ -51,6 +57,11 @@ class QueryError(GatewayError):
     def __str__(self) -> str:
         return super().__str__() + self._place()
 
+    def of_selected(self, query: str) -> QueryError:
+        """The same error of a query by itself, which was run inside of another; see :meth:`Query.selecting`."""
+        place = f"at line {(self.line or 1) - 1}, column {self.column}"
+        return QueryError({**self.problem, "detail": _PLACE.sub(place, self.detail)}, query)
+
     def _place(self) -> str:
         lines = self.query.splitlines()
         if not self.line or not self.column or self.line > len(lines):
@@ -59,6 +70,10 @@ class QueryError(GatewayError):
         start = max(0, self.column - 1 - _SHOWN // 2)
         shown = text[start : start + _SHOWN].replace("\t", " ")
         return f"\n\n    {shown}\n    {' ' * (self.column - 1 - start)}^ line {self.line}, column {self.column}"
+
+
+class TreesNotTakenError(MillstreamError, NotImplementedError):
+    """The cluster's program is older than this package: it takes statements, but no expression trees."""
 
 
 @dataclass(frozen=True)
@@ -82,14 +97,24 @@ class Query:
     def __post_init__(self) -> None:
         if not isinstance(self.text, str):
             raise TypeError(f"a query is a text, got {type(self.text).__name__}")
-        object.__setattr__(self, "params", tuple(map(_param, self.params)))
-        object.__setattr__(self, "tables", {name: _table(name, table) for name, table in self.tables.items()})
+        object.__setattr__(self, "params", tuple(map(param, self.params)))
+        object.__setattr__(self, "tables", {name: source(name, table) for name, table in self.tables.items()})
+
+    @property
+    def is_plan(self) -> bool:
+        """Whether it asks for a plan, not for rows."""
+        return self.text.lstrip()[:7].upper() == "EXPLAIN"
+
+    @property
+    def is_written(self) -> bool:
+        """Whether it writes rows to files, and gives only their number."""
+        return self.text.lstrip()[:5].upper().split() == ["COPY"]
 
     def selecting(self, columns: str = "*", rest: str = "") -> Query:
         """A query of the rows of this one; of a plan it is the plan."""
-        inner = self.text.strip().rstrip(";")
-        if inner[:7].upper() == "EXPLAIN":
+        if self.is_plan:
             return self
+        inner = self.text.rstrip().rstrip(";")
         # On lines of its own: it may end in a comment.
         return replace(self, text=f"SELECT {columns} FROM (\n{inner}\n) AS rows {rest}".rstrip())
 
@@ -101,7 +126,78 @@ class Query:
         return packed
 
 
-def _param(value: Any) -> Any:
+@dataclass(frozen=True)
+class TreeQuery:
+    """A table expression as the cluster takes it.
+
+    Parameters
+    ----------
+    root : Node
+        The table.
+    explain : bool
+        Whether its plan is wanted, not its rows.
+    into : mapping, optional
+        Where its rows are written to; the result is their number then.
+    """
+
+    root: Node
+    explain: bool = False
+    into: Mapping[str, Any] | None = None
+
+    @cached_property
+    def _request(self) -> dict[str, Any]:
+        tree, tables = flatten(self.root)
+        query = _statement(tree["nodes"], tables)
+        if query is not None:
+            return {"query": query.text, "tables": query.tables, "params": query.params}
+        return {"tree": tree, "tables": tables}
+
+    @property
+    def text(self) -> str:
+        """The statement, if the tree is one; there is no other text to show a place in."""
+        return str(self._request.get("query", ""))
+
+    def body(self) -> bytes:
+        """The tree as a request carries it."""
+        import msgpack
+
+        request = dict(self._request)
+        if self.explain and self.text:
+            request["query"] = f"EXPLAIN {self.text}"
+        elif self.explain:
+            request["options"] = {"explain": True}
+        if self.into is not None:
+            request["into"] = self.into
+        packed: bytes = msgpack.packb(request)
+        return packed
+
+
+Asked = Query | TreeQuery
+
+
+def _statement(nodes: Sequence[Mapping[str, Any]], tables: Mapping[str, Any]) -> Query | None:
+    """The query of a tree that is a statement, its first rows, or their number.
+
+    Such a tree is sent as a statement: its mistakes have a place then.
+    """
+    first, *rest = nodes
+    if first["op"] != "sql" or first["inputs"]:
+        return None
+    query = Query(first["query"], tuple(first["params"]), tables)
+    if not rest:
+        return query
+    node = rest[0]
+    if len(rest) > 1:
+        return None
+    if node["op"] == "limit":
+        fetch = "" if node.get("fetch") is None else f"LIMIT {node['fetch']} "
+        return query.selecting(rest=f"{fetch}OFFSET {node.get('skip', 0)}")
+    is_count = node["op"] == "aggregate" and not node["keys"] and [agg for _, agg in node["columns"]] == [COUNT]
+    return query.selecting(f'count(*) AS "{node["columns"][0][0]}"') if is_count else None
+
+
+def param(value: Any) -> Any:
+    """A parameter as a request carries it."""
     if hasattr(value, "item") and getattr(value, "ndim", None) == 0:
         value = value.item()
     if isinstance(value, datetime.date | decimal.Decimal):
@@ -114,7 +210,8 @@ def _param(value: Any) -> Any:
     )
 
 
-def _table(name: str, table: Any) -> Any:
+def source(name: str, table: Any) -> Any:
+    """A table's files as a request carries them."""
     if isinstance(table, str | os.PathLike):
         return os.fspath(table)
     if isinstance(table, Mapping):
@@ -127,7 +224,7 @@ def _table(name: str, table: Any) -> Any:
     )
 
 
-async def rows_of(transport: Transport, query: Query, accept: str, largest: int | None) -> bytes:
+async def rows_of(transport: Transport, query: Asked, accept: str, largest: int | None) -> bytes:
     """Run a query and return its rows, of at most `largest` bytes; stop it if nobody waits any more.
 
     Raises
@@ -141,13 +238,18 @@ async def rows_of(transport: Transport, query: Query, accept: str, largest: int 
     try:
         return await _run(transport, query, accept, job_id, largest)
     except GatewayError as error:
+        if error.code == "unknown_field" and "`tree`" in error.detail:
+            raise TreesNotTakenError(
+                "this cluster takes SQL, and no expression trees, which methods of frames become: update its program, "
+                "or write the whole query as sql()"
+            ) from None
         raise QueryError(error.problem, query.text) from None
     finally:
         # Nobody waits for that.
         _aio.spawn(_let_go(transport, job_id))
 
 
-async def _run(transport: Transport, query: Query, accept: str, job_id: str, largest: int | None) -> bytes:
+async def _run(transport: Transport, query: Asked, accept: str, job_id: str, largest: int | None) -> bytes:
     headers = {"accept": accept}
     params = {"id": job_id, "wait": "100ms"}
     response = await transport.request(

@@ -33,6 +33,7 @@ pub(crate) async fn run(args: SqlArgs, loading: Loading) -> anyhow::Result<()> {
             format: Some(result_format(format)),
             ..SqlOptions::default()
         },
+        ..SqlRequest::default()
     };
     let client = if gateway {
         Client::connect(&ClientOptions {

@@ -1,9 +1,10 @@
 //! The tables of a query: finds their files, checks that they may be read, and opens them.
 //!
-//! Only tables that the query names are looked at.
+//! Only tables that the query names are looked at, and each once.
 
 mod columns;
 mod hive;
+mod inline;
 mod parquet;
 mod paths;
 
@@ -13,6 +14,7 @@ use std::sync::Arc;
 
 use datafusion::catalog::TableProvider;
 use datafusion::execution::session_state::SessionState;
+use parking_lot::Mutex;
 
 use crate::arrow_file;
 use crate::csv;
@@ -26,10 +28,10 @@ pub(crate) use hive::{FolderColumn, Folders};
 pub(crate) use paths::{FoundFile, looks_like_path};
 
 /// A table that is ready to be planned with.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct OpenTable {
     pub(crate) provider: Arc<dyn TableProvider>,
-    /// Size of its files.
+    /// Size of its files or rows.
     pub(crate) bytes: u64,
 }
 
@@ -38,11 +40,21 @@ pub(crate) struct OpenTable {
 pub(crate) struct Catalog<'a> {
     tables: &'a BTreeMap<String, TableSource>,
     options: &'a PlannerOptions,
+    opened: Mutex<BTreeMap<String, OpenTable>>,
 }
 
 impl<'a> Catalog<'a> {
     pub(crate) fn new(tables: &'a BTreeMap<String, TableSource>, options: &'a PlannerOptions) -> Self {
-        Self { tables, options }
+        Self {
+            tables,
+            options,
+            opened: Mutex::default(),
+        }
+    }
+
+    /// Size of all tables that have been opened.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.opened.lock().values().map(|table| table.bytes).sum()
     }
 
     /// Names of the tables that the request declares.
@@ -56,20 +68,23 @@ impl<'a> Catalog<'a> {
         name: &str,
         state: &SessionState,
     ) -> Result<Option<OpenTable>, FrameError> {
-        let declared = self.tables.get(name).or_else(|| {
+        let declared = self.tables.get_key_value(name).or_else(|| {
             self.tables
                 .iter()
                 .find(|(known, _)| known.eq_ignore_ascii_case(name))
-                .map(|(_, source)| source)
         });
-        match declared {
-            Some(source) => self.open_source(name, source.clone(), state).await.map(Some),
-            None if looks_like_path(name) => self
-                .open_source(name, TableSource::path(name), state)
-                .await
-                .map(Some),
-            None => Ok(None),
+        let (name, source) = match declared {
+            Some((name, source)) => (name.as_str(), source.clone()),
+            None if looks_like_path(name) => (name, TableSource::path(name)),
+            None => return Ok(None),
+        };
+        let known = self.opened.lock().get(name).cloned();
+        if known.is_some() {
+            return Ok(known);
         }
+        let table = self.open_source(name, source, state).await?;
+        self.opened.lock().insert(name.to_owned(), table.clone());
+        Ok(Some(table))
     }
 
     async fn open_source(
@@ -78,6 +93,10 @@ impl<'a> Catalog<'a> {
         source: TableSource,
         state: &SessionState,
     ) -> Result<OpenTable, FrameError> {
+        if source.arrow.is_some() {
+            let (table, partitions) = (name.to_owned(), state.config().target_partitions());
+            return run_blocking(move || inline::open(&table, source, partitions)).await;
+        }
         let (table, roots, min_split) = (
             name.to_owned(),
             self.options.roots.clone(),

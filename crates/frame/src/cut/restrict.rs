@@ -7,6 +7,7 @@ use datafusion::catalog::memory::DataSourceExec;
 use datafusion::common::{Result, internal_err};
 use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::datasource::physical_plan::{FileScanConfig, FileScanConfigBuilder};
+use datafusion::datasource::source::DataSource;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_plan::projection::ProjectionExec;
@@ -64,16 +65,28 @@ fn restrict_leaf(plan: &Plan, partition: usize) -> Result<Plan> {
             return Ok(DataSourceExec::from_data_source(config));
         }
         if let Some(memory) = source.downcast_ref::<MemorySourceConfig>() {
-            let batches = [memory.partitions()[partition].clone()];
-            let config =
-                MemorySourceConfig::try_new(&batches, memory.original_schema(), memory.projection().clone())?;
-            return Ok(DataSourceExec::from_data_source(config));
+            return Ok(DataSourceExec::from_data_source(restrict_memory(
+                memory, partition,
+            )?));
         }
     }
     Err(FrameError::UnsupportedPlan {
         operator: plan.name().to_owned(),
     }
     .into_engine())
+}
+
+/// One partition of rows at hand, without the columns that are not read: all of it is sent with the task.
+fn restrict_memory(memory: &MemorySourceConfig, partition: usize) -> Result<MemorySourceConfig> {
+    let batches = memory.partitions()[partition].clone();
+    let Some(columns) = memory.projection() else {
+        let config = MemorySourceConfig::try_new(&[batches], memory.original_schema(), None)?;
+        return Ok(config.with_limit(memory.fetch()));
+    };
+    let schema = Arc::new(memory.original_schema().project(columns)?);
+    let batches = batches.iter().map(|batch| batch.project(columns));
+    let batches = batches.collect::<std::result::Result<Vec<_>, _>>()?;
+    Ok(MemorySourceConfig::try_new(&[batches], schema, None)?.with_limit(memory.fetch()))
 }
 
 /// The child that the partition falls to, with the union's column names.

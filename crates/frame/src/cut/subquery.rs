@@ -61,9 +61,11 @@ fn uses_results(plan: &Plan) -> bool {
             || plan.children().into_iter().any(uses_results))
 }
 
-/// Whether two runs of the plan may give different rows (`random()`, `uuid()`).
+/// Whether two runs of the plan may give different rows (`random()`, `uuid()`), or do something besides.
 pub(crate) fn is_volatile(plan: &Plan) -> bool {
-    any_expression(plan, &|expr| expr.is_volatile_node()) || plan.children().into_iter().any(is_volatile)
+    crate::write::writes(plan)
+        || any_expression(plan, &|expr| expr.is_volatile_node())
+        || plan.children().into_iter().any(is_volatile)
 }
 
 fn any_expression(plan: &Plan, test: &dyn Fn(&dyn PhysicalExpr) -> bool) -> bool {

@@ -96,7 +96,6 @@ async fn statements_that_are_no_queries_are_refused() {
         "INSERT INTO flights VALUES (1)",
         "CREATE TABLE t AS SELECT 1",
         "CREATE EXTERNAL TABLE t STORED AS CSV LOCATION '/etc/passwd'",
-        "COPY (SELECT 1) TO '/tmp/out.csv'",
         "DROP TABLE flights",
         "SET datafusion.execution.batch_size = 1",
         "SHOW TABLES",

@@ -15,3 +15,5 @@ mod queries;
 mod relational;
 mod tpch;
 mod tpch_data;
+mod trees;
+mod write;

@@ -8,17 +8,52 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SqlRequest {
-    /// One SQL statement.
+    /// One SQL statement; empty if there is a tree.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub query: String,
+    /// An expression tree instead; the planner knows its form.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tree: Option<rmpv::Value>,
     /// Tables by the name that the query uses.
     #[serde(default)]
     pub tables: BTreeMap<String, TableSource>,
     /// Values of `$1`, `$2`, …: null, truth values, numbers and texts.
     #[serde(default)]
     pub params: Vec<rmpv::Value>,
+    /// Where the rows are written to, as with `COPY … TO`; the result is then their number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub into: Option<WriteTarget>,
     /// How to run it.
     #[serde(default)]
     pub options: SqlOptions,
+}
+
+/// Files that the rows of a query are written to.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WriteTarget {
+    /// A file, if its name ends like one of a format, else a folder that gets a file of each task.
+    pub path: String,
+    /// `parquet`, `csv`, `json` (an object on each line) or `arrow`; told by the path if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub format: Option<String>,
+    /// Columns whose values name folders (`year=2024`) instead of being in the files.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub partition_by: Vec<String>,
+    /// What happens to data that is there: `error`, `append` or `overwrite`. If absent, a file is replaced, and a
+    /// folder must have no data.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<String>,
+    /// `none`, `gzip`, `snappy`, `lz4` or `zstd`, as far as the format has it; Parquet by zstd if absent, others as
+    /// their names say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compression: Option<String>,
+    /// Whether CSV files begin with the names of the columns; they do if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub header: Option<bool>,
+    /// What is between the fields of CSV files; a comma if absent, in `.tsv` files a tab.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delimiter: Option<char>,
 }
 
 /// Options of a query.
@@ -31,6 +66,9 @@ pub struct SqlOptions {
     /// What the result is written as; the gateway sets it from the `Accept` header if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub format: Option<ResultFormat>,
+    /// Whether the stages are wanted instead of the rows, as with `EXPLAIN` before a statement.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub explain: bool,
 }
 
 /// What a query's result is written as.
@@ -103,11 +141,11 @@ impl ResultFormat {
     }
 }
 
-/// The files of a table: a path, a list of paths, or paths with options.
+/// The rows of a table: a path, a list of paths, paths with options, or the rows themselves.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(
     untagged,
-    expecting = "expected a path, a list of paths, or {\"paths\": …, \"format\": …, \"csv\": {…}}"
+    expecting = "expected a path, a list of paths, {\"paths\": …, \"format\": …, \"csv\": {…}}, or {\"arrow\": bytes}"
 )]
 pub enum TableSource {
     /// One file, folder or glob pattern.
@@ -116,6 +154,16 @@ pub enum TableSource {
     Paths(Vec<String>),
     /// With options.
     Full(TableRequest),
+    /// Rows inside the request.
+    Inline(InlineTable),
+}
+
+/// Rows inside a request.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InlineTable {
+    /// An Arrow IPC stream. JSON has no bytes, so such a request is MessagePack.
+    pub arrow: serde_bytes::ByteBuf,
 }
 
 /// The files of a table, with options.
@@ -148,6 +196,23 @@ mod tests {
         assert_eq!(request.tables["a"], TableSource::Path("a.csv".to_owned()));
         assert!(matches!(&request.tables["b"], TableSource::Paths(paths) if paths.len() == 2));
         assert!(matches!(&request.tables["c"], TableSource::Full(full) if full.csv.len() == 1));
+        let encoded = crate::codec::encode_named(&request).unwrap();
+        assert_eq!(crate::codec::decode::<SqlRequest>(&encoded), Ok(request));
+    }
+
+    #[test]
+    fn a_tree_and_rows_pass_through_as_they_are() {
+        let request = SqlRequest {
+            tree: Some(rmpv::Value::from("whatever the planner reads")),
+            tables: [(
+                "t".to_owned(),
+                TableSource::Inline(InlineTable {
+                    arrow: serde_bytes::ByteBuf::from(vec![0, 159, 146, 150]),
+                }),
+            )]
+            .into(),
+            ..SqlRequest::default()
+        };
         let encoded = crate::codec::encode_named(&request).unwrap();
         assert_eq!(crate::codec::decode::<SqlRequest>(&encoded), Ok(request));
     }

@@ -1,0 +1,93 @@
+//! Expression trees: tables described by data instead of SQL, as data frames of client libraries make them.
+//!
+//! The form is in [`format`], and described for clients in `docs/reference/expression-trees.md`. A tree becomes a logical
+//! plan of the engine, and from there on is what a statement is.
+
+mod aggregate;
+mod expr;
+mod format;
+mod node;
+mod problem;
+mod scalar;
+mod types;
+mod window;
+
+use std::collections::BTreeMap;
+
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::prelude::SessionContext;
+use rmpv::Value;
+
+use crate::catalog::{Catalog, OpenTable};
+use crate::error::FrameError;
+use crate::sql::{OpenQuery, nearest};
+use format::{Node, Tree};
+use node::Planner;
+use problem::{invalid, located};
+
+/// A tree whose tables are open.
+pub(crate) struct OpenTree {
+    tree: Tree,
+    tables: BTreeMap<String, OpenTable>,
+    /// Statements, by the index of their node.
+    statements: BTreeMap<usize, OpenQuery>,
+}
+
+impl OpenTree {
+    /// Reads a tree and opens the tables that it names.
+    pub(crate) async fn open(
+        value: &Value,
+        catalog: &Catalog<'_>,
+        context: &SessionContext,
+    ) -> Result<Self, FrameError> {
+        let tree = Tree::read(value)?;
+        let (mut tables, mut statements) = (BTreeMap::new(), BTreeMap::new());
+        for (index, node) in tree.nodes.iter().enumerate() {
+            match node {
+                Node::Table(table) => {
+                    let open = catalog.open(&table.name, &context.state()).await?;
+                    let open = open.ok_or_else(|| unknown_table(&table.name, catalog))?;
+                    tables.insert(table.name.clone(), open);
+                }
+                Node::Sql(sql) => {
+                    let inputs: Vec<&str> = sql.inputs.keys().map(String::as_str).collect();
+                    let query = Box::pin(OpenQuery::open(&sql.query, &inputs, catalog, context)).await?;
+                    if query.explain || query.into.is_some() {
+                        let message = "a statement in a tree gives rows: ask for the stages by the option `explain`, \
+                                       and to write them by the request's `into`";
+                        return Err(located(invalid(message.to_owned()), || place(index, node)));
+                    }
+                    statements.insert(index, query);
+                }
+                _ => {}
+            }
+        }
+        Ok(Self {
+            tree,
+            tables,
+            statements,
+        })
+    }
+
+    /// Plans the tree in `context`.
+    pub(crate) async fn plan(self, context: &SessionContext) -> Result<LogicalPlan, FrameError> {
+        let mut planner = Planner::new(context, self.tables, self.statements);
+        for (index, node) in self.tree.nodes.iter().enumerate() {
+            let planned = planner.add(index, node).await;
+            planned.map_err(|error| located(error, || place(index, node)))?;
+        }
+        planner.finish()
+    }
+}
+
+fn place(index: usize, node: &Node) -> String {
+    format!("node {index} ({})", node.op())
+}
+
+fn unknown_table(name: &str, catalog: &Catalog<'_>) -> FrameError {
+    FrameError::UnknownTable {
+        name: name.to_owned(),
+        position: None,
+        suggestion: nearest(name, catalog.names()),
+    }
+}
