@@ -44,7 +44,11 @@ UGLY = {
 
 # Lines of JSON, with what people put into them.
 LINES = {
-    "widened": ['{"a": 1, "b": [1], "c": true}', '{"a": 2.5, "b": [0.5], "c": false}', '{"a": null, "b": [null, 2], "c": null}'],
+    "widened": [
+        '{"a": 1, "b": [1], "c": true}',
+        '{"a": 2.5, "b": [0.5], "c": false}',
+        '{"a": null, "b": [null, 2], "c": null}',
+    ],
     "missing_members": ['{"a": 1}', '{"b": "x", "a": 2}', "{}", '{"c": [1]}'],
     "nested": [
         '{"id": 1, "user": {"name": "Ann", "tags": ["x", "y"]}, "points": [[1, 2], [3]]}',
