@@ -177,3 +177,15 @@ fn a_query_is_one_planning_task() {
     assert_eq!((op.kind, op.name.as_str()), (OpKind::Frame, "plan"));
     assert_eq!(codec::decode::<SqlRequest>(&op.params), Ok(query));
 }
+
+#[test]
+fn an_expression_tree_needs_no_statement() {
+    let query = SqlRequest {
+        tree: Some(rmpv::Value::from("for the planner")),
+        ..SqlRequest::default()
+    };
+    let built = build_query(&query).unwrap();
+    assert_eq!(built.name, "data frame");
+    let op = built.graph.op_of(TaskIdx(0)).unwrap();
+    assert_eq!(codec::decode::<SqlRequest>(&op.params), Ok(query));
+}
