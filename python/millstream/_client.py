@@ -440,9 +440,11 @@ class Client(ClusterCalls, Sharing, Waiting):
         params : sequence
             Values of ``$1``, ``$2``, …: None, bools, numbers, texts and dates.
         **tables
-            Paths, lists of paths or glob patterns, by the name that the query uses; with options as a mapping, such as
-            ``{"paths": ["a.txt"], "format": "csv", "csv": {"delimiter": "|"}}``. Frames of Millstream and pandas, and
-            Arrow tables, too.
+            Paths, lists of paths or glob patterns of CSV, JSON lines, Arrow and Parquet files, or of folders with such,
+            by the name that the query uses; with options as a mapping, such as
+            ``{"paths": ["a.txt"], "format": "csv", "csv": {"delimiter": "|"}}``. Folders named ``key=value`` are
+            columns.
+            Frames of Millstream and pandas, and Arrow tables, too.
 
         Examples
         --------

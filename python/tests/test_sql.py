@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+import gzip
+import json
 from pathlib import Path
 
 import pytest
@@ -62,6 +64,37 @@ def test_csv_files_have_the_types_that_pandas_sees(client: ms.Client, shared_pat
     path = shared_path / "some.csv"
     path.write_text("a,b,c\n1,x,1.5\n2,NA,\n3,z,2.5\n")
     pd.testing.assert_frame_equal(client.sql("SELECT * FROM t", t=path).to_pandas(), pd.read_csv(path))
+
+
+def test_json_lines_have_the_rows_that_python_reads(client: ms.Client, shared_path: Path) -> None:
+    rows = [
+        {"id": n, "user": {"name": f"user {n % 3}", "tags": ["x"] * (n % 4)}, "score": n / 4 if n % 5 else None}
+        for n in range(ROWS)
+    ]
+    path = shared_path / "some.jsonl.gz"
+    with gzip.open(path, "wt") as file:
+        file.writelines(json.dumps(row) + "\n" for row in rows)
+    assert client.sql("SELECT * FROM t ORDER BY id", t=path).to_arrow().to_pylist() == rows
+    names = client.sql(f"SELECT \"user\"['name'] AS name FROM '{path}' WHERE id = 4").to_arrow()
+    assert names["name"].to_pylist() == ["user 1"]
+
+
+def test_folders_that_pandas_writes_are_columns(client: ms.Client, frame: pd.DataFrame, shared_path: Path) -> None:
+    frame = frame.assign(year=frame["at"].dt.year + frame.n % 2)
+    folder = shared_path / "by_year"
+    frame.to_parquet(folder, partition_cols=["year", "key"])
+    rows = client.sql("SELECT key, n, x, at, year FROM t ORDER BY n", t=folder).to_pandas()
+    pd.testing.assert_frame_equal(rows, frame, check_dtype=False)
+    wanted = client.sql("SELECT n FROM t WHERE year = 2025 AND key = 'k3' ORDER BY n", t=folder)
+    assert wanted.to_pandas().n.tolist() == frame[(frame.year == 2025) & (frame.key == "k3")].n.tolist()
+    assert "key=k2" not in wanted.explain()
+
+
+def test_feather_files_are_read(client: ms.Client, frame: pd.DataFrame, shared_path: Path) -> None:
+    path = shared_path / "some.feather"
+    frame.astype({"key": "category"}).to_feather(path)
+    rows = client.sql(f"SELECT * FROM '{path}' ORDER BY n").to_pandas()
+    pd.testing.assert_frame_equal(rows, frame, check_dtype=False)
 
 
 def test_mistakes_show_their_place(client: ms.Client, parquet: str) -> None:

@@ -22,9 +22,9 @@ use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
 use crate::concat::ConcatExec;
-use crate::csv::{CsvScanExec, CsvScanSpec};
 use crate::error::{FrameError, from_engine};
 use crate::exchange::{RowFacts, Source, StageReadExec};
+use crate::files::{FileScanExec, FileScanSpec};
 use crate::ipc::StageData;
 use crate::plan::StageInput;
 use crate::write::{CommitExec, CommitSpec, WriteExec, WriteSpec};
@@ -158,7 +158,7 @@ enum NodeMsg {
         facts: RowFacts,
         partitions: Vec<Vec<u32>>,
     },
-    CsvScan(CsvScanSpec),
+    FileScan(FileScanSpec),
     Concat,
     Write(WriteSpec),
     Commit(CommitSpec),
@@ -263,7 +263,7 @@ impl PhysicalExtensionCodec for Codec {
                 },
                 [],
             ) => Ok(Arc::new(self.decode_reader(&schema, facts, &partitions)?)),
-            (NodeMsg::CsvScan(spec), []) => Ok(Arc::new(CsvScanExec::new(spec))),
+            (NodeMsg::FileScan(spec), []) => Ok(Arc::new(FileScanExec::try_new(spec)?)),
             (NodeMsg::Concat, [input]) => Ok(Arc::new(ConcatExec::new(Arc::clone(input)))),
             (NodeMsg::Write(spec), [input]) => Ok(Arc::new(WriteExec::new(Arc::clone(input), spec))),
             (NodeMsg::Commit(spec), [input]) => Ok(Arc::new(CommitExec::new(Arc::clone(input), spec))),
@@ -279,8 +279,8 @@ impl PhysicalExtensionCodec for Codec {
     ) -> Result<()> {
         if let Some(reader) = node.downcast_ref::<StageReadExec>() {
             self.encode_reader(reader, buffer)
-        } else if let Some(scan) = node.downcast_ref::<CsvScanExec>() {
-            write(&NodeMsg::CsvScan(scan.spec().clone()), buffer)
+        } else if let Some(scan) = node.downcast_ref::<FileScanExec>() {
+            write(&NodeMsg::FileScan(scan.spec().clone()), buffer)
         } else if node.is::<ConcatExec>() {
             write(&NodeMsg::Concat, buffer)
         } else if let Some(writing) = node.downcast_ref::<WriteExec>() {

@@ -175,7 +175,7 @@ pub enum FrameError {
         message: String,
     },
     /// A file whose name does not tell its format.
-    #[error("cannot tell the format of '{}': name it .csv, .tsv or .parquet, or give the format", path.display())]
+    #[error("cannot tell the format of '{}': name it .csv, .tsv, .jsonl or .parquet, or give the format", path.display())]
     UnknownFormat {
         /// The file.
         path: PathBuf,
@@ -251,6 +251,62 @@ pub enum FrameError {
         expected: Vec<String>,
         /// Columns of this file.
         found: Vec<String>,
+    },
+    /// A line that is not one JSON object.
+    #[error("'{}', line {line}, column {column}: {problem}", path.display())]
+    JsonSyntax {
+        /// The file.
+        path: PathBuf,
+        /// The line, counted from 1.
+        line: u64,
+        /// The byte of the line, counted from 1.
+        column: u64,
+        /// What is wrong.
+        problem: String,
+    },
+    /// A JSON value that does not fit the column's type.
+    #[error("'{}', line {line}: {value} in column '{column}' is not {expected}: say its type in the JSON option types", path.display())]
+    JsonValue {
+        /// The file.
+        path: PathBuf,
+        /// The line, counted from 1.
+        line: u64,
+        /// The column, and the members within it.
+        column: String,
+        /// The value as written.
+        value: String,
+        /// The type that the column has.
+        expected: String,
+    },
+    /// A member of an object that no sample of the files shows.
+    #[error("'{}', line {line}: no sample of the table has the member '{column}': say its type in the JSON option types, or set ignore_unknown", path.display())]
+    JsonUnknownMember {
+        /// The file.
+        path: PathBuf,
+        /// The line, counted from 1.
+        line: u64,
+        /// The member, and the column that it is in.
+        column: String,
+    },
+    /// Files of one table with a column of types that have none in common.
+    #[error("'{}': column '{column}' is {found}, but {expected} in the files before it", path.display())]
+    ColumnTypes {
+        /// The file that differs.
+        path: PathBuf,
+        /// The column.
+        column: String,
+        /// Its type in the files before.
+        expected: String,
+        /// Its type in this file.
+        found: String,
+    },
+    /// An Arrow file that cannot be decoded.
+    #[error("Arrow file '{}': {problem}", path.display())]
+    ArrowFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        problem: String,
     },
     /// A Parquet file that cannot be decoded.
     #[error("malformed Parquet data: {message}")]
@@ -340,6 +396,11 @@ impl FrameError {
             Self::CsvEncoding { .. } => "csv_encoding",
             Self::CsvMultiline { .. } => "csv_multiline",
             Self::CsvColumns { .. } => "csv_columns_differ",
+            Self::JsonSyntax { .. } => "json_syntax",
+            Self::JsonValue { .. } => "json_bad_value",
+            Self::JsonUnknownMember { .. } => "json_unknown_member",
+            Self::ColumnTypes { .. } => "column_types_differ",
+            Self::ArrowFile { .. } => "arrow_malformed",
             Self::Parquet { .. } => "parquet_malformed",
             Self::EngineMismatch { .. } => "engine_mismatch",
             Self::MalformedPlan { .. } => "plan_malformed",

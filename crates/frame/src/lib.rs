@@ -7,6 +7,7 @@
 //! Plans are not a stable format. A task carries the engine's version, and another version refuses it.
 
 mod arith;
+mod arrow_file;
 mod catalog;
 mod codec;
 mod concat;
@@ -14,7 +15,9 @@ mod csv;
 mod cut;
 mod error;
 mod exchange;
+mod files;
 mod ipc;
+mod json;
 mod plan;
 mod prod;
 mod render;
@@ -33,8 +36,8 @@ pub use ipc::{StageData, decode_ipc, encode_ipc, memory_size};
 pub use plan::{PlannedQuery, PlannedStage, PlannedTask, StageInput, plan_sql};
 pub use render::{ResultFormat, render};
 pub use request::{
-    Compression, CsvOptions, CsvType, ParamValue, PlannerOptions, SqlOptions, SqlRequest, TableFormat,
-    TableSource, WriteFormat, WriteMode, WriteTarget,
+    ColumnType, Compression, CsvOptions, JsonOptions, ParamValue, PlannerOptions, SqlOptions, SqlRequest,
+    TableFormat, TableSource, WriteFormat, WriteMode, WriteTarget,
 };
 pub use shuffle::{Part, compact};
 pub use stage::{EncodedObject, PartRange, StageEnv, StageLimits, StageOutput, run_stage};

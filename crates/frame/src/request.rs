@@ -80,6 +80,9 @@ pub struct TableSource {
     /// How CSV files are written.
     #[serde(default)]
     pub csv: CsvOptions,
+    /// How JSON lines files are read.
+    #[serde(default)]
+    pub json: JsonOptions,
 }
 
 impl TableSource {
@@ -102,6 +105,7 @@ impl TableSource {
             arrow: None,
             format: None,
             csv: CsvOptions::default(),
+            json: JsonOptions::default(),
         }
     }
 }
@@ -123,6 +127,8 @@ struct FullTable {
     format: Option<TableFormat>,
     #[serde(default)]
     csv: CsvOptions,
+    #[serde(default)]
+    json: JsonOptions,
 }
 
 #[derive(Deserialize)]
@@ -151,6 +157,7 @@ impl From<TableForm> for TableSource {
                 arrow: table.arrow,
                 format: table.format,
                 csv: table.csv,
+                json: table.json,
             },
         }
     }
@@ -160,10 +167,46 @@ impl From<TableForm> for TableSource {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum TableFormat {
-    /// Separated values, gzipped or not.
+    /// Separated values, compressed or not.
     Csv,
+    /// One JSON object per line, compressed or not.
+    #[serde(alias = "jsonl", alias = "ndjson")]
+    Json,
+    /// Arrow IPC, as a file (also known as Feather) or a stream.
+    #[serde(alias = "feather", alias = "ipc")]
+    Arrow,
     /// Apache Parquet.
     Parquet,
+}
+
+impl TableFormat {
+    /// Whether files are text, which is compressed as a whole if at all.
+    pub(crate) fn is_text(self) -> bool {
+        matches!(self, Self::Csv | Self::Json)
+    }
+}
+
+/// How JSON lines are read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct JsonOptions {
+    /// Whether columns of ISO dates and timestamps get such a type instead of text.
+    pub infer_dates: bool,
+    /// Types of columns that shall not be inferred, or that are too rare for a sample to show. One of text holds
+    /// values of all kinds: such as are not texts are kept as they are written.
+    pub types: BTreeMap<String, ColumnType>,
+    /// Whether members that no sample shows are left out instead of being an error.
+    pub ignore_unknown: bool,
+}
+
+impl Default for JsonOptions {
+    fn default() -> Self {
+        Self {
+            infer_dates: true,
+            types: BTreeMap::new(),
+            ignore_unknown: false,
+        }
+    }
 }
 
 /// How a CSV file is written. The defaults are those of `pandas.read_csv`, except that dates are recognized.
@@ -189,7 +232,7 @@ pub struct CsvOptions {
     /// Whether columns of ISO dates and timestamps get such a type instead of text.
     pub infer_dates: bool,
     /// Types of columns that shall not be inferred.
-    pub types: BTreeMap<String, CsvType>,
+    pub types: BTreeMap<String, ColumnType>,
     /// Whether fields may hold line breaks anywhere; such files are never split between tasks.
     pub multiline: bool,
 }
@@ -212,10 +255,10 @@ impl Default for CsvOptions {
     }
 }
 
-/// Type of a CSV column.
+/// Type of a column of a text file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum CsvType {
+pub enum ColumnType {
     /// `true` or `false` in any case.
     Bool,
     /// 64-bit integer.

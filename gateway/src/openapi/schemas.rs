@@ -239,7 +239,7 @@ fn argument() -> Value {
 
 fn tables() -> Value {
     json!({"type": "object", "additionalProperties": {"description": "A path, a list of paths, or an object with \
-        `paths`, `format` and `csv`."}})
+        `paths`, `format` (`csv`, `json`, `arrow` or `parquet`), `csv` and `json`."}})
 }
 
 /// Where the rows of a query are written to.

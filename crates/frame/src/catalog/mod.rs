@@ -2,6 +2,8 @@
 //!
 //! Only tables that the query names are looked at, and each once.
 
+mod columns;
+mod hive;
 mod inline;
 mod parquet;
 mod paths;
@@ -14,11 +16,16 @@ use datafusion::catalog::TableProvider;
 use datafusion::execution::session_state::SessionState;
 use parking_lot::Mutex;
 
-use crate::csv::CsvTable;
+use crate::arrow_file;
+use crate::csv;
 use crate::error::FrameError;
+use crate::files::FileTable;
+use crate::json;
 use crate::request::{PlannerOptions, TableFormat, TableSource};
 
-pub(crate) use paths::looks_like_path;
+pub(crate) use columns::merge as merge_columns;
+pub(crate) use hive::{FolderColumn, Folders};
+pub(crate) use paths::{FoundFile, looks_like_path};
 
 /// A table that is ready to be planned with.
 #[derive(Debug, Clone)]
@@ -97,18 +104,19 @@ impl<'a> Catalog<'a> {
         );
         let located = run_blocking(move || locate(&table, &source, roots.as_deref(), min_split)).await?;
         match located {
-            Located::Csv(csv) => Ok(OpenTable {
-                bytes: csv.total_bytes(),
-                provider: Arc::new(csv),
+            Located::Ours(table) => Ok(OpenTable {
+                bytes: table.total_bytes(),
+                provider: Arc::new(table),
             }),
-            Located::Parquet(files) => parquet::open(&files, state).await,
+            Located::Parquet(files, folders) => parquet::open(&files, folders, state).await,
         }
     }
 }
 
 enum Located {
-    Csv(CsvTable),
-    Parquet(Vec<PathBuf>),
+    /// Files that our own operator reads.
+    Ours(FileTable),
+    Parquet(Vec<FoundFile>, Folders),
 }
 
 /// Everything about a table that reads files and blocks.
@@ -119,9 +127,13 @@ fn locate(
     min_split: u64,
 ) -> Result<Located, FrameError> {
     let files = paths::expand(table, &source.paths, source.format, roots)?;
-    match paths::format_of(table, &files, source.format)? {
-        TableFormat::Csv => CsvTable::infer(table, &files, &source.csv, min_split).map(Located::Csv),
-        TableFormat::Parquet => Ok(Located::Parquet(files)),
+    let format = paths::format_of(table, &files, source.format)?;
+    let folders = Folders::of(table, &files)?;
+    match format {
+        TableFormat::Csv => csv::open(table, &files, folders, &source.csv, min_split).map(Located::Ours),
+        TableFormat::Json => json::open(table, &files, folders, &source.json, min_split).map(Located::Ours),
+        TableFormat::Arrow => arrow_file::open(table, &files, folders, min_split).map(Located::Ours),
+        TableFormat::Parquet => Ok(Located::Parquet(files, folders)),
     }
 }
 

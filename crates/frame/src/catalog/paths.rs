@@ -1,8 +1,11 @@
 //! From the paths of a table to its files: patterns, folders, formats, and the check against the readable roots.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
+use super::hive::folder_values;
 use crate::error::FrameError;
+use crate::files::Compression;
 use crate::request::TableFormat;
 
 const GLOB_CHARACTERS: [char; 3] = ['*', '?', '['];
@@ -12,14 +15,30 @@ pub(crate) fn looks_like_path(name: &str) -> bool {
     name.contains('/') || name.contains(GLOB_CHARACTERS) || format_by_extension(Path::new(name)).is_some()
 }
 
-/// The data files behind `paths` by their real paths: in the order of `paths`, and by name within a folder or a pattern.
+/// A file of a table.
+#[derive(Debug, Clone)]
+pub(crate) struct FoundFile {
+    /// Its real path.
+    pub(crate) path: PathBuf,
+    /// The `key=value` folders that it lies in, below the folder or the fixed part of the pattern that was named.
+    pub(crate) folders: Vec<(String, Option<String>)>,
+}
+
+impl FoundFile {
+    /// The values of its folders, as they spell them.
+    pub(crate) fn folder_values(&self) -> Vec<Option<String>> {
+        self.folders.iter().map(|(_, value)| value.clone()).collect()
+    }
+}
+
+/// The data files behind `paths`: in the order of `paths`, and by name within a folder, its folders, or a pattern.
 /// A file named twice is read twice.
 pub(super) fn expand(
     table: &str,
     paths: &[String],
     format: Option<TableFormat>,
     roots: Option<&[PathBuf]>,
-) -> Result<Vec<PathBuf>, FrameError> {
+) -> Result<Vec<FoundFile>, FrameError> {
     let roots = Roots::resolve(roots);
     let mut files = Vec::new();
     for path in paths {
@@ -32,11 +51,10 @@ pub(super) fn expand(
         }
         // A file that is really called `a[1].csv` is that file and not a pattern.
         if path.contains(GLOB_CHARACTERS) && !Path::new(path).exists() {
-            for found in matches(table, path)? {
-                add(&found, format, &roots, &mut files)?;
-            }
+            add_matches(table, path, format, &roots, &mut files)?;
         } else {
-            add(Path::new(path), format, &roots, &mut files)?;
+            let path = Path::new(path);
+            walk(path, path, format, &roots, &mut files)?;
         }
         if files.len() == before {
             return Err(FrameError::NoFiles {
@@ -56,18 +74,18 @@ pub(super) fn expand(
 /// The one format of all files.
 pub(super) fn format_of(
     table: &str,
-    files: &[PathBuf],
+    files: &[FoundFile],
     declared: Option<TableFormat>,
 ) -> Result<TableFormat, FrameError> {
     if let Some(format) = declared {
         return Ok(format);
     }
     let mut common = None;
-    for file in files {
+    for FoundFile { path, .. } in files {
         let format =
-            format_by_extension(file).ok_or_else(|| FrameError::UnknownFormat { path: file.clone() })?;
+            format_by_extension(path).ok_or_else(|| FrameError::UnknownFormat { path: path.clone() })?;
         if *common.get_or_insert(format) != format {
-            let problem = format!("'{}' has another format than the files before it", file.display());
+            let problem = format!("'{}' has another format than the files before it", path.display());
             return Err(FrameError::InvalidTable {
                 table: table.to_owned(),
                 problem,
@@ -81,59 +99,112 @@ pub(super) fn format_of(
 }
 
 fn format_by_extension(path: &Path) -> Option<TableFormat> {
-    let name = path.file_name()?.to_str()?.to_ascii_lowercase();
-    let plain = name.strip_suffix(".gz").unwrap_or(&name);
-    match Path::new(plain).extension()?.to_str()? {
-        "csv" | "tsv" | "tab" => Some(TableFormat::Csv),
-        "parquet" | "pq" if plain.len() == name.len() => Some(TableFormat::Parquet),
-        _ => None,
-    }
+    let name = Compression::plain_name(path);
+    let format = match Path::new(&name).extension()?.to_str()? {
+        "csv" | "tsv" | "tab" => TableFormat::Csv,
+        "json" | "jsonl" | "ndjson" => TableFormat::Json,
+        "arrow" | "feather" | "ipc" | "arrows" => TableFormat::Arrow,
+        "parquet" | "pq" => TableFormat::Parquet,
+        _ => return None,
+    };
+    // A compressed Parquet file would have to be unpacked whole to be read: such are compressed within.
+    (format.is_text() || Compression::of(path) == Compression::None).then_some(format)
 }
 
-fn matches(table: &str, pattern: &str) -> Result<Vec<PathBuf>, FrameError> {
+fn add_matches(
+    table: &str,
+    pattern: &str,
+    format: Option<TableFormat>,
+    roots: &Roots,
+    files: &mut Vec<FoundFile>,
+) -> Result<(), FrameError> {
+    // Matches of `./data/*` begin with `data`.
+    let pattern = pattern.trim_start_matches("./");
+    let base: PathBuf = Path::new(pattern)
+        .components()
+        .take_while(|part| !part.as_os_str().to_string_lossy().contains(GLOB_CHARACTERS))
+        .collect();
     let found = glob::glob(pattern).map_err(|error| FrameError::InvalidTable {
         table: table.to_owned(),
         problem: format!("bad pattern '{pattern}': {error}"),
     })?;
-    found
-        .map(|entry| entry.map_err(|error| FrameError::unreadable(error.path(), error.error())))
-        .collect()
+    // A pattern that asks for hidden files has them, and one that matches a folder and what is in it has no file twice.
+    let hidden_too = Path::new(pattern)
+        .components()
+        .skip(base.components().count())
+        .any(|part| is_hidden(Path::new(part.as_os_str())));
+    let mut matched = Vec::new();
+    for entry in found {
+        let entry = entry.map_err(|error| FrameError::unreadable(error.path(), error.error()))?;
+        let below = entry.strip_prefix(&base).unwrap_or(&entry);
+        if hidden_too
+            || !below
+                .components()
+                .any(|part| is_hidden(Path::new(part.as_os_str())))
+        {
+            walk(&entry, &base, format, roots, &mut matched)?;
+        }
+    }
+    let mut seen = HashSet::new();
+    matched.retain(|file| seen.insert(file.path.clone()));
+    files.extend(matched);
+    Ok(())
 }
 
-fn add(
+/// Adds a file, or all data files in a folder and its folders, that were found below `base`.
+fn walk(
     path: &Path,
+    base: &Path,
     format: Option<TableFormat>,
     roots: &Roots,
-    files: &mut Vec<PathBuf>,
+    files: &mut Vec<FoundFile>,
 ) -> Result<(), FrameError> {
     let real = roots.check(path)?;
     if !real.is_dir() {
-        files.push(real);
+        let folders = path.parent().and_then(|folder| folder.strip_prefix(base).ok());
+        files.push(FoundFile {
+            path: real,
+            folders: folders.map(folder_values).unwrap_or_default(),
+        });
         return Ok(());
     }
-    let unreadable = |error: std::io::Error| FrameError::unreadable(path, &error);
-    let mut entries: Vec<PathBuf> = std::fs::read_dir(&real)
+    let mut entries: Vec<PathBuf> = std::fs::read_dir(path)
         .and_then(|entries| entries.map(|entry| entry.map(|entry| entry.path())).collect())
-        .map_err(unreadable)?;
+        .map_err(|error| FrameError::unreadable(path, &error))?;
     entries.sort();
-    for entry in entries.iter().filter(|entry| is_data_file(entry, format)) {
-        files.push(roots.check(entry)?);
+    for entry in entries {
+        if is_hidden(&entry) || leads_back(&entry, &real) {
+            continue;
+        }
+        if entry.is_dir() || is_data_file(&entry, format) {
+            walk(&entry, base, format, roots, files)?;
+        }
     }
     Ok(())
 }
 
-/// Whether a folder's entry belongs to the table: files with names like `_SUCCESS` and `.part-0.crc` do not.
+/// Whether a folder is a link to the folder that it is in, or to one above.
+fn leads_back(entry: &Path, folder: &Path) -> bool {
+    entry.is_symlink()
+        && entry
+            .canonicalize()
+            .is_ok_and(|target| folder.starts_with(target))
+}
+
+/// Files and folders with names like `_SUCCESS`, `_temporary` and `.part-0.crc` are no data.
+fn is_hidden(entry: &Path) -> bool {
+    let name = entry.file_name().unwrap_or_default().to_string_lossy();
+    name.starts_with(['.', '_'])
+}
+
+/// Whether a folder's entry belongs to the table.
 fn is_data_file(entry: &Path, format: Option<TableFormat>) -> bool {
-    let name = entry
-        .file_name()
-        .map(|name| name.to_string_lossy())
-        .unwrap_or_default();
     let by_name = format_by_extension(entry);
     let fits = match format {
         Some(format) => by_name.is_none_or(|found| found == format),
         None => by_name.is_some(),
     };
-    fits && !name.starts_with(['.', '_']) && entry.is_file()
+    fits && entry.is_file()
 }
 
 /// The readable roots by their real paths; none where everything is readable.
@@ -187,10 +258,10 @@ impl<'a> Roots<'a> {
 mod tests {
     use super::*;
 
-    fn names(files: &[PathBuf]) -> Vec<String> {
+    fn names(files: &[FoundFile]) -> Vec<String> {
         files
             .iter()
-            .map(|file| file.file_name().unwrap().to_string_lossy().into_owned())
+            .map(|file| file.path.file_name().unwrap().to_string_lossy().into_owned())
             .collect()
     }
 
@@ -202,7 +273,7 @@ mod tests {
         folder
     }
 
-    fn expand_in(folder: &Path, path: &str, roots: Option<&[PathBuf]>) -> Result<Vec<PathBuf>, FrameError> {
+    fn expand_in(folder: &Path, path: &str, roots: Option<&[PathBuf]>) -> Result<Vec<FoundFile>, FrameError> {
         expand("t", &[folder.join(path).display().to_string()], None, roots)
     }
 
@@ -266,7 +337,10 @@ mod tests {
 
     #[test]
     fn formats_come_from_extensions_and_must_agree() {
-        let path = |name: &str| PathBuf::from(name);
+        let path = |name: &str| FoundFile {
+            path: name.into(),
+            folders: Vec::new(),
+        };
         assert_eq!(
             format_of("t", &[path("a.CSV.gz")], None).unwrap(),
             TableFormat::Csv
@@ -275,6 +349,11 @@ mod tests {
             format_of("t", &[path("a.pq")], None).unwrap(),
             TableFormat::Parquet
         );
+        assert_eq!(
+            format_of("t", &[path("a.jsonl.zst")], None).unwrap(),
+            TableFormat::Json
+        );
+        assert!(format_of("t", &[path("a.parquet.gz")], None).is_err());
         assert_eq!(
             format_of("t", &[path("a.xyz")], None).unwrap_err().code(),
             "unknown_format"

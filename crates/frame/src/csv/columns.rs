@@ -7,11 +7,12 @@ use datafusion::arrow::array::{
 };
 use datafusion::arrow::datatypes::{ArrowPrimitiveType, Date32Type, Float64Type, Int64Type};
 
+use super::na::NaSet;
 use super::records::Records;
-use super::value::{
-    NaSet, parse_bool, parse_date, parse_float, parse_int, parse_timestamp, parse_timestamp_utc,
+use crate::files::value::{
+    parse_bool, parse_date, parse_float, parse_int, parse_timestamp, parse_timestamp_utc,
 };
-use crate::request::CsvType;
+use crate::request::ColumnType;
 
 /// Why a column could not be built.
 #[derive(Debug, PartialEq, Eq)]
@@ -26,7 +27,7 @@ pub(super) enum ColumnError {
 pub(super) fn build(
     records: &Records,
     index: usize,
-    kind: CsvType,
+    kind: ColumnType,
     na: &NaSet,
 ) -> Result<ArrayRef, ColumnError> {
     let column = Column {
@@ -36,22 +37,22 @@ pub(super) fn build(
         na,
     };
     Ok(match kind {
-        CsvType::Bool => Arc::new(column.values(parse_bool).collect::<Result<BooleanArray, _>>()?),
-        CsvType::Int => column.primitive::<Int64Type>(parse_int)?,
-        CsvType::Float => column.primitive::<Float64Type>(parse_float)?,
-        CsvType::Date => column.primitive::<Date32Type>(parse_date)?,
-        CsvType::Timestamp => Arc::new(
+        ColumnType::Bool => Arc::new(column.values(parse_bool).collect::<Result<BooleanArray, _>>()?),
+        ColumnType::Int => column.primitive::<Int64Type>(parse_int)?,
+        ColumnType::Float => column.primitive::<Float64Type>(parse_float)?,
+        ColumnType::Date => column.primitive::<Date32Type>(parse_date)?,
+        ColumnType::Timestamp => Arc::new(
             column
                 .values(parse_timestamp)
                 .collect::<Result<TimestampMicrosecondArray, _>>()?,
         ),
-        CsvType::TimestampUtc => {
+        ColumnType::TimestampUtc => {
             let naive = column
                 .values(parse_timestamp_utc)
                 .collect::<Result<TimestampMicrosecondArray, _>>()?;
             Arc::new(naive.with_timezone("UTC"))
         }
-        CsvType::Text => column.texts()?,
+        ColumnType::Text => column.texts()?,
     })
 }
 

@@ -5,8 +5,9 @@ use std::path::Path;
 use csv_core::ReaderBuilder;
 use serde::{Deserialize, Serialize};
 
-use super::value::NaSet;
+use super::na::NaSet;
 use crate::error::FrameError;
+use crate::files::Compression;
 use crate::request::CsvOptions;
 
 /// A checked dialect. It travels with every scan, so that a worker reads a file as the planner did.
@@ -64,12 +65,8 @@ impl Dialect {
 }
 
 fn default_delimiter(path: &Path) -> u8 {
-    let name = path
-        .file_name()
-        .map(|name| name.to_string_lossy().to_ascii_lowercase())
-        .unwrap_or_default();
-    let stem = name.strip_suffix(".gz").unwrap_or(&name);
-    if stem.ends_with(".tsv") || stem.ends_with(".tab") {
+    let name = Compression::plain_name(path);
+    if name.ends_with(".tsv") || name.ends_with(".tab") {
         b'\t'
     } else {
         b','

@@ -1,15 +1,15 @@
 //! Finds out the columns of a CSV file and their types from samples of its start, middle and end.
 
-use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
+use std::io::{BufRead, Read};
 use std::path::Path;
 
 use super::dialect::Dialect;
-use super::read::{line_of, open_plain, skip_bom};
+use super::na::NaSet;
+use super::read::skip_bom;
 use super::records::{RecordError, RecordReader, Records};
-use super::split::CsvFile;
-use super::value::NaSet;
 use crate::error::FrameError;
-use crate::request::{CsvOptions, CsvType};
+use crate::files::{Compression, DataFile, line_of, open_plain, skip_lines_to};
+use crate::request::{ColumnType, CsvOptions};
 
 /// Records taken from a sample at a time.
 const ROWS: usize = 4096;
@@ -19,7 +19,7 @@ const ROWS: usize = 4096;
 pub(super) struct Profile {
     pub(super) names: Vec<String>,
     /// The narrowest type of each column; `None` if all sampled values are missing.
-    pub(super) kinds: Vec<Option<CsvType>>,
+    pub(super) kinds: Vec<Option<ColumnType>>,
     /// Whether a sampled field holds a line break.
     pub(super) multiline: bool,
     pub(super) sampled_rows: u64,
@@ -28,7 +28,7 @@ pub(super) struct Profile {
 
 /// Samples `file`, at most `window` bytes in each of three places, or all of it if that is not more.
 pub(super) fn profile(
-    file: &CsvFile,
+    file: &DataFile,
     dialect: &Dialect,
     options: &CsvOptions,
     window: u64,
@@ -40,7 +40,7 @@ pub(super) fn profile(
         na: dialect.na_set(),
     };
     // A compressed file has no middle to seek to, so more of its start is read.
-    let whole = file.gzip || file.size <= 4 * window;
+    let whole = file.compression != Compression::None || file.size <= 4 * window;
     let limit = if whole { 4 * window } else { window };
     let (mut profile, first_data) = sampler.start(options)?;
     sampler.first_window(&mut profile, first_data, limit)?;
@@ -52,7 +52,7 @@ pub(super) fn profile(
 }
 
 struct Sampler<'a> {
-    file: &'a CsvFile,
+    file: &'a DataFile,
     dialect: &'a Dialect,
     infer_dates: bool,
     na: NaSet,
@@ -64,7 +64,7 @@ impl Sampler<'_> {
         let path = &self.file.path;
         let mut input = open_plain(self.file).map_err(|error| FrameError::unreadable(path, &error))?;
         let mut reader = RecordReader::new(self.dialect.parser(), 0);
-        skip_bom(&mut *input, &mut reader, path)?;
+        skip_bom(&mut *input, &mut reader, self.file)?;
         let data_start = reader.offset();
         let first = reader
             .read_any(&mut *input)
@@ -132,18 +132,13 @@ impl Sampler<'_> {
     /// Samples from the first line break after `offset` on. If that is inside a quoted field, the records come
     /// out ragged and the window is given up; reading will tell whether the file is at fault.
     fn inner_window(&self, profile: &mut Profile, offset: u64, window: u64) -> Result<(), FrameError> {
-        let io = |error: std::io::Error| FrameError::unreadable(&self.file.path, &error);
-        let mut handle = std::fs::File::open(&self.file.path).map_err(io)?;
-        handle.seek(SeekFrom::Start(offset)).map_err(io)?;
-        let mut input = BufReader::new(handle);
-        let mut skipped = Vec::new();
-        let length = input.read_until(b'\n', &mut skipped).map_err(io)? as u64;
-        let start = offset + length;
+        let io = |error: std::io::Error| self.file.unreadable(&error);
+        let (mut input, start) = skip_lines_to(self.file, offset).map_err(io)?;
         let mut reader = RecordReader::new(self.dialect.parser(), start);
         let mut records = Records::default();
         while reader.offset() - start < window {
             let first = reader.offset();
-            match reader.fill(&mut input, profile.names.len(), ROWS, &mut records) {
+            match reader.fill(&mut *input, profile.names.len(), ROWS, &mut records) {
                 Err(RecordError::Io(error)) => return Err(io(error)),
                 Err(RecordError::Ragged { .. }) => break,
                 Ok(()) if records.is_empty() => break,
@@ -173,7 +168,7 @@ impl Sampler<'_> {
                 profile.multiline |= text.contains('\n');
                 let kind = &mut profile.kinds[column];
                 if !kind.is_some_and(|kind| kind.accepts(text)) {
-                    let seen = CsvType::of(text, self.infer_dates);
+                    let seen = ColumnType::of(text, self.infer_dates);
                     *kind = Some(kind.map_or(seen, |kind| kind.widen(seen)));
                 }
             }

@@ -7,12 +7,10 @@
 mod columns;
 mod dialect;
 mod infer;
+mod na;
 mod read;
 mod records;
-mod scan;
-mod split;
 mod table;
-mod value;
 
-pub(crate) use scan::{CsvScanExec, CsvScanSpec};
-pub(crate) use table::CsvTable;
+pub(crate) use read::CsvFormat;
+pub(crate) use table::open;

@@ -16,9 +16,9 @@ use datafusion::physical_plan::union::{InterleaveExec, UnionExec};
 
 use super::{Plan, partition_count};
 use crate::concat::ConcatExec;
-use crate::csv::CsvScanExec;
 use crate::error::FrameError;
 use crate::exchange::StageReadExec;
+use crate::files::FileScanExec;
 
 /// A plan of one partition that gives what `plan` gives as `partition`.
 pub(crate) fn restrict(plan: &Plan, partition: usize) -> Result<Plan> {
@@ -52,8 +52,8 @@ fn restrict_leaf(plan: &Plan, partition: usize) -> Result<Plan> {
     if let Some(reader) = plan.downcast_ref::<StageReadExec>() {
         return Ok(Arc::new(reader.restricted(partition)?));
     }
-    if let Some(scan) = plan.downcast_ref::<CsvScanExec>() {
-        return Ok(Arc::new(scan.restricted(partition)));
+    if let Some(scan) = plan.downcast_ref::<FileScanExec>() {
+        return Ok(Arc::new(scan.restricted(partition)?));
     }
     if let Some(source) = plan.downcast_ref::<DataSourceExec>() {
         let source: &dyn Any = source.data_source().as_ref();

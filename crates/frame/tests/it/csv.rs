@@ -240,7 +240,7 @@ async fn a_value_that_does_not_fit_names_file_line_and_column() {
     let mut options = CsvOptions::default();
     options
         .types
-        .insert("id".to_owned(), millstream_frame::CsvType::Int);
+        .insert("id".to_owned(), millstream_frame::ColumnType::Int);
     let error = read(&path, options, &distributed(3)).await.unwrap_err();
     assert_eq!(error.code(), "csv_bad_value");
     let message = error.to_string();
@@ -303,4 +303,50 @@ async fn a_file_that_changes_after_planning_is_an_error() {
     std::fs::write(&path, "a\n1\n2\n").unwrap();
     let error = crate::cluster::run_planned(&planned.unwrap()).await.unwrap_err();
     assert_eq!(error.code(), "file_changed");
+}
+
+#[tokio::test]
+async fn a_thousand_small_files_are_one_table_within_seconds() {
+    let folder = tempfile::tempdir().unwrap();
+    for index in 0..1000 {
+        std::fs::write(
+            folder.path().join(format!("{index}.csv")),
+            format!("n\n{index}\n"),
+        )
+        .unwrap();
+    }
+    let started = std::time::Instant::now();
+    let got = query(
+        "SELECT sum(n), count(*) FROM t",
+        &[("t", folder.path())],
+        &distributed(4),
+    )
+    .await;
+    assert_eq!(got, [[Some("499500".to_owned()), Some("1000".to_owned())]]);
+    assert!(started.elapsed().as_secs() < 20, "{:?}", started.elapsed());
+}
+
+#[tokio::test]
+async fn files_compressed_in_any_way_are_read_and_unknown_bytes_are_named() {
+    use std::io::Write;
+    let text = b"a,b\n1,x\n2,y\n";
+    let mut bzip = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
+    bzip.write_all(text).unwrap();
+    let mut xz = liblzma::write::XzEncoder::new(Vec::new(), 3);
+    xz.write_all(text).unwrap();
+    for (name, bytes) in [
+        ("t.csv.zst", zstd::encode_all(&text[..], 3).unwrap()),
+        ("t.csv.bz2", bzip.finish().unwrap()),
+        ("t.csv.xz", xz.finish().unwrap()),
+    ] {
+        let (_folder, path) = file(name, &bytes);
+        let got = query("SELECT sum(a), max(b) FROM t", &[("t", &path)], &distributed(2)).await;
+        assert_eq!(got, [[Some("3".to_owned()), Some("y".to_owned())]], "{name}");
+        std::fs::write(&path, text).unwrap();
+        let error = read(&path, CsvOptions::default(), &distributed(2))
+            .await
+            .unwrap_err();
+        assert_eq!(error.code(), "file_unreadable", "{error}");
+        assert!(error.to_string().contains(name), "{error}");
+    }
 }

@@ -4,9 +4,13 @@
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is the test's failure")]
 
 mod answers;
+mod arrow_files;
 mod cluster;
 mod csv;
 mod errors;
+mod folders;
+mod json;
+mod parquet;
 mod queries;
 mod relational;
 mod tpch;

@@ -172,12 +172,15 @@ pub struct InlineTable {
 pub struct TableRequest {
     /// Files, folders and glob patterns.
     pub paths: Vec<String>,
-    /// `csv` or `parquet`; told by the files' extension if absent.
+    /// `csv`, `json`, `arrow` or `parquet`; told by the files' extension if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub format: Option<String>,
     /// How CSV files are written; the planner knows the options.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub csv: BTreeMap<String, rmpv::Value>,
+    /// How JSON lines files are read, as for CSV.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub json: BTreeMap<String, rmpv::Value>,
 }
 
 #[cfg(test)]
@@ -190,12 +193,14 @@ mod tests {
         let request: SqlRequest = serde_json::from_str(
             r#"{"query": "SELECT 1", "params": [null, 1, "x"], "tables": {
                 "a": "a.csv", "b": ["b1.parquet", "b2.parquet"],
-                "c": {"paths": ["c.txt"], "format": "csv", "csv": {"delimiter": "|"}}}}"#,
+                "c": {"paths": ["c.txt"], "format": "csv", "csv": {"delimiter": "|"}},
+                "d": {"paths": ["d"], "format": "json", "json": {"ignore_unknown": true}}}}"#,
         )
         .unwrap();
         assert_eq!(request.tables["a"], TableSource::Path("a.csv".to_owned()));
         assert!(matches!(&request.tables["b"], TableSource::Paths(paths) if paths.len() == 2));
         assert!(matches!(&request.tables["c"], TableSource::Full(full) if full.csv.len() == 1));
+        assert!(matches!(&request.tables["d"], TableSource::Full(full) if full.json.len() == 1));
         let encoded = crate::codec::encode_named(&request).unwrap();
         assert_eq!(crate::codec::decode::<SqlRequest>(&encoded), Ok(request));
     }

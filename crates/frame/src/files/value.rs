@@ -1,66 +1,13 @@
-//! What a field's text means: missing, or a value of one of the column types.
-
-use std::collections::HashSet;
+//! What a text means: which of the column types it is a value of, and which value.
 
 use datafusion::arrow::compute::kernels::cast_utils::{Parser, string_to_timestamp_nanos};
 use datafusion::arrow::datatypes::{DataType, Date32Type, Float64Type, Int64Type, TimeUnit};
 
-use crate::request::CsvType;
+use crate::request::ColumnType;
 
-/// What `pandas.read_csv` reads as missing.
-const DEFAULT_NA: [&str; 19] = [
-    "", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A",
-    "NA", "NULL", "NaN", "None", "n/a", "nan", "null",
-];
-
-/// The texts that mean "missing".
-#[derive(Debug, Clone)]
-pub(super) struct NaSet {
-    texts: HashSet<Vec<u8>>,
-    first_bytes: [bool; 256],
-    longest: usize,
-    empty: bool,
-}
-
-impl NaSet {
-    pub(super) fn new(own: &[String], keep_default: bool) -> Self {
-        let defaults = if keep_default { &DEFAULT_NA[..] } else { &[] };
-        let texts: HashSet<Vec<u8>> = own
-            .iter()
-            .map(String::as_str)
-            .chain(defaults.iter().copied())
-            .map(|text| text.into())
-            .collect();
-        let mut first_bytes = [false; 256];
-        for byte in texts.iter().filter_map(|text| text.first()) {
-            first_bytes[usize::from(*byte)] = true;
-        }
-        let longest = texts.iter().map(Vec::len).max().unwrap_or(0);
-        let empty = texts.contains(&b""[..]);
-        Self {
-            texts,
-            first_bytes,
-            longest,
-            empty,
-        }
-    }
-
-    /// Whether `text` means "missing". Nearly all values are settled by their first byte.
-    pub(super) fn contains(&self, text: &str) -> bool {
-        match text.as_bytes().first() {
-            None => self.empty,
-            Some(first) => {
-                self.first_bytes[usize::from(*first)]
-                    && text.len() <= self.longest
-                    && self.texts.contains(text.as_bytes())
-            }
-        }
-    }
-}
-
-impl CsvType {
+impl ColumnType {
     /// The column's type in a record batch.
-    pub(super) fn data_type(self) -> DataType {
+    pub(crate) fn data_type(self) -> DataType {
         match self {
             Self::Bool => DataType::Boolean,
             Self::Int => DataType::Int64,
@@ -73,7 +20,7 @@ impl CsvType {
     }
 
     /// What a message calls a value of this type.
-    pub(super) fn noun(self) -> &'static str {
+    pub(crate) fn noun(self) -> &'static str {
         match self {
             Self::Bool => "true or false",
             Self::Int => "an integer",
@@ -86,7 +33,7 @@ impl CsvType {
     }
 
     /// Whether `text` is a value of this type.
-    pub(super) fn accepts(self, text: &str) -> bool {
+    pub(crate) fn accepts(self, text: &str) -> bool {
         match self {
             Self::Bool => parse_bool(text).is_some(),
             Self::Int => parse_int(text).is_some(),
@@ -99,7 +46,7 @@ impl CsvType {
     }
 
     /// The narrowest type of one text.
-    pub(super) fn of(text: &str, infer_dates: bool) -> Self {
+    pub(crate) fn of(text: &str, infer_dates: bool) -> Self {
         let candidates = [
             Self::Int,
             Self::Float,
@@ -121,7 +68,7 @@ impl CsvType {
     }
 
     /// The narrowest type that holds the values of both.
-    pub(super) fn widen(self, other: Self) -> Self {
+    pub(crate) fn widen(self, other: Self) -> Self {
         match (self, other) {
             (a, b) if a == b => a,
             (Self::Int, Self::Float) | (Self::Float, Self::Int) => Self::Float,
@@ -131,7 +78,7 @@ impl CsvType {
     }
 }
 
-pub(super) fn parse_bool(text: &str) -> Option<bool> {
+pub(crate) fn parse_bool(text: &str) -> Option<bool> {
     if text.eq_ignore_ascii_case("true") {
         Some(true)
     } else if text.eq_ignore_ascii_case("false") {
@@ -141,11 +88,11 @@ pub(super) fn parse_bool(text: &str) -> Option<bool> {
     }
 }
 
-pub(super) fn parse_int(text: &str) -> Option<i64> {
+pub(crate) fn parse_int(text: &str) -> Option<i64> {
     Int64Type::parse(text)
 }
 
-pub(super) fn parse_float(text: &str) -> Option<f64> {
+pub(crate) fn parse_float(text: &str) -> Option<f64> {
     // An integer that a float would silently round (ids of 20 digits) is text, not a number.
     let trimmed = text.trim_ascii();
     let digits = trimmed.strip_prefix(['+', '-']).unwrap_or(trimmed);
@@ -156,7 +103,7 @@ pub(super) fn parse_float(text: &str) -> Option<f64> {
 }
 
 /// Days since 1970 of `YYYY-MM-DD`.
-pub(super) fn parse_date(text: &str) -> Option<i32> {
+pub(crate) fn parse_date(text: &str) -> Option<i32> {
     if text.len() == 10 && has_date_shape(text) {
         Date32Type::parse(text)
     } else {
@@ -165,7 +112,7 @@ pub(super) fn parse_date(text: &str) -> Option<i32> {
 }
 
 /// Microseconds since 1970 of an ISO date, with or without a time, and no zone.
-pub(super) fn parse_timestamp(text: &str) -> Option<i64> {
+pub(crate) fn parse_timestamp(text: &str) -> Option<i64> {
     if !has_date_shape(text) || zone_start(text).is_some() || !has_time_or_nothing(text) {
         return None;
     }
@@ -173,7 +120,7 @@ pub(super) fn parse_timestamp(text: &str) -> Option<i64> {
 }
 
 /// Microseconds since 1970 of an ISO date and time with a zone.
-pub(super) fn parse_timestamp_utc(text: &str) -> Option<i64> {
+pub(crate) fn parse_timestamp_utc(text: &str) -> Option<i64> {
     if !has_date_shape(text) || zone_start(text).is_none() || !has_time_or_nothing(text) {
         return None;
     }
@@ -221,57 +168,46 @@ mod tests {
     #[test]
     fn narrowest_type_of_a_text_is_what_pandas_or_iso_8601_says() {
         let cases = [
-            ("7", CsvType::Int),
-            (" 7", CsvType::Int),
-            ("+7", CsvType::Int),
-            ("007", CsvType::Int),
-            ("7.", CsvType::Float),
-            (".5", CsvType::Float),
-            ("1e5", CsvType::Float),
-            ("-inf", CsvType::Float),
-            ("TRUE", CsvType::Bool),
-            ("2013-01-01", CsvType::Date),
-            ("2013-01-01 05:15", CsvType::Timestamp),
-            ("2013-01-01T05:15:00", CsvType::Timestamp),
-            ("2013-01-01T05:15:00.123456", CsvType::Timestamp),
-            ("2013-01-01T05:15:00Z", CsvType::TimestampUtc),
-            ("2013-01-01T05:15:00+02:00", CsvType::TimestampUtc),
-            ("2013-13-01", CsvType::Text),
-            ("20130101000000000000", CsvType::Text),
-            ("1,5", CsvType::Text),
-            ("0x1F", CsvType::Text),
-            ("yes", CsvType::Text),
+            ("7", ColumnType::Int),
+            (" 7", ColumnType::Int),
+            ("+7", ColumnType::Int),
+            ("007", ColumnType::Int),
+            ("7.", ColumnType::Float),
+            (".5", ColumnType::Float),
+            ("1e5", ColumnType::Float),
+            ("-inf", ColumnType::Float),
+            ("TRUE", ColumnType::Bool),
+            ("2013-01-01", ColumnType::Date),
+            ("2013-01-01 05:15", ColumnType::Timestamp),
+            ("2013-01-01T05:15:00", ColumnType::Timestamp),
+            ("2013-01-01T05:15:00.123456", ColumnType::Timestamp),
+            ("2013-01-01T05:15:00Z", ColumnType::TimestampUtc),
+            ("2013-01-01T05:15:00+02:00", ColumnType::TimestampUtc),
+            ("2013-13-01", ColumnType::Text),
+            ("20130101000000000000", ColumnType::Text),
+            ("1,5", ColumnType::Text),
+            ("0x1F", ColumnType::Text),
+            ("yes", ColumnType::Text),
         ];
         for (text, expected) in cases {
-            assert_eq!(CsvType::of(text, true), expected, "{text}");
+            assert_eq!(ColumnType::of(text, true), expected, "{text}");
         }
-        assert_eq!(CsvType::of("2013-01-01", false), CsvType::Text);
+        assert_eq!(ColumnType::of("2013-01-01", false), ColumnType::Text);
     }
 
     #[test]
     fn widening_ends_in_text_and_never_refuses_what_it_has_seen() {
-        assert_eq!(CsvType::Int.widen(CsvType::Float), CsvType::Float);
-        assert_eq!(CsvType::Date.widen(CsvType::Timestamp), CsvType::Timestamp);
-        assert_eq!(CsvType::Bool.widen(CsvType::Int), CsvType::Text);
-        assert_eq!(CsvType::Timestamp.widen(CsvType::TimestampUtc), CsvType::Text);
-        assert!(CsvType::Float.accepts("9007199254740993"));
-        assert!(CsvType::Timestamp.accepts("2013-01-01"));
-    }
-
-    #[test]
-    fn default_markers_are_missing_unless_switched_off() {
-        let defaults = NaSet::new(&[], true);
-        assert!(
-            ["", "NA", "NaN", "null", "None", "#N/A N/A"]
-                .iter()
-                .all(|text| defaults.contains(text))
+        assert_eq!(ColumnType::Int.widen(ColumnType::Float), ColumnType::Float);
+        assert_eq!(
+            ColumnType::Date.widen(ColumnType::Timestamp),
+            ColumnType::Timestamp
         );
-        assert!(
-            ["N", "na", "0", "NAN"]
-                .iter()
-                .all(|text| !defaults.contains(text))
+        assert_eq!(ColumnType::Bool.widen(ColumnType::Int), ColumnType::Text);
+        assert_eq!(
+            ColumnType::Timestamp.widen(ColumnType::TimestampUtc),
+            ColumnType::Text
         );
-        let own = NaSet::new(&["-".to_owned()], false);
-        assert!(own.contains("-") && !own.contains("NA") && !own.contains(""));
+        assert!(ColumnType::Float.accepts("9007199254740993"));
+        assert!(ColumnType::Timestamp.accepts("2013-01-01"));
     }
 }

@@ -1,38 +1,20 @@
 //! Divides the files of a table into pieces of like size, one list of pieces per task.
 
-use std::path::PathBuf;
-
 use serde::{Deserialize, Serialize};
 
-/// A file of the table, as the planner saw it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct CsvFile {
-    pub(super) path: PathBuf,
-    pub(super) size: u64,
-    /// Modification time in nanoseconds since 1970: a file that changes is another input.
-    pub(super) modified: i64,
-    pub(super) gzip: bool,
-    /// Whether a record may hold a line break, so that a split could fall inside a record.
-    pub(super) multiline: bool,
-}
-
-impl CsvFile {
-    fn is_splittable(&self) -> bool {
-        !self.gzip && !self.multiline
-    }
-}
+use super::DataFile;
 
 /// Records whose first byte lies in a byte range of a file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Slice {
-    pub(super) file: CsvFile,
-    pub(super) start: u64,
-    pub(super) end: u64,
+    pub(crate) file: DataFile,
+    pub(crate) start: u64,
+    pub(crate) end: u64,
 }
 
 /// Distributes the files over at most `parts` lists in file order, so that the lists read one after another give
 /// the table's rows in order. No piece is smaller than `min_bytes` but the last of a file.
-pub(super) fn split(files: &[CsvFile], parts: usize, min_bytes: u64) -> Vec<Vec<Slice>> {
+pub(crate) fn split(files: &[DataFile], parts: usize, min_bytes: u64) -> Vec<Vec<Slice>> {
     let total: u64 = files.iter().map(|file| file.size).sum();
     let share = total.div_ceil(parts.max(1) as u64).max(min_bytes).max(1);
     let mut lists: Vec<Vec<Slice>> = Vec::new();
@@ -73,14 +55,16 @@ pub(super) fn split(files: &[CsvFile], parts: usize, min_bytes: u64) -> Vec<Vec<
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::files::Compression;
 
-    fn file(name: &str, size: u64, multiline: bool) -> CsvFile {
-        CsvFile {
+    fn file(name: &str, size: u64, whole: bool) -> DataFile {
+        DataFile {
             path: name.into(),
             size,
             modified: 0,
-            gzip: false,
-            multiline,
+            compression: Compression::None,
+            folders: Vec::new(),
+            whole,
         }
     }
 

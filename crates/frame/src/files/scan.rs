@@ -1,9 +1,9 @@
-//! The operator that reads a table's CSV slices, and how it looks on the wire.
+//! The operator that reads a table's slices, and how it looks on the wire.
 
 use std::fmt;
 use std::sync::Arc;
 
-use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use datafusion::arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion::common::stats::Precision;
 use datafusion::common::tree_node::TreeNodeRecursion;
@@ -18,34 +18,34 @@ use datafusion::physical_plan::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::dialect::Dialect;
-use super::read::{CsvColumn, SliceRead};
-use super::split::Slice;
+use super::Slice;
+use super::format::{BatchSink, FileFormat, SliceRead};
+use crate::catalog::FolderColumn;
 use crate::error::FrameError;
 
 /// Batches that may be read ahead of the operator above.
 const READ_AHEAD: usize = 2;
 
 /// Everything that the operator needs; this is what travels to a worker.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct CsvScanSpec {
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct FileScanSpec {
     /// Slices of each partition.
     pub(super) slices: Vec<Vec<Slice>>,
-    pub(super) dialect: Dialect,
-    pub(super) columns: Vec<CsvColumn>,
+    pub(super) format: FileFormat,
+    /// Columns whose values are in the names of the folders.
+    pub(super) folders: Vec<FolderColumn>,
+    /// Indices of the columns wanted: first those of the format, then those of the folders.
     pub(super) projection: Vec<usize>,
     /// Rows after which a partition may stop.
     pub(super) limit: Option<usize>,
     pub(super) estimated_rows: usize,
 }
 
-impl CsvScanSpec {
-    fn schema(&self) -> SchemaRef {
-        let field = |index: &usize| {
-            let column = &self.columns[*index];
-            Field::new(&column.name, column.kind.data_type(), true)
-        };
-        Arc::new(Schema::new(self.projection.iter().map(field).collect::<Vec<_>>()))
+impl FileScanSpec {
+    fn schema(&self) -> Result<SchemaRef> {
+        let mut fields = self.format.fields();
+        fields.extend(self.folders.iter().map(FolderColumn::field));
+        Ok(Arc::new(Schema::new(fields).project(&self.projection)?))
     }
 
     /// Reads one partition; `sink` returns false when it wants no more.
@@ -54,68 +54,116 @@ impl CsvScanSpec {
         partition: usize,
         batch_size: usize,
         schema: &SchemaRef,
-        sink: &mut dyn FnMut(RecordBatch) -> bool,
+        sink: &mut BatchSink<'_>,
     ) -> Result<(), FrameError> {
         let mut left = self.limit.unwrap_or(usize::MAX);
+        let own = self.format.fields();
+        let projection: Vec<usize> = self
+            .projection
+            .iter()
+            .copied()
+            .filter(|index| *index < own.len())
+            .collect();
+        let fields: Vec<Field> = projection.iter().map(|index| own[*index].clone()).collect();
+        let own_schema = Arc::new(Schema::new(fields));
         for slice in &self.slices[partition] {
             let read = SliceRead {
                 slice,
-                dialect: &self.dialect,
-                columns: &self.columns,
-                projection: &self.projection,
-                schema: Arc::clone(schema),
+                projection: &projection,
+                schema: Arc::clone(&own_schema),
                 batch_size: batch_size.min(left.max(1)),
             };
-            let mut open = true;
-            read.run(&mut |batch| {
+            let (mut open, mut failure) = (true, None);
+            self.format.read(&read, &mut |batch| {
                 let rows = batch.num_rows().min(left);
                 left -= rows;
-                open = sink(batch.slice(0, rows)) && left > 0;
+                open = match self.with_folders(&batch.slice(0, rows), slice, own.len(), schema) {
+                    Ok(batch) => sink(batch) && left > 0,
+                    Err(error) => {
+                        failure = Some(error);
+                        false
+                    }
+                };
                 open
             })?;
+            if let Some(error) = failure {
+                return Err(crate::error::from_engine(&error));
+            }
             if !open {
                 break;
             }
         }
         Ok(())
     }
+
+    /// The batch with the columns of its file's folders, each at the place that the projection gives it.
+    fn with_folders(
+        &self,
+        batch: &RecordBatch,
+        slice: &Slice,
+        own: usize,
+        schema: &SchemaRef,
+    ) -> Result<RecordBatch> {
+        let mut read = batch.columns().iter();
+        let column = |index: &usize| -> Result<ArrayRef> {
+            match index.checked_sub(own) {
+                None => match read.next() {
+                    Some(column) => Ok(Arc::clone(column)),
+                    None => internal_err!("a column was not read"),
+                },
+                Some(folder) => {
+                    let value = slice.file.folders[folder].as_deref();
+                    self.folders[folder]
+                        .value(value)?
+                        .to_array_of_size(batch.num_rows())
+                }
+            }
+        };
+        let columns = self.projection.iter().map(column).collect::<Result<Vec<_>>>()?;
+        let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+        Ok(RecordBatch::try_new_with_options(
+            Arc::clone(schema),
+            columns,
+            &options,
+        )?)
+    }
 }
 
-/// Reads slices of CSV files. Unlike the engine's own scan it survives the wire with all options.
+/// Reads slices of files. Unlike the engine's own scans it survives the wire with all options.
 #[derive(Debug)]
-pub(crate) struct CsvScanExec {
-    spec: Arc<CsvScanSpec>,
+pub(crate) struct FileScanExec {
+    spec: Arc<FileScanSpec>,
     properties: Arc<PlanProperties>,
 }
 
-impl CsvScanExec {
-    pub(crate) fn new(spec: CsvScanSpec) -> Self {
+impl FileScanExec {
+    pub(crate) fn try_new(spec: FileScanSpec) -> Result<Self> {
         let properties = PlanProperties::new(
-            EquivalenceProperties::new(spec.schema()),
+            EquivalenceProperties::new(spec.schema()?),
             Partitioning::UnknownPartitioning(spec.slices.len()),
             EmissionType::Incremental,
             Boundedness::Bounded,
         );
-        Self {
+        Ok(Self {
             spec: Arc::new(spec),
             properties: Arc::new(properties),
-        }
+        })
     }
 
     /// What travels to a worker.
-    pub(crate) fn spec(&self) -> &CsvScanSpec {
+    pub(crate) fn spec(&self) -> &FileScanSpec {
         &self.spec
     }
 
     /// A scan of one partition's slices only.
-    pub(crate) fn restricted(&self, partition: usize) -> Self {
-        let mut spec = CsvScanSpec::clone(&self.spec);
+    pub(crate) fn restricted(&self, partition: usize) -> Result<Self> {
+        let mut spec = FileScanSpec::clone(&self.spec);
         spec.slices = vec![spec.slices.swap_remove(partition)];
-        Self::new(spec)
+        Self::try_new(spec)
     }
 }
 
-impl DisplayAs for CsvScanExec {
+impl DisplayAs for FileScanExec {
     fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let spec = &self.spec;
         let first = spec
@@ -130,12 +178,13 @@ impl DisplayAs for CsvScanExec {
             .flatten()
             .map(|slice| &slice.file.path)
             .collect();
-        let names: Vec<&str> = spec
-            .projection
+        let schema = self.schema();
+        let names: Vec<&str> = schema
+            .fields()
             .iter()
-            .map(|index| spec.columns[*index].name.as_str())
+            .map(|field| field.name().as_str())
             .collect();
-        write!(f, "CsvScanExec: {}", first.unwrap_or_default())?;
+        write!(f, "{}: {}", self.name(), first.unwrap_or_default())?;
         if files.len() > 1 {
             write!(f, " and {} more files", files.len() - 1)?;
         }
@@ -152,9 +201,9 @@ impl DisplayAs for CsvScanExec {
     }
 }
 
-impl ExecutionPlan for CsvScanExec {
+impl ExecutionPlan for FileScanExec {
     fn name(&self) -> &str {
-        "CsvScanExec"
+        self.spec.format.operator()
     }
 
     fn properties(&self) -> &Arc<PlanProperties> {
@@ -186,7 +235,7 @@ impl ExecutionPlan for CsvScanExec {
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         if partition >= self.spec.slices.len() {
-            return internal_err!("CSV scan has no partition {partition}");
+            return internal_err!("the scan has no partition {partition}");
         }
         let mut builder = RecordBatchReceiverStreamBuilder::new(self.schema(), READ_AHEAD);
         let (sender, spec, schema) = (builder.tx(), Arc::clone(&self.spec), self.schema());
@@ -223,7 +272,7 @@ impl ExecutionPlan for CsvScanExec {
     }
 }
 
-impl CsvScanExec {
+impl FileScanExec {
     /// A guess at the memory of a row, for columns without a fixed width too.
     fn row_bytes(&self) -> usize {
         // A text value is a 16-byte view and, in files as people have them, about as many bytes again.
