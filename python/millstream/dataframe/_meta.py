@@ -20,7 +20,12 @@ _SAMPLES: dict[str, Any] = {"bool": True, "int": 1, "float": 1.0, "str": "a", "o
 
 def of_schema(schema: pa.Schema) -> pd.DataFrame:
     """An empty frame with the columns of an Arrow table, as pandas reads it."""
-    return schema.remove_metadata().empty_table().to_pandas()
+    import pyarrow as pa
+
+    from millstream.dataframe._views import readable
+
+    plain = pa.schema([field.with_type(readable(field.type)) for field in schema])
+    return plain.empty_table().to_pandas()
 
 
 def empty_index(index: pd.Index) -> pd.Index:

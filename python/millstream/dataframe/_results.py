@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from millstream.dataframe._kinds import kind_of
+from millstream.dataframe._views import readable
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -20,7 +21,7 @@ def column(values: pa.ChunkedArray, dtype: Any) -> pd.Series[Any]:
         return _category(values, dtype)
     if isinstance(dtype, pd.ArrowDtype):
         return pd.Series(dtype.__from_arrow__(values.cast(dtype.pyarrow_dtype)))
-    plain = values.to_pandas()
+    plain = values.cast(readable(values.type)).to_pandas()
     is_extension = isinstance(dtype, pd.api.extensions.ExtensionDtype)
     if str(values.type) == "bool" and values.null_count and not is_extension:
         return _with_nan(plain)
