@@ -1,0 +1,89 @@
+"""The cluster that answers: processes on RabbitMQ and Redis, with counters of what its workers do."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pyarrow as pa
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "python" / "tests"))
+
+from services import ServicesCluster
+
+import millstream as ms
+from millstream.dataframe import _run
+from millstream.dataframe._query import Query
+
+_TASKS = re.compile(r'^millstream_worker_task_seconds_count\{kind="frame"\} (\d+)', re.MULTILINE)
+_FETCHED = re.compile(r"^millstream_worker_fetched_bytes_total (\d+)", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Done:
+    """What workers have done, by their names: tasks of queries, and bytes fetched from each other."""
+
+    tasks: dict[str, int]
+    fetched: dict[str, int]
+
+    def since(self, before: Done) -> Done:
+        """What was done between two counts."""
+        return Done(
+            {name: count - before.tasks[name] for name, count in self.tasks.items()},
+            {name: count - before.fetched[name] for name, count in self.fetched.items()},
+        )
+
+
+class Cluster:
+    """A scheduler, a gateway and workers, which may read the data, and a client."""
+
+    def __init__(self, data: Path, workers: int, slots: int, memory_limit: str) -> None:
+        self._services = ServicesCluster(workers=workers, slots=slots, memory_limit=memory_limit, data=data)
+        try:
+            ms.progress_bar(False)
+            self._client = ms.Client(self._services.url, token=self._services.token)
+        except BaseException:
+            self._services.close()
+            raise
+
+    def __enter__(self) -> Cluster:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.close()
+        self._services.close()
+
+    def rows(self, query: str, tables: Mapping[str, str], options: Mapping[str, Any]) -> pa.Table:
+        """The result of a query; with options as a request of its own, since `sql` has none."""
+        if not options:
+            return self._client.sql(query, **tables).to_arrow(limit=None)
+        return _run.table(self._client, _WithOptions(query, (), tables, options))
+
+    def done(self) -> Done:
+        """What the workers have done so far."""
+        headers = {"Authorization": f"Bearer {self._services.token}"}
+        shown = {name: httpx.get(url, headers=headers).text for name, url in self._services.metrics.items()}
+        return Done(
+            {name: _counted(_TASKS, text) for name, text in shown.items()},
+            {name: _counted(_FETCHED, text) for name, text in shown.items()},
+        )
+
+
+def _counted(pattern: re.Pattern[str], text: str) -> int:
+    return sum(int(value) for value in pattern.findall(text))
+
+
+@dataclass(frozen=True)
+class _WithOptions(Query):
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def body(self) -> bytes:
+        import msgpack
+
+        packed: bytes = msgpack.packb({**msgpack.unpackb(super().body()), "options": dict(self.options)})
+        return packed
