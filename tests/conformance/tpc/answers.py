@@ -6,40 +6,19 @@ import hashlib
 import json
 import re
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
+from compare import Answer
 from data import connect, tables
 from queries import Query
 
 # Part of the answers' names: answers that were computed otherwise are not found again.
-_FORM = "2"
+_FORM = "3"
 RANK = "__rank"
 ROW = "__row"
-
-
-@dataclass(frozen=True)
-class Answer:
-    """The rows that may be in the result.
-
-    Parameters
-    ----------
-    rows : pyarrow.Table
-        The rows of the result, and, if a limit cuts rows that are equal by its order, all of these.
-    ranks : list of int or None
-        Their places in the order, equal ones for equal keys; None if the order uses what is not in the result.
-    count : int
-        How many rows the result has.
-    seconds : float
-        How long DuckDB took for the query itself.
-    """
-
-    rows: pa.Table
-    ranks: list[int] | None
-    count: int
-    seconds: float
 
 
 class Oracle:
@@ -56,7 +35,7 @@ class Oracle:
 
     def answer(self, query: Query) -> Answer:
         """Return the answer, from the cache if it is there."""
-        content = f"{_FORM} {duckdb.__version__} {query.text}"
+        content = f"{_FORM} {duckdb.__version__} {query.text} {query.order_keys}"
         path = self._cache / f"{query.number:02}-{hashlib.sha256(content.encode()).hexdigest()[:16]}.arrow"
         if not path.exists():
             self._compute(query, path)
@@ -70,21 +49,21 @@ class Oracle:
     def ranks_of(self, rows: pa.Table, query: Query, names: list[str]) -> list[int]:
         """Places of the rows by the query's order, which :meth:`answer` must have ranks for."""
         numbered = rows.rename_columns(names).append_column(ROW, pa.array(range(rows.num_rows)))
+        self._connection.register("numbered", numbered)
         ranked = f"SELECT {self._rank(query, names)} FROM numbered ORDER BY {ROW}"
-        assert numbered is not None
         return [rank for (rank,) in self._connection.execute(ranked).fetchall()]
 
     def _compute(self, query: Query, path: Path) -> None:
         began = time.monotonic()
         result = self._connection.sql(query.text).to_arrow_table()
         seconds = time.monotonic() - began
-        if query.order is not None:
+        if query.order_keys:
             result = self._with_ranks(query, result)
         count = result.num_rows
         if query.limit is not None and RANK in result.column_names:
             count = min(query.limit, count)
             last = result[RANK][count - 1].as_py() if count else 0
-            result = result.filter(pa.compute.less_equal(result[RANK], last))
+            result = result.filter(pc.less_equal(result[RANK], last))
         facts = json.dumps({"count": count, "seconds": seconds})
         with pa.ipc.new_file(path, result.schema.with_metadata({"facts": facts})) as file:
             file.write_table(result.replace_schema_metadata({"facts": facts}))
@@ -99,8 +78,14 @@ class Oracle:
             return result
 
     def _rank(self, query: Query, names: list[str]) -> str:
-        order = re.sub(r"\b[a-z_]\w*\.(\w+)", r"\1", query.order or "", flags=re.IGNORECASE)
-        # Columns may be ordered by their numbers, which are constants in a window.
-        position = r"(^|,)(\s*)(\d+)\b(?=\s*(?:,|$|ASC|DESC|NULLS))"
-        order = re.sub(position, lambda found: f'{found[1]}{found[2]}"{names[int(found[3]) - 1]}"', order)
-        return f"dense_rank() OVER (ORDER BY {order}) AS {RANK}"
+        keys = [_key(key, names) for key in query.order_keys]
+        return f"dense_rank() OVER (ORDER BY {', '.join(keys)}) AS {RANK}"
+
+
+def _key(key: str, names: list[str]) -> str:
+    """A key of an order in terms of the result's columns, which it may name by their numbers."""
+    number = re.match(r"\d+\b", key)
+    if number:
+        name = names[int(number[0]) - 1].replace('"', '""')
+        return f'"{name}"{key[number.end() :]}'
+    return re.sub(r"\b[a-z_]\w*\.(\w+)", r"\1", key, flags=re.IGNORECASE)

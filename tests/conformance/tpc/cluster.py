@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,22 +22,27 @@ from millstream.dataframe import _run
 from millstream.dataframe._query import Query
 
 _TASKS = re.compile(r'^millstream_worker_task_seconds_count\{kind="frame"\} (\d+)', re.MULTILINE)
-_FETCHED = re.compile(r"^millstream_worker_fetched_bytes_total (\d+)", re.MULTILINE)
+_FETCHES = re.compile(r"^millstream_worker_fetch_seconds_count (\d+)", re.MULTILINE)
+_BYTES = re.compile(r"^millstream_worker_fetched_bytes_total (\d+)", re.MULTILINE)
+
+# Workers tell bytes with each heartbeat, once in a second.
+_HEARTBEAT = 1.5
 
 
 @dataclass(frozen=True)
 class Done:
-    """What workers have done, by their names: tasks of queries, and bytes fetched from each other."""
+    """What workers have done, by their names: tasks of queries, and fetches from each other."""
 
     tasks: dict[str, int]
-    fetched: dict[str, int]
+    fetches: dict[str, int]
 
     def since(self, before: Done) -> Done:
         """What was done between two counts."""
-        return Done(
-            {name: count - before.tasks[name] for name, count in self.tasks.items()},
-            {name: count - before.fetched[name] for name, count in self.fetched.items()},
-        )
+        return Done(_minus(self.tasks, before.tasks), _minus(self.fetches, before.fetches))
+
+
+def _minus(after: Mapping[str, int], before: Mapping[str, int]) -> dict[str, int]:
+    return {name: count - before[name] for name, count in after.items()}
 
 
 class Cluster:
@@ -66,16 +72,20 @@ class Cluster:
 
     def done(self) -> Done:
         """What the workers have done so far."""
+        return Done(self._counts(_TASKS), self._counts(_FETCHES))
+
+    def fetched_bytes(self) -> int:
+        """Bytes that all workers have fetched from each other since they began."""
+        before, after = -1, sum(self._counts(_BYTES).values())
+        while before != after:
+            time.sleep(_HEARTBEAT)
+            before, after = after, sum(self._counts(_BYTES).values())
+        return after
+
+    def _counts(self, pattern: re.Pattern[str]) -> dict[str, int]:
         headers = {"Authorization": f"Bearer {self._services.token}"}
         shown = {name: httpx.get(url, headers=headers).text for name, url in self._services.metrics.items()}
-        return Done(
-            {name: _counted(_TASKS, text) for name, text in shown.items()},
-            {name: _counted(_FETCHED, text) for name, text in shown.items()},
-        )
-
-
-def _counted(pattern: re.Pattern[str], text: str) -> int:
-    return sum(int(value) for value in pattern.findall(text))
+        return {name: sum(map(int, pattern.findall(text))) for name, text in shown.items()}
 
 
 @dataclass(frozen=True)

@@ -5,13 +5,35 @@ from __future__ import annotations
 import decimal
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
-from answers import Answer
 
 # Sums of floats depend on their order.
 PRECISION = 1e-6
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The rows that may be in the result.
+
+    Parameters
+    ----------
+    rows : pyarrow.Table
+        The rows of the result, and, if a limit cuts rows that are equal by its order, all of these.
+    ranks : list of int or None
+        Their places in the order, equal ones for equal keys; None if the order uses what is not in the result.
+    count : int
+        How many rows the result has.
+    seconds : float
+        How long DuckDB took for the query itself.
+    """
+
+    rows: pa.Table
+    ranks: list[int] | None
+    count: int
+    seconds: float
 
 
 def difference(got: pa.Table, answer: Answer, ranks: Sequence[int] | None) -> str | None:
