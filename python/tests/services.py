@@ -89,6 +89,8 @@ class ServicesCluster:
             self.metrics[name] = f"http://127.0.0.1:{metrics}/metrics"
             own |= {
                 "worker.name": name,
+                # There is nobody left to hand results to when all are stopped.
+                "worker.drain_timeout": "1s",
                 "metrics.port": str(metrics),
                 "metrics.token": self.token,
                 "worker.spill_dir": str(folder / "spill"),
