@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import json
+import os
 import re
 import time
 from pathlib import Path
@@ -16,7 +16,7 @@ from data import connect, tables
 from queries import Query
 
 # Part of the answers' names: answers that were computed otherwise are not found again.
-_FORM = "3"
+_FORM = "4"
 RANK = "__rank"
 ROW = "__row"
 
@@ -41,10 +41,16 @@ class Oracle:
             self._compute(query, path)
         with pa.ipc.open_file(path) as file:
             table = file.read_all()
-        facts = json.loads(table.schema.metadata[b"facts"])
+        count = int(table.schema.metadata[b"count"])
         ranks = table[RANK].to_pylist() if RANK in table.column_names else None
         rows = table.drop_columns([RANK]) if ranks is not None else table
-        return Answer(rows, ranks, facts["count"], facts["seconds"])
+        return Answer(rows, ranks, count)
+
+    def seconds(self, query: Query) -> float:
+        """How long DuckDB takes for a query now."""
+        began = time.monotonic()
+        self._connection.sql(query.text).to_arrow_table()
+        return time.monotonic() - began
 
     def ranks_of(self, rows: pa.Table, query: Query, names: list[str]) -> list[int]:
         """Places of the rows by the query's order, which :meth:`answer` must have ranks for."""
@@ -54,9 +60,7 @@ class Oracle:
         return [rank for (rank,) in self._connection.execute(ranked).fetchall()]
 
     def _compute(self, query: Query, path: Path) -> None:
-        began = time.monotonic()
         result = self._connection.sql(query.text).to_arrow_table()
-        seconds = time.monotonic() - began
         if query.order_keys:
             result = self._with_ranks(query, result)
         count = result.num_rows
@@ -64,9 +68,11 @@ class Oracle:
             count = min(query.limit, count)
             last = result[RANK][count - 1].as_py() if count else 0
             result = result.filter(pc.less_equal(result[RANK], last))
-        facts = json.dumps({"count": count, "seconds": seconds})
-        with pa.ipc.new_file(path, result.schema.with_metadata({"facts": facts})) as file:
-            file.write_table(result.replace_schema_metadata({"facts": facts}))
+        result = result.replace_schema_metadata({"count": str(count)})
+        unfinished = path.with_suffix(f".{os.getpid()}")
+        with pa.ipc.new_file(unfinished, result.schema) as file:
+            file.write_table(result)
+        unfinished.rename(path)
 
     def _with_ranks(self, query: Query, result: pa.Table) -> pa.Table:
         """All rows without the limit, with their places; the result as it is if the order uses what is not in it."""

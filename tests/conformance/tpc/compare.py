@@ -26,14 +26,11 @@ class Answer:
         Their places in the order, equal ones for equal keys; None if the order uses what is not in the result.
     count : int
         How many rows the result has.
-    seconds : float
-        How long DuckDB took for the query itself.
     """
 
     rows: pa.Table
     ranks: list[int] | None
     count: int
-    seconds: float
 
 
 def difference(got: pa.Table, answer: Answer, ranks: Sequence[int] | None) -> str | None:

@@ -28,7 +28,7 @@ def query_line(suite: str, result: dict[str, Any]) -> str:
 def line(run: dict[str, Any]) -> str:
     """What came of one run."""
     equal = f"{run['passed']} of {len(run['queries'])} equal DuckDB's"
-    times = f"{run['seconds']} s, DuckDB {run['duckdb_seconds']} s"
+    times = f"{run['seconds']} s" + (f", DuckDB {run['duckdb_seconds']} s" if run["duckdb_seconds"] else "")
     spread = f"{run['distributed']} on several workers, {run['moved_bytes'] / 1e6:,.1f} MB between them"
     return f"{_title(run)}: {equal}; {times}; {spread}{'' if run['is_distributed'] else ', WHICH IS TOO LITTLE'}"
 

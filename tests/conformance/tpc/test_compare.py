@@ -19,7 +19,7 @@ WANTED = pa.table(
         "mean": [0.5, 1 / 3, 7e9],
     }
 )
-ANSWER = Answer(WANTED, [1, 2, 2], 3, 0.0)
+ANSWER = Answer(WANTED, [1, 2, 2], 3)
 
 
 def changed(column: str, values: list[object], kind: pa.DataType | None = None) -> pa.Table:
@@ -63,7 +63,7 @@ def test_rows_must_be_in_order() -> None:
 
 
 def test_a_limit_cuts_only_rows_that_are_equal_by_the_order() -> None:
-    cut = Answer(WANTED, [1, 2, 2], 2, 0.0)
+    cut = Answer(WANTED, [1, 2, 2], 2)
     assert difference(WANTED.slice(0, 2), cut, None) is None
     assert difference(WANTED.take([0, 2]), cut, None) is None
     assert "a row of the answer is missing" in str(difference(WANTED.slice(1), cut, None))
