@@ -6,8 +6,8 @@
 #                       RabbitMQ and a Redis (`xtask with-servers`), there TPC-H and TPC-DS compared with DuckDB, too,
 #                       the quick part of Dask's own tests, and the wheels of both packages in an environment of their
 #                       own
-#   check.sh BINARY --short   of the clusters only services, with the files that most depend on a cluster, of the
-#                       queries TPC-H's, and of Dask's own tests those that take seconds
+#   check.sh BINARY --short   of the clusters only services, with the files that most depend on a cluster, and of
+#                       Dask's own tests those that take seconds
 #
 # Environments are kept in the user's cache folder, under names made of what they hold.
 set -euo pipefail
@@ -80,11 +80,7 @@ if [ -n "${MILLSTREAM_TEST_AMQP:-}" ]; then
     pytest -q -p no:cacheprovider --cluster=services "${chosen[@]}"
     make_environment "$tpc_environment" --requirement $tpc/requirements.txt
     title "TPC-H and TPC-DS on services, compared with DuckDB"
-    if [ "$extent" = --short ]; then
-        "$tpc_environment/bin/python" $tpc/run.py --suite tpch --sf 0.1
-    else
-        "$tpc_environment/bin/python" $tpc/run.py --quick
-    fi
+    "$tpc_environment/bin/python" $tpc/run.py --quick
 fi
 title "Dask's own tests, the quick part"
 if [ "$extent" = --short ]; then
