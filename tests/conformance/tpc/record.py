@@ -8,7 +8,7 @@ import platform
 from pathlib import Path
 from typing import Any
 
-_KIND = ("suite", "scale", "workers", "slots", "partitions", "broadcast")
+_KIND = ("suite", "scale", "workers", "slots", "partitions", "broadcast", "chosen")
 _NAMES = {"tpch": "TPC-H", "tpcds": "TPC-DS"}
 
 
@@ -44,7 +44,7 @@ def add(target: Path, run: dict[str, Any]) -> None:
 
 
 def _kind(run: dict[str, Any]) -> list[Any]:
-    return [run[name] for name in _KIND]
+    return [run.get(name) for name in _KIND]
 
 
 def _title(run: dict[str, Any]) -> str:
@@ -55,14 +55,14 @@ def _title(run: dict[str, Any]) -> str:
 
 def _page(runs: list[dict[str, Any]]) -> str:
     lines = [
-        "| run | equal | seconds | DuckDB | on several workers | moved |",
-        "|---|---|---|---|---|---|",
+        "| run | equal | seconds | DuckDB | on several workers | moved | cores | load at the end |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for run in runs:
-        moved = run["moved_bytes"] / 1e6
+        moved, conditions = run["moved_bytes"] / 1e6, run["conditions"]
         lines.append(
             f"| {_title(run)} | {run['passed']} of {len(run['queries'])} | {run['seconds']} | {run['duckdb_seconds']} "
-            f"| {run['distributed']} | {moved:,.0f} MB |"
+            f"| {run['distributed']} | {moved:,.0f} MB | {conditions['cores']} | {conditions['load_at_end']} |"
         )
     wrong = [(run, each) for run in runs for each in run["queries"] if each["problem"]]
     if wrong:

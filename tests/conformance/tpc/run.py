@@ -108,6 +108,7 @@ def run_suite(
         "workers": workers,
         "slots": asked.slots,
         **options,
+        "chosen": asked.queries,
         "conditions": record.conditions(),
         "passed": sum(each["problem"] is None for each in results),
         "seconds": round(sum(each["seconds"] for each in results), 2),
