@@ -70,6 +70,11 @@ class Cluster:
             return self._client.sql(query, **tables).to_arrow(limit=None)
         return _run.table(self._client, _WithOptions(query, (), tables, options))
 
+    def tasks_besides(self, options: Mapping[str, Any]) -> int:
+        """How many tasks :meth:`rows` needs beside those of the query's stages."""
+        # Both kinds plan the query and write its result; `sql` first asks for its columns, with a stage of no rows.
+        return 2 if options else 5
+
     def done(self) -> Done:
         """What the workers have done so far."""
         return Done(self._counts(_TASKS), self._counts(_FETCHES))
