@@ -3,40 +3,53 @@
 #
 #   check.sh            lints, types, and the tests on a cluster inside their own process
 #   check.sh BINARY     the tests also on a local cluster of this program, on services where the environment names a
-#                       RabbitMQ and a Redis (`xtask with-servers`), the quick part of Dask's own tests, and the
-#                       wheels of both packages in an environment of their own
+#                       RabbitMQ and a Redis (`xtask with-servers`), there TPC-H and TPC-DS compared with DuckDB, too,
+#                       the quick part of Dask's own tests, and the wheels of both packages in an environment of their
+#                       own
 #   check.sh BINARY --short   of the clusters only services, with the files that most depend on a cluster, and of
 #                       Dask's own tests those that take seconds
 #
-# The environment is kept in the user's cache folder, under a name made of what it holds.
+# Environments are kept in the user's cache folder, under names made of what they hold.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 binary=${1:-}
 extent=${2:-}
 
-fingerprint=$(python3 -c 'import hashlib, sys
-print(hashlib.sha256(sys.version.encode() + open("pyproject.toml", "rb").read()).hexdigest()[:16])')
-environment=${XDG_CACHE_HOME:-$HOME/.cache}/millstream/python/$fingerprint
+# fingerprint FILE: a name for an environment of this interpreter and what the file asks for.
+fingerprint() {
+    python3 -c 'import hashlib, sys
+print(hashlib.sha256(sys.version.encode() + open(sys.argv[1], "rb").read()).hexdigest()[:16])' "$1"
+}
 
+cache=${XDG_CACHE_HOME:-$HOME/.cache}/millstream
+environment=$cache/python/$(fingerprint pyproject.toml)
+tpc=../tests/conformance/tpc
+tpc_environment=$cache/python/$(fingerprint $tpc/requirements.txt)
+
+# make_environment FOLDER ARGUMENT…: an environment with what pip is told to install, unless it is there.
 make_environment() {
-    local requirements
-    rm -rf "$environment"
-    python3 -m venv "$environment"
+    [ ! -e "$1/complete" ] || return 0
+    rm -rf "$1"
+    python3 -m venv "$1"
+    "$1/bin/pip" install --quiet --disable-pip-version-check "${@:2}"
+    touch "$1/complete"
+}
+
+requirements() {
     # Only what the package needs: it is tested where it lies, from any clone.
-    mapfile -t requirements < <(python3 -c 'import tomllib
+    python3 -c 'import tomllib
 project = tomllib.load(open("pyproject.toml", "rb"))["project"]
 extras = project["optional-dependencies"]
 wanted = [extras[name] for name in ("dev", "pandas", "dask", "joblib", "jupyter", "graph", "dill", "science", "tutorial")]
-print("\n".join(sum(wanted, project["dependencies"])))')
-    "$environment/bin/pip" install --quiet --disable-pip-version-check "${requirements[@]}"
-    touch "$environment/complete"
+print("\n".join(sum(wanted, project["dependencies"])))'
 }
 
 title() {
     printf -- '-- %s\n' "$*"
 }
 
-[ -e "$environment/complete" ] || make_environment
+mapfile -t wanted < <(requirements)
+make_environment "$environment" "${wanted[@]}"
 export PATH=$environment/bin:$PATH PYTHONPATH=$PWD PYTHONDONTWRITEBYTECODE=1
 
 title "ruff and mypy"
@@ -44,9 +57,12 @@ ruff check --no-cache .
 ruff format --no-cache --check .
 ruff check --no-cache --config pyproject.toml ../python-bin
 ruff format --no-cache --config pyproject.toml --check ../python-bin
+ruff check --no-cache --config pyproject.toml --ignore D103 $tpc
+ruff format --no-cache --config pyproject.toml --check $tpc
 mypy --cache-dir "$environment/mypy"
 title "tests on a cluster inside the tests' process"
 pytest -q -p no:cacheprovider
+pytest -q -p no:cacheprovider $tpc/test_compare.py
 [ -n "$binary" ] || exit 0
 
 export MILLSTREAM_BIN=$binary
@@ -62,6 +78,9 @@ if [ -n "${MILLSTREAM_TEST_AMQP:-}" ]; then
         chosen=(tests/test_{actors,client,coordination,nested,sql,uploads,workers}.py)
     fi
     pytest -q -p no:cacheprovider --cluster=services "${chosen[@]}"
+    make_environment "$tpc_environment" --requirement $tpc/requirements.txt
+    title "TPC-H and TPC-DS on services, compared with DuckDB"
+    "$tpc_environment/bin/python" $tpc/run.py --quick
 fi
 title "Dask's own tests, the quick part"
 if [ "$extent" = --short ]; then

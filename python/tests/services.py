@@ -25,24 +25,40 @@ _START_TIMEOUT = 60.0
 
 
 class ServicesCluster:
-    """A gateway, a scheduler and workers that find each other through the servers."""
+    """A gateway, a scheduler and workers that find each other through the servers.
 
-    def __init__(self, *, workers: int = 2, slots: int = 2) -> None:
+    Parameters
+    ----------
+    workers, slots : int
+        How many workers, and how many tasks each runs at once.
+    memory_limit : str
+        Memory of each worker.
+    data : Path, optional
+        A folder that queries may read; by default a new one, which they may write to, too.
+    """
+
+    def __init__(
+        self, *, workers: int = 2, slots: int = 2, memory_limit: str = "2GiB", data: Path | None = None
+    ) -> None:
         for variable in (AMQP, REDIS):
             if variable not in os.environ:
                 raise RuntimeError(f"{variable} is not set: run under `cargo xtask with-servers`")
         self.folder = tempfile.TemporaryDirectory(prefix="millstream-python-")
         # Where queries may read.
-        self.data = Path(self.folder.name) / "data"
-        self.data.mkdir()
+        self.data = data or Path(self.folder.name) / "data"
+        self._roots = f"{self.data}:rw" if data is None else f"{data}:ro"
+        if data is None:
+            self.data.mkdir()
         self.token = secrets.token_hex(16)
         self.port = _free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._name = f"python-{secrets.token_hex(4)}"
         self._processes: list[subprocess.Popen[bytes]] = []
+        # Where each worker shows its metrics, for which the token is good.
+        self.metrics: dict[str, str] = {}
         self._start("scheduler")
         for number in range(workers):
-            self._start("worker", f"worker-{number}", slots=str(slots))
+            self._start("worker", f"worker-{number}", slots=str(slots), memory_limit=memory_limit)
         self._start("gateway")
         self._wait_until_ready(workers)
 
@@ -69,15 +85,20 @@ class ServicesCluster:
             "gateway.port": str(self.port),
         }
         if role == "worker":
+            metrics = _free_port()
+            self.metrics[name] = f"http://127.0.0.1:{metrics}/metrics"
             own |= {
                 "worker.name": name,
-                "worker.memory_limit": "2GiB",
+                # There is nobody left to hand results to when all are stopped.
+                "worker.drain_timeout": "1s",
+                "metrics.port": str(metrics),
+                "metrics.token": self.token,
                 "worker.spill_dir": str(folder / "spill"),
                 "worker.scratch_dir": str(folder / "scratch"),
                 "python.interpreter": sys.executable,
                 "python.gateway_url": self.url,
                 "python.gateway_token": self.token,
-                "data.roots": f"{self.data}:rw",
+                "data.roots": self._roots,
             } | {f"worker.{key}": value for key, value in settings.items()}
         variables = {f"MILLSTREAM__{key.upper().replace('.', '__')}": value for key, value in own.items()}
         with (folder / "log").open("wb") as log:
