@@ -58,7 +58,7 @@ _DIFFERS = {
     "loc": "conditions, labels, lists and slices of one level; slices are by value",
     "merge": "rows in any order",
     "ngroups": "computed",
-    "persist": "rows are kept in this process, at most 200 MiB",
+    "persist": "rows are kept in this process, at most 32 MiB when compressed",
     "pivot_table": "the values of `columns` are computed at once",
     "query": "operators, `in` and methods of columns",
     "rolling": "windows are numbers of rows; of groups the result keeps the frame's index",

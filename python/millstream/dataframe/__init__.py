@@ -29,7 +29,9 @@ from millstream.dataframe._index import Index
 from millstream.dataframe._meta import MissingColumnError, UnavailableError
 from millstream.dataframe._meta import near as _near
 from millstream.dataframe._query import Query, QueryError, TreesNotTakenError
-from millstream.dataframe._read import from_arrow, from_pandas, read_csv, read_parquet
+from millstream.dataframe._read import from_arrow, from_pandas
+from millstream.dataframe._read_columnar import read_feather, read_ipc, read_parquet
+from millstream.dataframe._read_text import read_csv, read_json, read_table
 from millstream.dataframe._reshape import concat, merge
 from millstream.dataframe._scalar import Scalar
 from millstream.dataframe._series import Series
@@ -53,7 +55,11 @@ __all__ = [
     "from_pandas",
     "merge",
     "read_csv",
+    "read_feather",
+    "read_ipc",
+    "read_json",
     "read_parquet",
+    "read_table",
     "to_datetime",
     "to_numeric",
     "to_timedelta",

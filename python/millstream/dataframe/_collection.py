@@ -185,7 +185,7 @@ class Collection(Sinks):
         Raises
         ------
         MemoryError
-            If they are more than 200 MiB.
+            If they are more than 32 MiB when compressed.
         """
         from millstream.dataframe._read import persisted
 

@@ -20,7 +20,29 @@ _SAMPLES: dict[str, Any] = {"bool": True, "int": 1, "float": 1.0, "str": "a", "o
 
 def of_schema(schema: pa.Schema) -> pd.DataFrame:
     """An empty frame with the columns of an Arrow table, as pandas reads it."""
-    return schema.remove_metadata().empty_table().to_pandas()
+    import pyarrow as pa
+
+    columns = [pa.array([], type=readable(field.type)) for field in schema]
+    return pa.Table.from_arrays(columns, names=schema.names).to_pandas()
+
+
+def readable(kind: pa.DataType) -> pa.DataType:
+    """The type with plain texts within lists and structs: pyarrow makes no pandas column of views there."""
+    import pyarrow as pa
+
+    if pa.types.is_struct(kind):
+        return pa.struct([field.with_type(_plain(field.type)) for field in kind])
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        made = pa.list_ if pa.types.is_list(kind) else pa.large_list
+        return made(kind.value_field.with_type(_plain(kind.value_type)))
+    return kind
+
+
+def _plain(kind: pa.DataType) -> pa.DataType:
+    import pyarrow as pa
+
+    plain = {pa.string_view(): pa.string(), pa.binary_view(): pa.binary()}
+    return plain.get(kind, readable(kind))
 
 
 def empty_index(index: pd.Index) -> pd.Index:

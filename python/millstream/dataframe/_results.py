@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from millstream.dataframe._kinds import kind_of
+from millstream.dataframe._meta import readable
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 def column(values: pa.ChunkedArray, dtype: Any) -> pd.Series[Any]:
     """An Arrow column as pandas has one of this type; missing values make floats of integers."""
     kind = kind_of(dtype)
+    if values.type != readable(values.type):
+        values = values.cast(readable(values.type))
     if isinstance(dtype, pd.CategoricalDtype):
         return _category(values, dtype)
     if isinstance(dtype, pd.ArrowDtype):

@@ -126,8 +126,8 @@ def test_mistakes_are_told_at_once(client: ms.Client) -> None:
         bool(frame)
     with pytest.raises(TypeError, match="from_pandas"):
         frame.merge(table(), on="key")
-    with pytest.raises(NotImplementedError, match="write Parquet"):
-        ms.dataframe.read_json  # noqa: B018
+    with pytest.raises(NotImplementedError, match="pyarrow reads"):
+        ms.dataframe.read_orc  # noqa: B018
     with pytest.raises(AttributeError, match="did you mean 'read_csv'"):
         ms.dataframe.raed_csv  # noqa: B018
     with pytest.raises(NotImplementedError, match="skipna=False"):
