@@ -24,6 +24,7 @@ except ImportError as error:
 from millstream.dataframe._absent import FUNCTIONS as _FUNCTIONS
 from millstream.dataframe._convert import to_datetime, to_numeric, to_timedelta
 from millstream.dataframe._frame import DataFrame
+from millstream.dataframe._from_parts import from_delayed, from_map
 from millstream.dataframe._groupby import DataFrameGroupBy, SeriesGroupBy
 from millstream.dataframe._index import Index
 from millstream.dataframe._meta import MissingColumnError, UnavailableError
@@ -52,6 +53,8 @@ __all__ = [
     "UnavailableError",
     "concat",
     "from_arrow",
+    "from_delayed",
+    "from_map",
     "from_pandas",
     "merge",
     "read_csv",

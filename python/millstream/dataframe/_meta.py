@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from millstream.dataframe._absent import ADVICE
+from millstream.dataframe._kinds import readable
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -24,25 +25,6 @@ def of_schema(schema: pa.Schema) -> pd.DataFrame:
 
     columns = [pa.array([], type=readable(field.type)) for field in schema]
     return pa.Table.from_arrays(columns, names=schema.names).to_pandas()
-
-
-def readable(kind: pa.DataType) -> pa.DataType:
-    """The type with plain texts within lists and structs: pyarrow makes no pandas column of views there."""
-    import pyarrow as pa
-
-    if pa.types.is_struct(kind):
-        return pa.struct([field.with_type(_plain(field.type)) for field in kind])
-    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
-        made = pa.list_ if pa.types.is_list(kind) else pa.large_list
-        return made(kind.value_field.with_type(_plain(kind.value_type)))
-    return kind
-
-
-def _plain(kind: pa.DataType) -> pa.DataType:
-    import pyarrow as pa
-
-    plain = {pa.string_view(): pa.string(), pa.binary_view(): pa.binary()}
-    return plain.get(kind, readable(kind))
 
 
 def empty_index(index: pd.Index) -> pd.Index:

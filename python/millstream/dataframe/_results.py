@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from millstream.dataframe._kinds import kind_of
-from millstream.dataframe._meta import readable
+from millstream.dataframe._kinds import kind_of, readable
 
 if TYPE_CHECKING:
     import pyarrow as pa
