@@ -75,6 +75,8 @@ def test_json_lines_have_the_rows_that_python_reads(client: ms.Client, shared_pa
     with gzip.open(path, "wt") as file:
         file.writelines(json.dumps(row) + "\n" for row in rows)
     assert client.sql("SELECT * FROM t ORDER BY id", t=path).to_arrow().to_pylist() == rows
+    frame = client.sql("SELECT * FROM t ORDER BY id", t=path).to_pandas()
+    assert [{**user, "tags": list(user["tags"])} for user in frame.user] == [row["user"] for row in rows]
     names = client.sql(f"SELECT \"user\"['name'] AS name FROM '{path}' WHERE id = 4").to_arrow()
     assert names["name"].to_pylist() == ["user 1"]
 

@@ -7,7 +7,8 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
-use millstream_scheduler_core::{Clock, Note, SchedulerCore, SchedulerEvent};
+use millstream_protocol::wire::{Response, ToGateway};
+use millstream_scheduler_core::{Clock, Effect, Note, SchedulerCore, SchedulerEvent};
 use millstream_state::Fence;
 use millstream_telemetry::SchedulerMetrics;
 use millstream_types::Term;
@@ -87,6 +88,7 @@ pub(crate) enum End {
 /// Notes and the number of the batch that must be written before them.
 #[derive(Debug)]
 pub(crate) struct Notes {
+    pub(crate) number: u64,
     pub(crate) after: u64,
     pub(crate) notes: Vec<Note>,
 }
@@ -101,6 +103,9 @@ pub(crate) struct LeaderActor {
     pub(crate) note_delay: Duration,
     pub(crate) ends: mpsc::Sender<End>,
     pub(crate) next_batch: u64,
+    pub(crate) last_notes: u64,
+    /// Whether somebody waits for notes after the last.
+    pub(crate) notes_awaited: bool,
     pub(crate) metrics: SchedulerMetrics,
     pub(crate) ticked: Instant,
 }
@@ -118,9 +123,10 @@ impl LeaderActor {
 
     /// Hands what the core wants done to the outbox, as far as that has room.
     fn pump(&mut self, clock: Clock) {
-        let Some(core) = &mut self.core else { return };
+        let outbox = self.outbox.clone();
         loop {
-            let Ok(permit) = self.outbox.try_reserve() else {
+            let Some(core) = &mut self.core else { return };
+            let Ok(permit) = outbox.try_reserve() else {
                 return;
             };
             let mut effects = Vec::new();
@@ -129,8 +135,10 @@ impl LeaderActor {
                 return;
             }
             self.next_batch += 1;
+            let noted = effects.iter().any(tells_of_a_task).then(|| self.await_notes());
             permit.send(Batch {
                 number: self.next_batch,
+                noted,
                 effects,
             });
         }
@@ -163,12 +171,23 @@ impl LeaderActor {
             return;
         };
         let notes = core.take_notes();
-        if !notes.is_empty() {
-            permit.send(Notes {
-                after: self.next_batch,
-                notes,
-            });
+        if notes.is_empty() && !self.notes_awaited {
+            return;
         }
+        self.last_notes += 1;
+        self.notes_awaited = false;
+        permit.send(Notes {
+            number: self.last_notes,
+            after: self.next_batch,
+            notes,
+        });
+    }
+
+    /// Hurries the notes up; returns the number of those that will hold everything up to now.
+    fn await_notes(&mut self) -> u64 {
+        self.notes_awaited = true;
+        self.take_notes();
+        self.last_notes + u64::from(self.notes_awaited)
     }
 
     fn end(&self, end: End) {
@@ -176,6 +195,20 @@ impl LeaderActor {
             warn!(?end, "the reign is ending already");
         }
     }
+}
+
+/// Whether an answer speaks of what its reader will look for in the notes: the log of a task.
+const fn tells_of_a_task(effect: &Effect) -> bool {
+    matches!(
+        effect,
+        Effect::ReplyToGateway {
+            msg: ToGateway::Response {
+                result: Ok(Response::Task(_)),
+                ..
+            },
+            ..
+        }
+    )
 }
 
 impl Actor for LeaderActor {

@@ -23,6 +23,8 @@ pub(crate) struct NoteWriter {
     pub(crate) state: Arc<dyn StateStore>,
     pub(crate) leader: Addr<LeaderActor>,
     pub(crate) committed: watch::Receiver<u64>,
+    /// The number of the last notes that were written.
+    pub(crate) noted: watch::Sender<u64>,
     pub(crate) journal: JournalWatch,
     pub(crate) metrics: SchedulerMetrics,
 }
@@ -36,7 +38,7 @@ impl NoteWriter {
                 self.look().await;
                 continue;
             };
-            let Some(Notes { after, notes }) = waited else {
+            let Some(Notes { number, after, notes }) = waited else {
                 return;
             };
             if self.committed.wait_for(|number| *number >= after).await.is_err() {
@@ -49,11 +51,14 @@ impl NoteWriter {
                     Err(error) => error!(%error, "a note has no encoding"),
                 }
             }
-            let journal = (&self.journal, &self.leader);
-            let written = commit_until_taken(&*self.state, &fence, &writes, journal, &self.metrics).await;
-            if written.is_err() {
-                return;
+            if !writes.is_empty() {
+                let journal = (&self.journal, &self.leader);
+                let written = commit_until_taken(&*self.state, &fence, &writes, journal, &self.metrics).await;
+                if written.is_err() {
+                    return;
+                }
             }
+            self.noted.send_replace(number);
         }
     }
 

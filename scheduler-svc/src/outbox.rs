@@ -7,9 +7,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix::Addr;
+use bytes::Bytes;
 use millstream_bus::{Address, Bus, Link, QueueName};
 use millstream_protocol::envelope::Header;
-use millstream_protocol::wire::{Datagram, LiveMsg, encode_datagrams};
+use millstream_protocol::wire::{Datagram, LiveMsg, ToGateway, encode_datagrams};
 use millstream_scheduler_core::{Effect, Identity};
 use millstream_state::{Fence, Journal, StateError, StateStore, Write};
 use millstream_telemetry::SchedulerMetrics;
@@ -29,6 +30,9 @@ const MERGE: usize = 32;
 /// Pause between two tries of a commit that the store did not take.
 const RETRY: Duration = Duration::from_millis(100);
 
+/// How long an answer waits for the notes that belong to it.
+const NOTES_PATIENCE: Duration = Duration::from_secs(1);
+
 /// The link of the moment; none while the broker is away.
 pub(crate) type CurrentLink = watch::Receiver<Option<Arc<dyn Link>>>;
 
@@ -36,6 +40,8 @@ pub(crate) type CurrentLink = watch::Receiver<Option<Arc<dyn Link>>>;
 #[derive(Debug)]
 pub(crate) struct Batch {
     pub(crate) number: u64,
+    /// Notes that must be written before the batch's answers to gateways leave.
+    pub(crate) noted: Option<u64>,
     pub(crate) effects: Vec<Effect>,
 }
 
@@ -48,6 +54,7 @@ pub(crate) struct Outbox {
     pub(crate) leader: Addr<LeaderActor>,
     pub(crate) acks: Acks,
     pub(crate) committed: watch::Sender<u64>,
+    pub(crate) noted: watch::Receiver<u64>,
     pub(crate) journal: JournalWatch,
     pub(crate) metrics: SchedulerMetrics,
 }
@@ -58,13 +65,14 @@ impl Outbox {
         let mut waiting = Vec::with_capacity(MERGE);
         while batches.recv_many(&mut waiting, MERGE).await > 0 {
             let number = waiting.last().map_or(0, |batch| batch.number);
+            let noted = waiting.iter().filter_map(|batch| batch.noted).max();
             let effects: Vec<Effect> = waiting.drain(..).flat_map(|batch| batch.effects).collect();
             if self.commit(&effects).await.is_err() {
                 return;
             }
             self.committed.send_replace(number);
             for effect in effects {
-                self.carry_out(effect).await;
+                self.carry_out(effect, noted).await;
             }
             // A full mailbox holds messages that make the leader look for room by itself.
             let _ = self.leader.try_send(OutboxHasRoom);
@@ -89,15 +97,18 @@ impl Outbox {
         commit_until_taken(&*self.state, &fence, &writes, journal, &self.metrics).await
     }
 
-    async fn carry_out(&self, effect: Effect) {
+    async fn carry_out(&self, effect: Effect, noted: Option<u64>) {
         match effect {
             Effect::Commit(_) => {}
             Effect::AckIntake { token } => self.acks.acknowledge(token),
             Effect::SendToWorker { queue, frame } => self.publish(&queue_address(queue), frame).await,
-            Effect::ReplyToGateway { queue, msg } => {
-                self.send_datagram(&queue_address(queue), Datagram::ToGateway(msg))
-                    .await;
-            }
+            Effect::ReplyToGateway { queue, msg } => match noted {
+                None => {
+                    self.send_datagram(&queue_address(queue), Datagram::ToGateway(msg))
+                        .await;
+                }
+                Some(noted) => self.reply_when_noted(queue, msg, noted),
+            },
             Effect::Publish(msg) => {
                 let topic = match &msg {
                     LiveMsg::Job { job, .. } => format!("job.{job}"),
@@ -114,21 +125,44 @@ impl Outbox {
         }
     }
 
+    /// Answers once the state store holds what the gateway will look for there, without holding up what follows.
+    fn reply_when_noted(&self, queue: String, msg: ToGateway, noted: u64) {
+        let Some(frame) = self.encoded(Datagram::ToGateway(msg)) else {
+            return;
+        };
+        let (link, mut written) = (self.link.clone(), self.noted.clone());
+        tokio::spawn(async move {
+            // An answer that lacks a log is better than none.
+            let _ = tokio::time::timeout(NOTES_PATIENCE, written.wait_for(|number| *number >= noted)).await;
+            publish(&link, &queue_address(queue), frame).await;
+        });
+    }
+
     async fn send_datagram(&self, to: &Address, datagram: Datagram) {
-        let sender = uuid::Uuid::from_u128(self.identity.leader.as_u128());
-        let header = Header::datagram(self.bus.names().cluster().clone(), sender, self.identity.term);
-        match encode_datagrams(&header, &[datagram]) {
-            Ok(frame) => self.publish(to, frame).await,
-            Err(error) => error!(%error, "a datagram has no encoding"),
+        if let Some(frame) = self.encoded(datagram) {
+            self.publish(to, frame).await;
         }
     }
 
-    async fn publish(&self, to: &Address, frame: bytes::Bytes) {
-        let link = self.link.borrow().clone();
-        let Some(link) = link else { return };
-        if let Err(error) = link.publish(to, frame).await {
-            debug!(%error, ?to, "a frame was not sent");
-        }
+    fn encoded(&self, datagram: Datagram) -> Option<Bytes> {
+        let sender = uuid::Uuid::from_u128(self.identity.leader.as_u128());
+        let header = Header::datagram(self.bus.names().cluster().clone(), sender, self.identity.term);
+        encode_datagrams(&header, &[datagram])
+            .inspect_err(|error| error!(%error, "a datagram has no encoding"))
+            .ok()
+    }
+
+    async fn publish(&self, to: &Address, frame: Bytes) {
+        publish(&self.link, to, frame).await;
+    }
+}
+
+/// Sends a frame, if there is a link.
+async fn publish(link: &CurrentLink, to: &Address, frame: Bytes) {
+    let link = link.borrow().clone();
+    let Some(link) = link else { return };
+    if let Err(error) = link.publish(to, frame).await {
+        debug!(%error, ?to, "a frame was not sent");
     }
 }
 

@@ -67,6 +67,7 @@ impl Reign<'_> {
         let (end_sender, mut ends) = mpsc::channel(1);
         let (link_sender, link) = watch::channel(None);
         let (committed_sender, committed) = watch::channel(0);
+        let (noted_sender, noted) = watch::channel(0);
         let (acks, acknowledged) = Acks::channel();
         let journal = JournalWatch::default();
 
@@ -79,6 +80,8 @@ impl Reign<'_> {
             note_delay: service.settings.note_delay,
             ends: end_sender,
             next_batch: 0,
+            last_notes: 0,
+            notes_awaited: false,
             metrics: service.metrics.clone(),
             ticked: std::time::Instant::now(),
         }
@@ -91,6 +94,7 @@ impl Reign<'_> {
             leader: leader.clone(),
             acks,
             committed: committed_sender,
+            noted,
             journal: journal.clone(),
             metrics: service.metrics.clone(),
         };
@@ -99,6 +103,7 @@ impl Reign<'_> {
             state: service.state.clone(),
             leader: leader.clone(),
             committed,
+            noted: noted_sender,
             journal,
             metrics: service.metrics.clone(),
         };

@@ -96,13 +96,31 @@ async fn failed_command_tells_code_output_and_whom_it_took_along() -> anyhow::Re
     );
     let problem = api.get(&format!("/v1/jobs/{job}/results/after")).await?;
     ensure!(problem.status == 422, "{}", problem.text());
-    // Logs trail the job's end.
-    api.retry("the task's log", SOON, async || {
-        let task = api.task(&job, "broken").await.ok()?;
-        let log = task["logs"][0]["head"].as_str()?;
-        log.contains("the reason").then_some(())
-    })
-    .await
+    ensure!(first_log(api, &job, "broken").await?.contains("the reason"));
+    Ok(())
+}
+
+/// What a task's first attempt wrote, as it is told now.
+async fn first_log(api: &Api, job: &str, key: &str) -> anyhow::Result<String> {
+    let task = api.task(job, key).await?;
+    let log = task["logs"][0]["head"].as_str();
+    Ok(log.with_context(|| format!("no log: {task}"))?.to_owned())
+}
+
+#[tokio::test]
+async fn log_is_there_as_soon_as_the_result_is() -> anyhow::Result<()> {
+    let up = Up::start(&[], &[]).await?;
+    let api = up.api();
+    // Of several, some end just before and some just after the leader writes what trails.
+    for n in 0..10 {
+        let said = format!("value {n}");
+        let job = api
+            .submit(&json!({"tasks": [command("said", &format!("echo '{said}'"))]}))
+            .await?;
+        ensure!(api.text(&job, "said", SOON).await? == said);
+        ensure!(first_log(api, &job, "said").await? == format!("{said}\n"));
+    }
+    Ok(())
 }
 
 #[tokio::test]

@@ -144,11 +144,12 @@ impl Reports {
             && self.once.is_empty()
     }
 
-    /// Everything that waits, in the order in which the leader can make sense of it: outputs before what follows from
-    /// them, work given back last. Notes what has to be kept.
+    /// Everything that waits, in the order in which the leader can make sense of it: what tasks wrote before their end,
+    /// outputs before what follows from them, work given back last. Notes what has to be kept.
     pub(crate) fn take(&mut self) -> Vec<FromWorker> {
+        let mut items: Vec<_> = self.logs.drain(..).map(FromWorker::Log).collect();
         let finished = self.finished.drain(..).map(|open| FromWorker::Finished(open.msg));
-        let mut items: Vec<_> = finished.collect();
+        items.extend(finished);
         items.extend(self.replicated.drain(..).map(FromWorker::Replicated));
         let kept_from = items.len();
         items.append(&mut self.items);
@@ -159,7 +160,6 @@ impl Reports {
                 item: item.clone(),
             }));
         items.extend(self.lost.drain(..).map(FromWorker::Lost));
-        items.extend(self.logs.drain(..).map(FromWorker::Log));
         items.append(&mut self.once);
         items
     }

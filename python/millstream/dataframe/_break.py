@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from millstream._errors import MillstreamError
 from millstream._functions import carry
-from millstream.dataframe import _flatten, _kinds, _parts, _results, _run, _tree
+from millstream.dataframe import _flatten, _kinds, _parts, _results, _run, _tree, _views
 from millstream.dataframe._query import QueryError, TreeQuery
 from millstream.dataframe._tree import Node
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from millstream._client import Client
 
-for _module in (_parts, _results, _kinds):
+for _module in (_parts, _results, _kinds, _views):
     carry(_module)
 
 SCRATCH = "MILLSTREAM_SCRATCH"

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 _OF_LETTERS = {"b": "bool", "i": "int", "u": "int", "f": "float", "M": "datetime", "m": "duration"}
 _PLAIN = {"bool": "bool", "str": "string", "object": "string"}
@@ -64,22 +61,3 @@ def arrow_type(dtype: Any) -> str:
     if kind in _PLAIN:
         return _PLAIN[kind]
     raise NotImplementedError(f"there is no column type for {dtype}: use one of its plain types, or compute() first")
-
-
-def readable(kind: pa.DataType) -> pa.DataType:
-    """The type with plain texts within lists and structs: pyarrow makes no pandas column of views there."""
-    import pyarrow as pa
-
-    if pa.types.is_struct(kind):
-        return pa.struct([field.with_type(_plain(field.type)) for field in kind])
-    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
-        made = pa.list_ if pa.types.is_list(kind) else pa.large_list
-        return made(kind.value_field.with_type(_plain(kind.value_type)))
-    return kind
-
-
-def _plain(kind: pa.DataType) -> pa.DataType:
-    import pyarrow as pa
-
-    plain = {pa.string_view(): pa.string(), pa.binary_view(): pa.binary()}
-    return plain.get(kind, readable(kind))

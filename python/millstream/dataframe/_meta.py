@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 
 from millstream.dataframe._absent import ADVICE
-from millstream.dataframe._kinds import readable
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -23,8 +22,10 @@ def of_schema(schema: pa.Schema) -> pd.DataFrame:
     """An empty frame with the columns of an Arrow table, as pandas reads it."""
     import pyarrow as pa
 
-    columns = [pa.array([], type=readable(field.type)) for field in schema]
-    return pa.Table.from_arrays(columns, names=schema.names).to_pandas()
+    from millstream.dataframe._views import readable
+
+    plain = pa.schema([field.with_type(readable(field.type)) for field in schema])
+    return plain.empty_table().to_pandas()
 
 
 def empty_index(index: pd.Index) -> pd.Index:

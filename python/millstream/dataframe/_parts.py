@@ -1,7 +1,7 @@
 """What Python tasks do with the parts of a frame: from Arrow files to Arrow files.
 
-Pickled by value, because workers need not have this package: of other parts of it only `_results` and `_kinds`, which
-travel too, may be used here.
+Pickled by value, because workers need not have this package: of other parts of it only `_results`, `_kinds` and
+`_views`, which travel too, may be used here.
 """
 
 from __future__ import annotations

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from millstream.dataframe._kinds import kind_of, readable
+from millstream.dataframe._kinds import kind_of
+from millstream.dataframe._views import readable
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -16,13 +17,11 @@ if TYPE_CHECKING:
 def column(values: pa.ChunkedArray, dtype: Any) -> pd.Series[Any]:
     """An Arrow column as pandas has one of this type; missing values make floats of integers."""
     kind = kind_of(dtype)
-    if values.type != readable(values.type):
-        values = values.cast(readable(values.type))
     if isinstance(dtype, pd.CategoricalDtype):
         return _category(values, dtype)
     if isinstance(dtype, pd.ArrowDtype):
         return pd.Series(dtype.__from_arrow__(values.cast(dtype.pyarrow_dtype)))
-    plain = values.to_pandas()
+    plain = values.cast(readable(values.type)).to_pandas()
     is_extension = isinstance(dtype, pd.api.extensions.ExtensionDtype)
     if str(values.type) == "bool" and values.null_count and not is_extension:
         return _with_nan(plain)

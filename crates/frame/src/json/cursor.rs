@@ -1,4 +1,8 @@
 //! Reads one JSON value after another from a text, checking its syntax on the way.
+//!
+//! Names and texts are lent from the line for as long as it lives, numbers are lent as written, and every value says where
+//! it stands. The parsers of the field build a tree, or lend a name only until its value is read, which costs a copy of
+//! each member's name in each row.
 
 use std::borrow::Cow;
 

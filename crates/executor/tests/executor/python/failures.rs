@@ -57,7 +57,10 @@ fn an_exception_that_cannot_be_pickled_leaves_behind_what_cannot_travel() {
     let error = survived(
         "import threading\nclass Odd(Exception):\n    def __init__(self):\n        self.lock, self.code = threading.Lock(), 7\n        super().__init__('odd', self.lock)\n    def __str__(self): return 'odd'\ndef f(): raise Odd()",
     );
-    assert_eq!((error.kind, error.message.as_str()), (ErrorKind::User, "Odd: odd"));
+    assert_eq!(
+        (error.kind, error.message.as_str()),
+        (ErrorKind::User, "Odd: odd")
+    );
     let raised = python_output(
         "import sys, pickle; e = pickle.loads(sys.stdin.buffer.read()); \
          print(type(e).__name__, e.code, hasattr(e, 'lock'), e.args[0], type(e.args[1]).__name__, end='')",
