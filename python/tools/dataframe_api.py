@@ -41,6 +41,7 @@ _IDLE = {
 }  # fmt: skip
 # What the arguments do not tell.
 _DIFFERS = {
+    "apply": "in Python tasks; of frames with `axis=1`",
     "astype": "no categories",
     "columns": "known without computing",
     "copy": "frames share what they read",
@@ -56,15 +57,18 @@ _DIFFERS = {
     "itertuples": "computed",
     "join": "rows in any order; only with one frame",
     "loc": "conditions, labels, lists and slices of one level; slices are by value",
+    "map_partitions": "in Python tasks; takes no other frames",
     "merge": "rows in any order",
     "ngroups": "computed",
-    "persist": "rows are kept in this process, at most 200 MiB",
+    "persist": "rows are kept in this process, at most 32 MiB when compressed",
     "pivot_table": "the values of `columns` are computed at once",
     "query": "operators, `in` and methods of columns",
     "rolling": "windows are numbers of rows; of groups the result keeps the frame's index",
     "sample": "`frac` chooses rows one by one",
     "shape": "computed",
     "size": "of a frame or column it is computed; of groups it is lazy",
+    "to_bag": "computed; its parts stay on the cluster",
+    "to_delayed": "computed; its parts stay on the cluster",
     "to_dict": "computed",
     "to_list": "computed",
     "to_numpy": "computed",

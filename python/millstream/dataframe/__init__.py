@@ -24,12 +24,15 @@ except ImportError as error:
 from millstream.dataframe._absent import FUNCTIONS as _FUNCTIONS
 from millstream.dataframe._convert import to_datetime, to_numeric, to_timedelta
 from millstream.dataframe._frame import DataFrame
+from millstream.dataframe._from_parts import from_delayed, from_map
 from millstream.dataframe._groupby import DataFrameGroupBy, SeriesGroupBy
 from millstream.dataframe._index import Index
 from millstream.dataframe._meta import MissingColumnError, UnavailableError
 from millstream.dataframe._meta import near as _near
 from millstream.dataframe._query import Query, QueryError, TreesNotTakenError
-from millstream.dataframe._read import from_arrow, from_pandas, read_csv, read_parquet
+from millstream.dataframe._read import from_arrow, from_pandas
+from millstream.dataframe._read_columnar import read_feather, read_ipc, read_parquet
+from millstream.dataframe._read_text import read_csv, read_json, read_table
 from millstream.dataframe._reshape import concat, merge
 from millstream.dataframe._scalar import Scalar
 from millstream.dataframe._series import Series
@@ -50,10 +53,16 @@ __all__ = [
     "UnavailableError",
     "concat",
     "from_arrow",
+    "from_delayed",
+    "from_map",
     "from_pandas",
     "merge",
     "read_csv",
+    "read_feather",
+    "read_ipc",
+    "read_json",
     "read_parquet",
+    "read_table",
     "to_datetime",
     "to_numeric",
     "to_timedelta",

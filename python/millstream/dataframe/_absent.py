@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 _PARTITIONS = "the cluster chooses how rows are divided, for each query anew"
-_FUNCTION = "Python functions do not run inside queries yet: use methods of columns, or compute() first"
+_FUNCTION = "use map_partitions(), apply() or methods of columns"
 _LOOP = "compute() a part of the rows, and loop over that"
 _SINK = "use to_arrow() or compute(), and write the result from there"
 _INDEX = "labels are columns: reset_index(), change them, and set_index()"
@@ -78,9 +78,7 @@ ADVICE: dict[str, str] = {
     "swaplevel": _INDEX,
     "droplevel": "use reset_index(level, drop=True)",
     "to_backend": "use compute(dtype_backend=)",
-    "to_bag": "use to_arrow(), and a bag of its batches",
     "to_dask_array": "use compute().to_numpy()",
-    "to_delayed": "use to_arrow()",
     "to_legacy_dataframe": "compute() gives a pandas object",
     "to_orc": _SINK,
     "to_records": "use compute().to_records()",
@@ -105,11 +103,9 @@ FUNCTIONS: dict[str, str] = {
     "date_range": "use from_pandas() of pandas.date_range().to_frame()",
     "from_array": "use from_pandas() of a pandas frame of it",
     "from_dask_array": "use from_pandas() of a pandas frame of it",
-    "from_delayed": "compute the values, and use from_pandas() of what pandas.concat() makes of them",
     "from_dict": "use from_pandas() of pandas.DataFrame.from_dict()",
-    "from_map": "write files with Client.map(), and use read_parquet()",
     "get_dummies": "assign a comparison for each value",
-    "map_partitions": _FUNCTION,
+    "map_partitions": "use DataFrame.map_partitions()",
     "melt": "use DataFrame.melt()",
     "merge_asof": "use sql() with a join by a condition",
     "merge_ordered": "use merge(), ffill() and sort_values()",
@@ -117,15 +113,12 @@ FUNCTIONS: dict[str, str] = {
     "pivot_table": "use DataFrame.pivot_table()",
     "qcut": "use rank(pct=True)",
     "read_excel": "use from_pandas() of what pandas reads",
-    "read_feather": "use from_arrow() of what pyarrow reads",
     "read_fwf": "use from_pandas() of what pandas reads",
     "read_hdf": "use from_pandas() of what pandas reads",
-    "read_json": "use from_pandas() of what pandas reads, or write Parquet files",
     "read_orc": "use from_arrow() of what pyarrow reads",
     "read_sql": "use from_pandas() of what pandas reads; sql() is for tables of the cluster",
     "read_sql_query": "use from_pandas() of what pandas reads; sql() is for tables of the cluster",
     "read_sql_table": "use from_pandas() of what pandas reads; sql() is for tables of the cluster",
-    "read_table": "use read_csv(sep=)",
     "repartition": _PARTITIONS,
     "to_csv": "use DataFrame.to_csv()",
     "to_parquet": "use DataFrame.to_parquet()",

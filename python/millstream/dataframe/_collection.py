@@ -177,7 +177,7 @@ class Collection(Sinks):
         """Whether there is nothing in it; it is computed now."""
         return len(self) == 0
 
-    # ---- not yet
+    # ---- kept
 
     def persist(self) -> Any:
         """Compute it now, and return it with its rows kept in this process; they travel with each query of them.
@@ -185,18 +185,11 @@ class Collection(Sinks):
         Raises
         ------
         MemoryError
-            If they are more than 200 MiB.
+            If they are more than 32 MiB when compressed.
         """
         from millstream.dataframe._read import persisted
 
         return persisted(self)
-
-    def map_partitions(self, *args: Any, **kwargs: Any) -> Any:
-        """Raise: Python functions do not run inside trees yet."""
-        raise NotImplementedError(
-            "Python functions do not run on the parts of a frame yet: use its own methods, or compute() and "
-            "Client.map over pieces"
-        )
 
     def __bool__(self) -> bool:
         raise ValueError(f"the truth of a {type(self).__name__} is not known before it is computed: use .empty, .any()")

@@ -138,6 +138,16 @@ def unnest(node: Node, column: str, *, keep_empty: bool = True) -> Node:
     return Node("unnest", node.columns, (node,), {"column": column, "keep_empty": keep_empty})
 
 
+def python(inputs: Sequence[Node], work: Any, reads: Iterable[str], makes: Iterable[str], *, keeps: bool) -> Node:
+    """What Python functions make of the parts of a table; `_break` puts a table of files in its place.
+
+    With `keeps` the rows stay, and get further columns; else they are other rows.
+    """
+    kept = inputs[0].columns if keeps else ()
+    body = {"work": work, "reads": tuple(reads), "keeps": keeps}
+    return Node("python", (*kept, *makes), tuple(inputs), body)
+
+
 def columns_in(value: Any) -> set[str]:
     """Names of the columns that an expression, or a list or mapping of them, reads."""
     found: set[str] = set()
