@@ -1,6 +1,6 @@
-"""Plans broken at Python functions: SQL tasks up to there, Python tasks on the parts, and SQL on what they made.
+"""Values of other jobs within plans, and parts of plans for other jobs.
 
-The parts lie in files of a scratch folder that all workers share, written by tasks and read by tasks; they never pass
+They lie in files of a scratch folder that all workers share, written by tasks and read by tasks; they never pass
 through the client. The folder lives as long as the query.
 """
 
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import itertools
 import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -32,45 +31,49 @@ SCRATCH = "MILLSTREAM_SCRATCH"
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Work:
-    """What Python tasks do at a break.
+    """Delayed values that become a table.
 
     Parameters
     ----------
     task : callable
-        What each task runs.
+        What writes each of them.
     makes : pyarrow.Schema
-        The columns that it adds, or all columns of what it makes.
-    position : str, optional
-        The column by which rows are in order.
-    bucket : str, optional
-        A column whose values tell parts apart; by default the cluster divides rows as it likes.
-    items : sequence, optional
-        What the tasks are given if there are no rows before the break: a value for each, which may be delayed.
+        The columns of the table.
+    items : sequence
+        The values.
     """
 
     task: Any
     makes: pa.Schema
-    position: str = ""
-    bucket: str | None = None
-    items: Sequence[Any] = ()
+    items: Sequence[Any]
 
 
-# How a broken table is replaced: by the node, its input, and the columns that are read of it.
-_Replace = Callable[[Node, Node | None, list[str], bool], Node]
+# How a table is replaced.
+_Replace = Callable[[Node], Node]
+
+
+def is_elsewhere(item: Any) -> bool:
+    """Whether there is a value among an item's that another job makes."""
+    from millstream import Future
+    from millstream._delayed import Delayed
+
+    return isinstance(item, tuple) and any(isinstance(value, Delayed | Future) for value in item)
 
 
 def is_broken(root: Node) -> bool:
-    """Whether there is a Python function in a tree."""
-    return any(node.op == "python" for node in _flatten.topological(root))
+    """Whether there are delayed values in a tree."""
+    return any(node.op == "delayed" for node in _flatten.topological(root))
 
 
-def planned(client: Client | None, root: Node) -> Node:
-    """The tree with empty tables where functions are: enough to plan what follows them."""
+def planned(root: Node) -> Node:
+    """The tree with empty tables where functions and delayed values are: enough to plan what follows them."""
 
-    def empty(node: Node, source: Node | None, wanted: list[str], ordered: bool) -> Node:
-        return _empty_of(client, node, source, wanted)
+    def empty(node: Node) -> Node:
+        if node.op == "delayed":
+            return _empty(node.body["work"].makes)
+        return _foreseen(node)
 
-    return _replaced(root, empty)
+    return _replaced(root, empty, ("delayed", "python"))
 
 
 @contextlib.contextmanager
@@ -86,14 +89,13 @@ def prepared(client: Client | None, asked: TreeQuery) -> Iterator[TreeQuery]:
     folder = found.submit(_parts.new_folder, os.environ.get(SCRATCH)).result()
     count = 0
 
-    def made(node: Node, source: Node | None, wanted: list[str], ordered: bool) -> Node:
+    def made(node: Node) -> Node:
         nonlocal count
         count += 1
-        run = _Run(found, f"{folder}/in-{count}", f"{folder}/made/{count}")
-        return run.table(node, source, wanted, ordered)
+        return _stored(found, node.body["work"], f"{folder}/made/{count}")
 
     try:
-        yield dataclasses.replace(asked, root=_replaced(asked.root, made))
+        yield dataclasses.replace(asked, root=_replaced(asked.root, made, ("delayed",)))
     finally:
         # What cannot be removed now goes with a later run.
         with contextlib.suppress(MillstreamError):
@@ -108,7 +110,7 @@ def parts_of(client: Client, root: Node, layout: _parts.Layout) -> list[Any]:
             return parts_of(client, ready.root, layout)
     folder = client.submit(_parts.new_folder, os.environ.get(SCRATCH)).result()
     try:
-        written = _Run(client, f"{folder}/in", "").written(root, None)
+        written = _written(client, root, f"{folder}/in")
         futures = [client.submit(_parts.load, layout, paths) for paths in written]
         client.wait(futures)
         return futures
@@ -117,83 +119,55 @@ def parts_of(client: Client, root: Node, layout: _parts.Layout) -> list[Any]:
             client.submit(_parts.remove, folder).result()
 
 
-@dataclasses.dataclass(frozen=True)
-class _Run:
-    """One break: where the rows before it lie, and where its tasks write."""
-
-    client: Client
-    before: str
-    after: str
-
-    def table(self, node: Node, source: Node | None, wanted: list[str], ordered: bool) -> Node:
-        work: Work = node.body["work"]
-        given = work.items if source is None else self.written(source, work.bucket)
-        calls = [self._call(work, one, number, has_rows=source is not None) for number, one in enumerate(given)]
-        found = [one for one in self.client.gather(calls) if one.path is not None]
-        if not found:
-            return _empty_of(self.client, node, source, wanted)
-        found.sort(key=lambda one: one.first)
-        table = _tree.table({"paths": [one.path for one in found], "format": "arrow"}, node.columns)
-        overlap = any(before.last >= after.first for before, after in itertools.pairwise(found))
-        is_mixed = node.body["keeps"] and overlap and ordered
-        return _tree.sort(table, [_tree.sort_key({"col": work.position})]) if is_mixed else table
-
-    def written(self, source: Node, bucket: str | None) -> list[list[str]]:
-        """Write the rows before a break; return the files of each part."""
-        into = {"path": f"{self.before}/", "format": "arrow", "partition_by": [bucket] if bucket else []}
-        try:
-            _run.table(self.client, TreeQuery(source, into=into))
-        except QueryError as error:
-            if "root" in error.code or "folder" in error.detail:
-                error.add_note(
-                    "Rows go to Python functions by a folder that all workers can write to: name one of the cluster "
-                    f"in the variable {SCRATCH}."
-                )
-            raise
-        found: list[list[str]] = self.client.submit(_parts.parts_in, self.before).result()
-        return found
-
-    def _call(self, work: Work, given: Any, number: int, *, has_rows: bool) -> Any:
-        target = f"{self.after}-{number:05}.arrow"
-        return self.client.submit(work.task, given, target, *([] if has_rows else [number]))
+def _stored(client: Client, work: Work, before: str) -> Node:
+    """The table of delayed values, once they are written."""
+    calls = [
+        client.submit(work.task, item, f"{before}-{number:05}.arrow", number) for number, item in enumerate(work.items)
+    ]
+    found = [one for one in client.gather(calls) if one.path is not None]
+    if not found:
+        return _empty(work.makes)
+    found.sort(key=lambda one: one.number)
+    return _tree.table({"paths": [one.path for one in found], "format": "arrow"}, work.makes.names)
 
 
-def _replaced(root: Node, replace: _Replace) -> Node:
-    order, wanted, ordered = _flatten.needs(root)
+def _written(client: Client, root: Node, folder: str) -> list[list[str]]:
+    """Write rows; return the files of each part."""
+    try:
+        _run.table(client, TreeQuery(root, into={"path": f"{folder}/", "format": "arrow"}))
+    except QueryError as error:
+        if "root" in error.code or "folder" in error.detail:
+            error.add_note(
+                f"Parts go to other tasks by a folder that all workers write to: name one in the variable {SCRATCH}."
+            )
+        raise
+    found: list[list[str]] = client.submit(_parts.parts_in, folder).result()
+    return found
+
+
+def _replaced(root: Node, replace: _Replace, ops: Sequence[str]) -> Node:
     made: dict[int, Node] = {}
-    for node in order:
+    for node in _flatten.topological(root):
         inputs = tuple(made[id(child)] for child in node.inputs)
-        if node.op != "python":
-            same = all(new is old for new, old in zip(inputs, node.inputs, strict=True))
-            made[id(node)] = node if same else dataclasses.replace(node, inputs=inputs)
-            continue
-        read, work = wanted[id(node)], node.body["work"]
-        if node.body["keeps"] and not read.intersection(work.makes.names):
-            # Nobody reads what the function makes.
-            made[id(node)] = inputs[0]
-            continue
-        source = None
-        if inputs:
-            # In the order of the input, so that the same columns make the same query.
-            needed = {*node.body["reads"], *(read if node.body["keeps"] else ())}
-            source = _selected(inputs[0], [name for name in node.inputs[0].columns if name in needed])
-        made[id(node)] = replace(node, source, sorted(read), id(node) in ordered)
+        same = all(new is old for new, old in zip(inputs, node.inputs, strict=True))
+        node_now = node if same else dataclasses.replace(node, inputs=inputs)
+        made[id(node)] = replace(node_now) if node.op in ops else node_now
     return made[id(root)]
 
 
-def _selected(node: Node, names: Sequence[str]) -> Node:
-    return _tree.project(node, [(name, {"col": name}) for name in names])
-
-
-def _empty_of(client: Client | None, node: Node, source: Node | None, wanted: list[str]) -> Node:
-    """The table of a break without rows."""
+def _foreseen(node: Node) -> Node:
+    """The table of what a function makes, without rows."""
     import pyarrow as pa
 
-    fields = list(node.body["work"].makes)
-    if source is not None and node.body["keeps"]:
-        kept = [name for name in source.columns if name in wanted]
-        fields = [*(_run.schema(client, _selected(source, kept)) if kept else ()), *fields]
-    schema = pa.schema(fields)
+    values: list[_tree.Named] = [(name, {"lit": None, "type": kind}) for name, kind in node.body["columns"]]
+    before = node.inputs[0] if node.body["keep"] else _empty(pa.schema([(_tree.fresh("none"), pa.int64())]))
+    made = _tree.extend(_tree.limit(before, fetch=0), values)
+    return _tree.project(made, [(name, {"col": name}) for name in node.columns])
+
+
+def _empty(schema: pa.Schema) -> Node:
+    import pyarrow as pa
+
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, schema):
         pass

@@ -80,15 +80,17 @@ class _Writer:
                 self._need(child, child.columns, ordered=True)
         elif node.op == "python":
             for child in node.inputs:
-                kept = wanted.intersection(child.columns) if body["keeps"] else set()
-                self._need(child, kept.union(body["reads"]), ordered=False)
+                kept = wanted.intersection(child.columns) if body["keep"] else set()
+                is_read = not self._is_unread(node, wanted)
+                read = {*node.source, *columns_in(body["by"])} if is_read else set()
+                self._need(child, kept | read, ordered=ordered and not body["by"])
         elif node.op == "number":
             name = body["name"]
             self._need(node.inputs[0], wanted - {name}, ordered=ordered or name in wanted)
         elif node.op == "sort" and not ordered and "fetch" not in body:
             # Left out: nothing reads its keys.
             self._need(node.inputs[0], wanted, ordered=False)
-        elif node.op != "table":
+        elif node.op not in ("table", "delayed"):
             read = columns_in([body.get("where"), body.get("by"), body.get("on")])
             if node.op == "unnest":
                 read.add(body["column"])
@@ -124,6 +126,8 @@ class _Writer:
             return self._add(op="join", left=inputs[0], right=inputs[1], on=_pairs(body["on"]), **members)
         if node.op == "union":
             return self._union(node, inputs, wanted)
+        if node.op == "python":
+            return inputs[0] if self._is_unread(node, wanted) else self._python(node, inputs)
         if self._is_idle(node, wanted):
             return inputs[0]
         members = {name: value for name, value in body.items() if value is not None}
@@ -131,6 +135,19 @@ class _Writer:
         if node.op == "limit" and inputs[0] in self._statements:
             self._statements[place] = self._statements[inputs[0]]
         return place
+
+    def _is_unread(self, node: Node, wanted: set[str]) -> bool:
+        """Whether nobody reads what a function makes."""
+        return bool(node.body["keep"]) and not wanted.intersection(name for name, _ in node.body["columns"])
+
+    def _python(self, node: Node, inputs: list[int]) -> int:
+        members = {name: value for name, value in node.body.items() if value not in ((), False)}
+        if not inputs:
+            return self._add(op="python", **members)
+        # Exactly what is read: all of it is handed over.
+        child = node.inputs[0]
+        read = [name for name in child.columns if name in self.wanted[id(child)]]
+        return self._add(op="python", input=self._renamed(child, inputs[0], read), **members)
 
     def _is_idle(self, node: Node, wanted: set[str]) -> bool:
         if node.op == "number":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from millstream.dataframe import _calls, _python, _run
@@ -99,5 +99,4 @@ def _of_items(items: list[Any], call: OfItem, meta: Any, client: Client | None, 
         shown = _python.foretold(meta, call, None, name)
     if not hasattr(shown, "index") or getattr(shown, "ndim", 0) not in (1, 2):
         raise TypeError(f"{name} needs pandas objects, got {type(shown).__name__}")
-    options: Mapping[str, Any] = {"items": items}
-    return _python.made_table([], options, call, shown, client)
+    return _python.made_table(call, shown, client, items=items)

@@ -1,4 +1,4 @@
-"""What Python tasks do with the parts of a frame: from Arrow files to Arrow files.
+"""What Python tasks do with the parts of a frame: from Arrow tables to Arrow tables.
 
 Pickled by value, because workers need not have this package: of other parts of it only `_results`, `_kinds` and
 `_views`, which travel too, may be used here.
@@ -48,6 +48,11 @@ class Layout:
     position: str
     meta: Any
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All columns of the table that are read."""
+        return (*self.columns, *self.levels, self.position)
+
     def part(self, table: pa.Table) -> Any:
         """The rows of a table as a pandas object."""
         meta = self.meta
@@ -62,37 +67,21 @@ class Layout:
         return made
 
 
-@dataclass(frozen=True)
-class Written:
-    """A file that a task wrote, and where its rows were before: the first and the last place."""
-
-    path: str | None
-    first: int = 0
-    last: int = 0
-
-
 class AddColumns:
     """Calls a function with a part; what it returns for each row are further columns of the part's table."""
 
     def __init__(self, function: Callable[[Any], Any], layout: Layout, makes: pa.Schema) -> None:
         self.function, self.layout, self.makes = function, layout, makes
 
-    def __call__(self, paths: Sequence[str], target: str) -> Written:
-        table = _in_order(_read(paths), self.layout.position)
+    def __call__(self, *tables: pa.Table) -> pa.Buffer:
+        table = _in_order(_joined(tables), self.layout.position)
         if not table.num_rows:
-            return Written(None)
+            return stream(_extended(table, self.makes, self.makes.empty_table().columns))
         part = self.layout.part(table)
         made = self.function(part)
         if not isinstance(made, pd.Series | pd.DataFrame) or len(made) != len(part):
             raise ValueError(f"one value for each of {len(part)} rows is needed, got {made!r:.200}")
-        kept = table.select([name for name in table.column_names if name not in self._only_read()])
-        for field, values in zip(self.makes, _columns(made, self.makes), strict=True):
-            kept = kept.append_column(field, values)
-        places = table.column(self.layout.position)
-        return Written(_write(kept, target), places[0].as_py(), places[-1].as_py())
-
-    def _only_read(self) -> set[str]:
-        return {*self.layout.columns, *self.layout.levels} - {self.layout.position}
+        return stream(_extended(table, self.makes, _columns(made, self.makes)))
 
 
 class MakeTable:
@@ -103,7 +92,7 @@ class MakeTable:
     function : callable
         What is called.
     layout : Layout, optional
-        How its argument is made of files; absent if it is given as it is.
+        How its argument is made of tables; absent if it is given as it is.
     makes : pyarrow.Schema
         The columns of the table: those of the result, then the levels of its index.
     labels : list, optional
@@ -115,22 +104,19 @@ class MakeTable:
     ) -> None:
         self.function, self.layout, self.makes, self.labels = function, layout, makes, labels
 
-    def __call__(self, given: Any, target: str, number: int = 0) -> Written:
+    def __call__(self, *given: Any) -> pa.Buffer:
+        if self.layout is None:
+            return stream(self.table(given[0]))
+        table = _in_order(_joined(given), self.layout.position)
+        return stream(self.table(self.layout.part(table)) if table.num_rows else self.makes.empty_table())
+
+    def table(self, given: Any) -> pa.Table:
+        """What the function returns."""
         import pyarrow as pa
 
-        first = number
-        if self.layout is not None:
-            table = _in_order(_read(given), self.layout.position)
-            if not table.num_rows:
-                return Written(None)
-            first = table.column(self.layout.position)[0].as_py()
-            given = self.layout.part(table)
         made = self._checked(self.function(given))
-        if not len(made):
-            return Written(None)
         levels = [made.index.get_level_values(place).to_series() for place in range(made.index.nlevels)]
-        columns = _columns(made, self.makes, levels)
-        return Written(_write(pa.Table.from_arrays(columns, schema=self.makes), target), first, first)
+        return pa.Table.from_arrays(_columns(made, self.makes, levels), schema=self.makes)
 
     def _checked(self, made: Any) -> Any:
         if self.labels is None:
@@ -173,14 +159,26 @@ def _array(values: pd.Series[Any], kind: pa.DataType) -> Any:
         ) from None
 
 
-# ---- files
+def _extended(table: pa.Table, makes: pa.Schema, columns: Sequence[Any]) -> pa.Table:
+    for field, values in zip(makes, columns, strict=True):
+        table = table.append_column(field, values)
+    return table
 
 
-def _read(paths: Sequence[str]) -> pa.Table:
+def _joined(tables: Sequence[pa.Table]) -> pa.Table:
     import pyarrow as pa
 
-    _check_shared(paths[0])
-    return pa.concat_tables([pa.ipc.open_file(pa.memory_map(path)).read_all() for path in paths])
+    return tables[0] if len(tables) == 1 else pa.concat_tables(tables)
+
+
+def stream(table: pa.Table) -> pa.Buffer:
+    """A table as the process of a task hands it on."""
+    import pyarrow as pa
+
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table, max_chunksize=_BATCH)
+    return sink.getvalue()
 
 
 def _in_order(table: pa.Table, position: str) -> pa.Table:
@@ -189,6 +187,35 @@ def _in_order(table: pa.Table, position: str) -> pa.Table:
     places = table.column(position)
     is_sorted = table.num_rows < 2 or pc.all(pc.less(places[:-1], places[1:])).as_py()
     return table if is_sorted else table.sort_by(position)
+
+
+# ---- files
+
+
+@dataclass(frozen=True)
+class Written:
+    """A file that a task wrote, and which of the files it is."""
+
+    path: str | None
+    number: int
+
+
+class Store:
+    """Writes what a task makes of a value of another job to a file."""
+
+    def __init__(self, make: MakeTable) -> None:
+        self.make = make
+
+    def __call__(self, given: Any, target: str, number: int) -> Written:
+        table = self.make.table(given)
+        return Written(_write(table, target) if table.num_rows else None, number)
+
+
+def _read(paths: Sequence[str]) -> pa.Table:
+    import pyarrow as pa
+
+    _check_shared(paths[0])
+    return pa.concat_tables([pa.ipc.open_file(pa.memory_map(path)).read_all() for path in paths])
 
 
 def _write(table: pa.Table, target: str) -> str:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import cloudpickle
 import pandas as pd
 
-from millstream.dataframe import _break, _meta, _parts, _tree
-from millstream.dataframe._expr import Expr, agg, call, lit
+from millstream._functions import name_of
+from millstream.dataframe import _break, _meta, _parts, _run, _tree
+from millstream.dataframe._expr import Expr
 from millstream.dataframe._frame import DataFrame
 from millstream.dataframe._rows import Rows, numbered
 from millstream.dataframe._series import Series
@@ -20,8 +22,6 @@ if TYPE_CHECKING:
     from millstream.dataframe._tree import Named, Node
 
 Part = DataFrame | Series
-# Groups are divided into so many parts, whatever the cluster: more than most have slots, few enough for small files.
-_BUCKETS = 32
 
 
 def check_arguments(args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
@@ -121,20 +121,35 @@ def values_of_rows(part: Part, function: Callable[[Any], Any], shown: Any, keys:
     columns = 1 if isinstance(shown, pd.Series) else shown.shape[1]
     makes = types_of(shown, [_tree.fresh("made") for _ in range(columns)])
     named, layout = layout_of(part)
-    bucket = _tree.fresh("bucket") if keys else None
-    work = _break.Work(_parts.AddColumns(function, layout, makes), makes, layout.position, bucket)
-    reads = {*layout.columns, *layout.levels, layout.position, bucket or layout.position}
+    by = [(_tree.fresh("key"), key) for key in keys]
+    name, packed = packed_of(part._client, _parts.AddColumns(function, layout, makes), function)
 
     def step(node: Node) -> Node:
-        source = _tree.extend(node, named)
-        divided = source if bucket is None else bucketed(source, keys, bucket)
-        return _tree.python([divided], work, reads, makes.names, keeps=True)
+        source = _tree.extend(node, [*named, *by])
+        return _tree.python(
+            source, name, packed, _wire(makes), reads=layout.names, by=[{"col": key} for key, _ in by], keep=True
+        )
 
-    # Files are read in the order of the rows, or sorted if their parts were mixed.
-    rows = part._rows.step(step, scrambles=part._rows.is_scrambled)
+    rows = part._rows.step(step, scrambles=bool(keys))
     exprs: list[Expr] = [{"col": made} for made in makes.names]
     empty = plain(shown).set_axis(part._meta.index, axis=0)
     return _over(rows, part._index, exprs, empty, part._client)
+
+
+def packed_of(client: Client | None, task: Any, function: Callable[..., Any]) -> tuple[str, bytes]:
+    """What people see of a function, and the operation as the process of a task takes it."""
+    import msgpack
+
+    users = getattr(function, "function", None) or next(iter(getattr(function, "args", ())), function)
+    users = users if callable(users) else function
+    # Whose lines tracebacks show, and whose modules travel.
+    task.__millstream_inner__ = users
+    op = _run.current(client).session.functions().op(task, pure=False)
+    return name_of(users), bytes(msgpack.packb({**msgpack.unpackb(op.params), "table": True}))
+
+
+def _wire(makes: pa.Schema) -> list[tuple[str, str]]:
+    return [(field.name, str(field.type)) for field in makes]
 
 
 def layout_of(part: Part) -> tuple[list[Named], _parts.Layout]:
@@ -156,27 +171,13 @@ def _over(rows: Rows, index: Sequence[Expr], exprs: Sequence[Expr], meta: Any, c
     return DataFrame(rows, index, exprs, meta, client)
 
 
-def bucketed(node: Node, keys: Sequence[Expr], name: str) -> Node:
-    """The table with a column that is equal where all keys are; a number, of which there are not many."""
-    named = [(_tree.fresh("key"), key) for key in keys]
-    groups = [(_tree.fresh("group"), {"col": key}) for key, _ in named]
-    number = _tree.fresh("number")
-    extended = _tree.extend(node, named)
-    found = _tree.number(_tree.aggregate(extended, groups, [(_tree.fresh("rows"), agg("count"))]), number)
-    divided = call("mod", {"col": number}, lit(_BUCKETS))
-    table = _tree.project(found, [*((group, {"col": group}) for group, _ in groups), (name, divided)])
-    on = [({"col": key}, {"col": group}) for (key, _), (group, _) in zip(named, groups, strict=True)]
-    return _tree.join(extended, table, "left", on, nulls_equal=True)
-
-
 # ---- other rows
 
 
 def table_of_parts(part: Part, function: Callable[[Any], Any], shown: Any) -> Any:
     """What a function makes of each part of a frame or column, one after the other."""
     named, layout = layout_of(part)
-    source = _tree.extend(part._rows.node, named)
-    return made_table([source], {"layout": layout}, function, shown, part._client)
+    return made_table(function, shown, part._client, source=_tree.extend(part._rows.in_order(), named), layout=layout)
 
 
 def table_of_groups(
@@ -184,9 +185,10 @@ def table_of_groups(
 ) -> Any:
     """What a function makes of parts that hold whole groups, in the order of the first levels of its index."""
     named, layout = layout_of(part)
-    bucket = _tree.fresh("bucket")
-    source = bucketed(_tree.extend(part._rows.node, named), keys, bucket)
-    return made_table([source], {"layout": layout, "bucket": bucket}, function, shown, part._client, levels)
+    by = [(_tree.fresh("key"), key) for key in keys]
+    source = _tree.extend(part._rows.node, [*named, *by])
+    labels: list[Expr] = [{"col": key} for key, _ in by]
+    return made_table(function, shown, part._client, source=source, layout=layout, by=labels, order=levels)
 
 
 def sample_of(part: Part) -> Any:
@@ -195,48 +197,51 @@ def sample_of(part: Part) -> Any:
 
 
 def made_table(
-    inputs: Sequence[Node],
-    options: Mapping[str, Any],
     function: Callable[[Any], Any],
     shown: Any,
     client: Client | None,
+    *,
+    source: Node | None = None,
+    layout: _parts.Layout | None = None,
+    by: Sequence[Expr] = (),
+    items: Sequence[Any] = (),
     order: int = 0,
 ) -> Any:
     """A frame or column of what Python tasks make.
 
     Parameters
     ----------
-    inputs : sequence
-        The table before, or nothing.
-    options : mapping
-        `layout` if there is a table, `bucket` to tell its parts apart, or `items` in place of a table.
     function : callable
         The function.
     shown : object
         A result of it with a few rows or none.
     client : Client, optional
         Where.
+    source : Node, optional
+        The table before.
+    layout : Layout, optional
+        How the function is given its parts.
+    by : sequence
+        Expressions; rows with equal values are in one part.
+    items : sequence, optional
+        In place of a table: a value for each call, which may be delayed.
     order : int
         By how many levels of the index the rows are sorted in the end.
     """
     width = 1 if isinstance(shown, pd.Series) else shown.shape[1]
     names = [_tree.fresh("made") for _ in range(width + shown.index.nlevels)]
-    levels = shown.index.to_frame(index=False)
     makes = types_of(shown, names[:width])
-    for field in types_of(levels, names[width:]):
+    for field in types_of(shown.index.to_frame(index=False), names[width:]):
         makes = makes.append(field)
-    layout = options.get("layout")
-    labels = None if isinstance(shown, pd.Series) else list(shown.columns)
-    position = "" if layout is None else layout.position
-    work = _break.Work(
-        _parts.MakeTable(function, layout, makes, labels),
-        makes,
-        position,
-        options.get("bucket"),
-        options.get("items", ()),
-    )
-    reads = set() if layout is None else {*layout.columns, *layout.levels, position, options.get("bucket") or position}
-    rows = numbered(_tree.python(inputs, work, reads, names, keeps=False))
+    task = _parts.MakeTable(function, layout, makes, None if isinstance(shown, pd.Series) else list(shown.columns))
+    if any(_break.is_elsewhere(item) for item in items):
+        node = _tree.delayed(_break.Work(_parts.Store(task), makes, items), names)
+    else:
+        name, packed = packed_of(client, task, function)
+        calls = [cloudpickle.dumps(((item,), {})) for item in items]
+        reads = () if layout is None else layout.names
+        node = _tree.python(source, name, packed, _wire(makes), reads=reads, by=by, calls=calls)
+    rows = numbered(node)
     if order:
         rows = rows.sorted([_tree.sort_key({"col": name}) for name in names[width : width + order]])
     index: list[Expr] = [{"col": name} for name in names[width:]]

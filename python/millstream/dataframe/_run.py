@@ -50,7 +50,7 @@ def content(client: Client | None, asked: Asked, accept: str, limit: int | None 
 
     if isinstance(asked, TreeQuery) and _break.is_broken(asked.root):
         if asked.explain:
-            return content(client, replace(asked, root=_break.planned(client, asked.root)), accept, limit)
+            return content(client, replace(asked, root=_break.planned(asked.root)), accept, limit)
         with _break.prepared(client, asked) as ready:
             return content(client, ready, accept, limit)
     transport = current(client).session.transport
@@ -71,7 +71,7 @@ def schema(client: Client | None, node: _tree.Node) -> pa.Schema:
     """Names and types of a table's columns; it is planned for them, and none of its rows are read."""
     from millstream.dataframe import _break
 
-    return table(client, TreeQuery(_tree.limit(_break.planned(client, node), fetch=0))).schema
+    return table(client, TreeQuery(_tree.limit(_break.planned(node), fetch=0))).schema
 
 
 def plan(client: Client | None, asked: Asked) -> str:

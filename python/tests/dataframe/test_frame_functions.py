@@ -129,23 +129,36 @@ def test_parts_without_rows_make_an_empty_table(client: ms.Client) -> None:
     )
 
 
-def test_nothing_is_left_behind(client: ms.Client, shared_path: Path) -> None:
+def test_what_functions_raise_has_its_type_and_its_place(client: ms.Client) -> None:
+    def divide(n: int) -> int:
+        return 1 // (n - n)
+
     frame = ms.from_pandas(table(), client=client)
-    frame.map_partitions(lambda part: part).n.map(lambda n: n).sum().compute()
+    with pytest.raises(ZeroDivisionError) as raised:
+        frame.n.map(divide, meta=("n", "int64")).sum().compute()
+    assert "return 1 // (n - n)" in str(raised.value.__cause__)
+
+
+def test_nothing_is_left_behind(client: ms.Client, shared_path: Path) -> None:
+    fail = ms.delayed(lambda: 1 // 0)
     with pytest.raises(ZeroDivisionError):
-        frame.n.map(lambda n: 1 // (n - n), meta=("n", "int64")).compute()
+        ms.dataframe.from_delayed([fail()], meta={"n": "int64"}, client=client).compute()
+    ms.from_pandas(table(), client=client).n.to_bag().compute()
     assert os.listdir(shared_path / "scratch") == []
 
 
 def test_a_folder_that_workers_may_not_write_to_is_named(client: ms.Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MILLSTREAM_SCRATCH", "/proc/nowhere")
     with pytest.raises(OSError, match="/proc/nowhere"):
-        ms.from_pandas(table(), client=client).n.map(lambda n: n).compute()
+        ms.from_pandas(table(), client=client).n.to_delayed()
 
 
-def test_plans_show_what_follows_functions(client: ms.Client) -> None:
-    frame = ms.from_pandas(table(), client=client)
-    assert "Sort" in frame.map_partitions(lambda part: part).sort_values("n").explain()
+def test_plans_show_functions_and_what_follows_them(client: ms.Client) -> None:
+    def halved(part: pd.DataFrame) -> pd.DataFrame:
+        return part.assign(n=part.n / 2)
+
+    plan = ms.from_pandas(table(), client=client).map_partitions(halved).sort_values("n").explain()
+    assert "Sort" in plan and "PythonExec: halved, calls=" in plan
 
 
 def test_statements_read_what_functions_made(client: ms.Client) -> None:
