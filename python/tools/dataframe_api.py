@@ -72,6 +72,7 @@ _DIFFERS = {
     "to_dict": "computed",
     "to_list": "computed",
     "to_numpy": "computed",
+    "to_sql": "by Python tasks; `con` is a URL or a function",
     "tolist": "computed",
     "unique": "a column",
 }

@@ -36,6 +36,7 @@ from millstream.dataframe._read_text import read_csv, read_json, read_table
 from millstream.dataframe._reshape import concat, merge
 from millstream.dataframe._scalar import Scalar
 from millstream.dataframe._series import Series
+from millstream.dataframe._sql_tables import read_sql, read_sql_query, read_sql_table
 from millstream.dataframe._window import Rolling
 
 __all__ = [
@@ -62,6 +63,9 @@ __all__ = [
     "read_ipc",
     "read_json",
     "read_parquet",
+    "read_sql",
+    "read_sql_query",
+    "read_sql_table",
     "read_table",
     "to_datetime",
     "to_numeric",
