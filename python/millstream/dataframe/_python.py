@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 Part = DataFrame | Series
 # Groups are divided into so many parts, whatever the cluster: more than most have slots, few enough for small files.
 _BUCKETS = 32
+# The key of rows that are all in one part.
+WHOLE: list[Expr] = [lit(0)]
 
 
 def check_arguments(args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
@@ -158,6 +160,8 @@ def _over(rows: Rows, index: Sequence[Expr], exprs: Sequence[Expr], meta: Any, c
 
 def bucketed(node: Node, keys: Sequence[Expr], name: str) -> Node:
     """The table with a column that is equal where all keys are; a number, of which there are not many."""
+    if keys is WHOLE:
+        return _tree.extend(node, [(name, WHOLE[0])])
     named = [(_tree.fresh("key"), key) for key in keys]
     groups = [(_tree.fresh("group"), {"col": key}) for key, _ in named]
     number = _tree.fresh("number")
