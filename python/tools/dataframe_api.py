@@ -25,6 +25,7 @@ from millstream import dataframe
 from millstream.dataframe._absent import ADVICE, FUNCTIONS
 from millstream.dataframe._dates import Dates
 from millstream.dataframe._strings import Strings
+from millstream.dataframe._whole import Ewm
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "dataframe-api.md"
 INTRODUCTION = """# Names of pandas and Dask on frames
@@ -49,8 +50,10 @@ _DIFFERS = {
     "dtypes": "integers with missing values come out as floats",
     "empty": "computed",
     "eval": "operators and methods of columns",
+    "ewm": "one Python task computes each column",
     "explode": "of one column",
     "items": "a list of names and columns",
+    "interpolate": "one Python task computes each column",
     "iloc": "slices and single places",
     "index": "lazy; of one level it has the methods of columns",
     "iterrows": "computed",
@@ -61,6 +64,7 @@ _DIFFERS = {
     "merge": "rows in any order",
     "ngroups": "computed",
     "persist": "rows are kept in this process, at most 32 MiB when compressed",
+    "pivot": "the values of `columns` are computed at once; one label as `columns`",
     "pivot_table": "the values of `columns` are computed at once",
     "query": "operators, `in` and methods of columns",
     "rolling": "windows are numbers of rows; of groups the result keeps the frame's index",
@@ -72,8 +76,10 @@ _DIFFERS = {
     "to_dict": "computed",
     "to_list": "computed",
     "to_numpy": "computed",
+    "to_sql": "by Python tasks; `con` is a URL or a function",
     "tolist": "computed",
     "unique": "a column",
+    "unstack": "the values of the level are computed at once",
 }
 
 
@@ -87,6 +93,7 @@ def sections() -> list[tuple[str, Any, Any, Any]]:
         ("DataFrame.groupby", dataframe.DataFrameGroupBy, groupby.DataFrameGroupBy, DaskGroupBy),
         ("Series.groupby", dataframe.SeriesGroupBy, groupby.SeriesGroupBy, DaskSeriesGroupBy),
         ("rolling", dataframe.Rolling, groupby.Rolling, DaskRolling),
+        ("ewm", Ewm, groupby.ExponentialMovingWindow, None),
         ("Series.str", Strings, type(pd.Series(["a"]).str), None),
         ("Series.dt", Dates, type(times.dt), None),
     ]

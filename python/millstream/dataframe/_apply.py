@@ -8,6 +8,7 @@ Functions may be called several times for the same rows: each computation calls 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from millstream._functions import carry
@@ -65,12 +66,13 @@ class Applied:
         3
         """
         from millstream import delayed
-        from millstream.dataframe import _break, _python, _run, _tree
+        from millstream.dataframe import _break, _parts, _python, _run, _tree
 
         named, layout = _python.layout_of(self)
         columns = [*named, (layout.position, self._rows.position)]
         root = _tree.project(self._rows.node, columns)
-        return [delayed(future) for future in _break.parts_of(_run.current(self._client), root, layout)]
+        task = partial(_parts.load, layout)
+        return [delayed(future) for future in _break.parts_of(_run.current(self._client), root, task)]
 
     def to_bag(self: Any, index: bool = False, format: str = "tuple") -> Bag:  # noqa: A002 - Dask's name
         """Compute it, and return its rows as a bag, with a partition for each part.

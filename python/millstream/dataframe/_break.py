@@ -102,16 +102,16 @@ def prepared(client: Client | None, asked: TreeQuery) -> Iterator[TreeQuery]:
             found.submit(_parts.remove, folder).result()
 
 
-def parts_of(client: Client, root: Node, layout: _parts.Layout) -> list[Any]:
-    """Futures of the parts of a table as pandas objects; they are there when this returns."""
+def parts_of(client: Client, root: Node, task: Callable[[list[str]], Any]) -> list[Any]:
+    """Futures of what a task makes of each part of a table, whose files it is given; all are done when this returns."""
     query = TreeQuery(root)
     if is_broken(root):
         with prepared(client, query) as ready:
-            return parts_of(client, ready.root, layout)
+            return parts_of(client, ready.root, task)
     folder = client.submit(_parts.new_folder, os.environ.get(SCRATCH)).result()
     try:
         written = _written(client, root, f"{folder}/in")
-        futures = [client.submit(_parts.load, layout, paths) for paths in written]
+        futures = [client.submit(task, paths) for paths in written]
         client.wait(futures)
         return futures
     finally:

@@ -26,6 +26,18 @@ class OfMethod:
         return getattr(part, self.method)(*self.args, **self.kwargs)
 
 
+class OfMethods:
+    """Methods of the part, one after the other, each with its options."""
+
+    def __init__(self, steps: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
+        self.steps = list(steps)
+
+    def __call__(self, part: Any) -> Any:
+        for name, options in self.steps:
+            part = getattr(part, name)(**options)
+        return part
+
+
 class OfGroups:
     """A method of the groups of a part, whose last columns are their keys."""
 

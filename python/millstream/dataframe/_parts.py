@@ -263,6 +263,11 @@ def parts_in(folder: str) -> list[list[str]]:
     return parts
 
 
+def used(function: Callable[[Any], Any], layout: Layout, paths: Sequence[str]) -> Any:
+    """What a function makes of the rows of a part."""
+    return function(load(layout, paths))
+
+
 def load(layout: Layout, paths: Sequence[str]) -> Any:
     """The rows of a part as a pandas object."""
     return layout.part(_in_order(_read(paths), layout.position))

@@ -10,7 +10,7 @@ import pandas as pd
 
 from millstream._functions import name_of
 from millstream.dataframe import _break, _meta, _parts, _run, _tree
-from millstream.dataframe._expr import Expr
+from millstream.dataframe._expr import Expr, lit
 from millstream.dataframe._frame import DataFrame
 from millstream.dataframe._rows import Rows, numbered
 from millstream.dataframe._series import Series
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from millstream.dataframe._tree import Named, Node
 
 Part = DataFrame | Series
+# The key of rows that are all in one part.
+WHOLE: list[Expr] = [lit(0)]
 
 
 def check_arguments(args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:

@@ -173,6 +173,13 @@ class Series(
         meta = self._meta.to_frame() if name is None else self._meta.to_frame(name)
         return DataFrame(self._rows, self._index, [self._expr], meta, self._client)
 
+    def unstack(self, level: Any = -1, fill_value: Any = None, sort: bool = True) -> DataFrame:
+        """Return a level of the index as columns; which there are is computed now."""
+        from millstream.dataframe import _pivots
+
+        _meta.only(sort=(sort, True))
+        return _pivots.unstack(self, level, fill_value)
+
     def rename(self, index: Hashable | None = None) -> Series:
         """Return the column under another name."""
         if callable(index) or isinstance(index, dict):

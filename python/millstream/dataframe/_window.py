@@ -5,9 +5,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from millstream.dataframe import _meta, _over
+from millstream.dataframe import _kinds, _meta, _over
 from millstream.dataframe._collection import Collection
 from millstream.dataframe._over import ALL, Bounds, Over
+from millstream.dataframe._whole import Ewm, ewm_options, whole
 
 if TYPE_CHECKING:
     from millstream.dataframe._series import Series
@@ -53,6 +54,26 @@ class SeriesWindows(Collection):
     def pct_change(self: Any, periods: int = 1) -> Series:
         """The relative change from the row so many rows before."""
         return self / self.shift(periods) - 1
+
+    def ewm(
+        self: Any,
+        com: float | None = None,
+        span: float | None = None,
+        halflife: Any = None,
+        alpha: float | None = None,
+        min_periods: int | None = 0,
+        adjust: bool = True,
+        ignore_na: bool = False,
+    ) -> Ewm:
+        """Return exponentially weighted windows; one Python task computes them, and holds the column."""
+        given = {"com": com, "span": span, "halflife": halflife, "alpha": alpha, "min_periods": min_periods}
+        return Ewm(self, ewm_options(**given, adjust=adjust, ignore_na=ignore_na))
+
+    def interpolate(self: Any, method: str = "linear", **options: Any) -> Series:
+        """Return the column with missing numbers computed from those around, by one Python task that holds it."""
+        if not _kinds.is_number(self.dtype):
+            raise TypeError(f"interpolate is for numbers, got {self.dtype}")
+        return whole(self, [("interpolate", {"method": method, **options})])
 
     def ffill(self: Any, *, axis: Any = 0, limit: int | None = None) -> Series:
         """Return the column with the last value before in the place of missing ones."""
