@@ -250,9 +250,11 @@ async def rows_of(transport: Transport, query: Asked, accept: str, largest: int 
                 "this cluster takes SQL, and no expression trees, which methods of frames become: update its program, "
                 "or write the whole query as sql()"
             ) from None
-        if isinstance(query, TreeQuery) and query.calls and "task_error" in error.problem:
-            raise await _raised(transport, job_id, error) from None
-        raise QueryError(error.problem, query.text) from None
+        if not (isinstance(query, TreeQuery) and query.calls and "task_error" in error.problem):
+            raise QueryError(error.problem, query.text) from None
+        failure = await _raised(transport, job_id, error)
+        # Its cause is the traceback that it had where it was raised.
+        raise failure from failure.__cause__
     finally:
         # Nobody waits for that.
         _aio.spawn(_let_go(transport, job_id))
