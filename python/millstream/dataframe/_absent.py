@@ -66,7 +66,6 @@ ADVICE: dict[str, str] = {
     "reindex_like": "merge() with a table of the labels",
     "repartition": _PARTITIONS,
     "reorder_levels": _INDEX,
-    "resample": _TIME,
     "set_flags": "there are no flags",
     "shuffle": "sort_values() or groupby() move rows where they need them",
     "simplify": "use explain()",

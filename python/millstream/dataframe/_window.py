@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from millstream.dataframe import _kinds, _meta, _over
 from millstream.dataframe._collection import Collection
 from millstream.dataframe._over import ALL, Bounds, Over
+from millstream.dataframe._resample import Resampler, resampled
 from millstream.dataframe._whole import Ewm, ewm_options, whole
 
 if TYPE_CHECKING:
@@ -54,6 +55,18 @@ class SeriesWindows(Collection):
     def pct_change(self: Any, periods: int = 1) -> Series:
         """The relative change from the row so many rows before."""
         return self / self.shift(periods) - 1
+
+    def resample(
+        self: Any,
+        rule: Any,
+        closed: str | None = None,
+        label: str | None = None,
+        origin: Any = None,
+        offset: Any = None,
+    ) -> Resampler:
+        """Return the rows in spans of time, by the index; where spans begin is computed now."""
+        options = {"closed": closed, "label": label, "origin": origin, "offset": offset}
+        return resampled(self, rule, None, options)
 
     def ewm(
         self: Any,

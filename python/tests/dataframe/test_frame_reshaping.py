@@ -141,6 +141,51 @@ def test_what_looks_at_all_rows_before_is_that_of_pandas(client: ms.Client, oper
     check(client, operation)
 
 
+def _times() -> pd.DataFrame:
+    random = np.random.default_rng(3)
+    at = pd.Timestamp("2024-01-30 22:15") + pd.to_timedelta(random.integers(0, 100 * 86_400, 60), unit="s")
+    data = pd.DataFrame({"n": random.integers(0, 50, 60), "x": random.random(60)}, index=at).sort_index()
+    # Ends and starts of days and months themselves.
+    days = ["2024-01-31", "2024-02-01", "2024-02-29 23:59:59", "2024-03-31 00:00:01", "2024-04-01"]
+    edges = pd.DatetimeIndex([pd.Timestamp(day) for day in days])
+    return pd.concat([data, pd.DataFrame({"n": 1, "x": [0.5, 1, 2, 3, 4]}, index=edges)]).rename_axis("at")
+
+
+@pytest.mark.parametrize("rule", ["D", "12h", "7D", "W", "W-WED", "ME", "MS", "2MS", "QE", "QS", "YE", "90min", "B"])
+@pytest.mark.parametrize("options", [{}, {"closed": "right", "label": "right"}, {"closed": "left", "label": "left"}])
+def test_spans_of_time_are_those_of_pandas(client: ms.Client, rule: str, options: dict[str, Any]) -> None:
+    data = _times()
+    frame = ms.from_pandas(data, client=client)
+    equal(frame.resample(rule, **options).n.sum().compute(), data.resample(rule, **options).n.sum())
+    equal(frame.resample(rule, **options).x.mean().compute(), data.resample(rule, **options).x.mean())
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [
+        lambda data: data.resample("D").sum(),
+        lambda data: data.resample("MS").count(),
+        lambda data: data.resample("W").size(),
+        lambda data: data.resample("W").n.nunique(),
+        lambda data: data.resample("W")[["n", "x"]].max(),
+        lambda data: data.resample("MS").agg({"n": "sum", "x": "mean"}),
+        lambda data: data.n.resample("2W").std(),
+        lambda data: data.x.resample("MS").ohlc(),
+        lambda data: data.reset_index().resample("W", on="at").x.median(),
+        lambda data: data[data.n > 25].resample("6h").n.first(),
+    ],
+)
+def test_what_is_computed_of_spans_is_that_of_pandas(client: ms.Client, operation: Any) -> None:
+    check(client, operation, _times())
+
+
+def test_spans_need_times(client: ms.Client) -> None:
+    with pytest.raises(TypeError, match="index of times"):
+        ms.from_pandas(table(), client=client).resample("D")
+    with pytest.raises(AttributeError, match="did you mean 'mean'"):
+        ms.from_pandas(_times(), client=client).resample("D").meen  # noqa: B018
+
+
 def test_windows_without_a_decay_are_refused(client: ms.Client) -> None:
     with pytest.raises(ValueError, match="comass"):
         ms.from_pandas(table(), client=client).n.ewm()
