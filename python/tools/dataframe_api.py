@@ -50,6 +50,7 @@ _DIFFERS = {
     "describe": "of columns of numbers",
     "dtypes": "integers with missing values come out as floats",
     "empty": "computed",
+    "equals": "computed",
     "eval": "operators and methods of columns",
     "ewm": "one Python task computes each column",
     "explode": "of one column",
@@ -79,8 +80,12 @@ _DIFFERS = {
     "to_list": "computed",
     "to_numpy": "computed",
     "to_sql": "by Python tasks; `con` is a URL or a function",
+    "to_markdown": "computed",
+    "to_records": "computed",
+    "to_string": "computed",
     "tolist": "computed",
     "unique": "a column",
+    "values": "computed",
     "unstack": "the values of the level are computed at once",
 }
 
