@@ -28,6 +28,8 @@ for _module in (_parts, _results, _kinds, _views):
     carry(_module)
 
 SCRATCH = "MILLSTREAM_SCRATCH"
+# Parts for each slot, so that a slot that is done early has more to do.
+_SHARE = 2
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -100,8 +102,8 @@ def prepared(client: Client | None, asked: TreeQuery) -> Iterator[TreeQuery]:
             found.submit(_parts.remove, folder).result()
 
 
-def parts_of(client: Client, root: Node, task: Callable[[list[str]], Any]) -> list[Any]:
-    """Futures of what a task makes of each part of a table, whose files it is given; all are done when this returns."""
+def parts_of(client: Client, root: Node, task: Callable[[_parts.Part], Any]) -> list[Any]:
+    """Futures of what a task makes of each part of a table; all are done when this returns."""
     query = TreeQuery(root)
     if is_broken(root):
         with prepared(client, query) as ready:
@@ -109,7 +111,7 @@ def parts_of(client: Client, root: Node, task: Callable[[list[str]], Any]) -> li
     folder = client.submit(_parts.new_folder, os.environ.get(SCRATCH)).result()
     try:
         written = _Run(client, f"{folder}/in", "").written(root, None)
-        futures = [client.submit(task, paths) for paths in written]
+        futures = [client.submit(task, part) for part in written]
         client.wait(futures)
         return futures
     finally:
@@ -138,8 +140,8 @@ class _Run:
         is_mixed = node.body["keeps"] and overlap and ordered
         return _tree.sort(table, [_tree.sort_key({"col": work.position})]) if is_mixed else table
 
-    def written(self, source: Node, bucket: str | None) -> list[list[str]]:
-        """Write the rows before a break; return the files of each part."""
+    def written(self, source: Node, bucket: str | None) -> list[_parts.Part]:
+        """Write the rows before a break; return the parts that they are given to tasks in."""
         into = {"path": f"{self.before}/", "format": "arrow", "partition_by": [bucket] if bucket else []}
         try:
             _run.table(self.client, TreeQuery(source, into=into))
@@ -150,7 +152,9 @@ class _Run:
                     f"in the variable {SCRATCH}."
                 )
             raise
-        found: list[list[str]] = self.client.submit(_parts.parts_in, self.before).result()
+        # The engine does not divide what it reads quickly; a function may take long for each row.
+        wanted = _SHARE * sum(self.client.ncores().values())
+        found: list[_parts.Part] = self.client.submit(_parts.parts_in, self.before, max(1, wanted)).result()
         return found
 
     def _call(self, work: Work, given: Any, number: int, *, has_rows: bool) -> Any:

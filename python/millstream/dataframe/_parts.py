@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 # What a run leaves behind if its client dies goes when it is so old, with the next run.
 _KEPT_SECONDS = 7 * 24 * 3600
 _PREFIX = "millstream-scratch-"
+# A part of fewer rows is not worth a task, unless there are no more.
+_LEAST = 64
 # Rows of a batch, so that several tasks can read a file.
 _BATCH = 1 << 16
 
@@ -63,6 +65,15 @@ class Layout:
 
 
 @dataclass(frozen=True)
+class Part:
+    """Rows that a task is given: those of some files, or some of them."""
+
+    paths: tuple[str, ...]
+    start: int = 0
+    count: int | None = None
+
+
+@dataclass(frozen=True)
 class Written:
     """A file that a task wrote, and where its rows were before: the first and the last place."""
 
@@ -77,8 +88,8 @@ class AddColumns:
     def __init__(self, function: Callable[[Any], Any], layout: Layout, makes: pa.Schema) -> None:
         self.function, self.layout, self.makes = function, layout, makes
 
-    def __call__(self, paths: Sequence[str], target: str) -> Written:
-        table = _in_order(_read(paths), self.layout.position)
+    def __call__(self, given: Part, target: str) -> Written:
+        table = _in_order(_read(given), self.layout.position)
         if not table.num_rows:
             return Written(None)
         part = self.layout.part(table)
@@ -176,11 +187,12 @@ def _array(values: pd.Series[Any], kind: pa.DataType) -> Any:
 # ---- files
 
 
-def _read(paths: Sequence[str]) -> pa.Table:
+def _read(part: Part) -> pa.Table:
     import pyarrow as pa
 
-    _check_shared(paths[0])
-    return pa.concat_tables([pa.ipc.open_file(pa.memory_map(path)).read_all() for path in paths])
+    _check_shared(part.paths[0])
+    table = pa.concat_tables([pa.ipc.open_file(pa.memory_map(path)).read_all() for path in part.paths])
+    return table.slice(part.start, part.count)
 
 
 def _in_order(table: pa.Table, position: str) -> pa.Table:
@@ -225,25 +237,34 @@ def new_folder(root: str | None) -> str:
     return folder
 
 
-def parts_in(folder: str) -> list[list[str]]:
-    """The files of each part: of a folder below one, else a file each."""
-    parts: list[list[str]] = []
-    for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
-        if entry.is_dir():
-            parts.append(sorted(file.path for file in os.scandir(entry.path)))
-        else:
-            parts.append([entry.path])
-    return parts
+def parts_in(folder: str, wanted: int) -> list[Part]:
+    """The parts of what a query wrote: one for each folder, or about so many of the rows of the files."""
+    import pyarrow as pa
+
+    entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    folders = [sorted(file.path for file in os.scandir(entry.path)) for entry in entries if entry.is_dir()]
+    if folders:
+        return [Part(tuple(paths)) for paths in folders]
+    counts = []
+    for entry in entries:
+        with pa.ipc.open_file(pa.memory_map(entry.path)) as file:
+            counts.append(sum(file.get_batch(number).num_rows for number in range(file.num_record_batches)))
+    size = max(_LEAST, -(-sum(counts) // wanted))
+    return [
+        Part((entry.path,), start, min(size, count - start))
+        for entry, count in zip(entries, counts, strict=True)
+        for start in range(0, count, size)
+    ]
 
 
-def used(function: Callable[[Any], Any], layout: Layout, paths: Sequence[str]) -> Any:
+def used(function: Callable[[Any], Any], layout: Layout, part: Part) -> Any:
     """What a function makes of the rows of a part."""
-    return function(load(layout, paths))
+    return function(load(layout, part))
 
 
-def load(layout: Layout, paths: Sequence[str]) -> Any:
+def load(layout: Layout, part: Part) -> Any:
     """The rows of a part as a pandas object."""
-    return layout.part(_in_order(_read(paths), layout.position))
+    return layout.part(_in_order(_read(part), layout.position))
 
 
 def remove(folder: str) -> None:
