@@ -24,6 +24,7 @@ from dask.dataframe.dask_expr._rolling import Rolling as DaskRolling
 from millstream import dataframe
 from millstream.dataframe._absent import ADVICE, FUNCTIONS
 from millstream.dataframe._dates import Dates
+from millstream.dataframe._resample import Resampler
 from millstream.dataframe._strings import Strings
 from millstream.dataframe._whole import Ewm
 
@@ -49,6 +50,7 @@ _DIFFERS = {
     "describe": "of columns of numbers",
     "dtypes": "integers with missing values come out as floats",
     "empty": "computed",
+    "equals": "computed",
     "eval": "operators and methods of columns",
     "ewm": "one Python task computes each column",
     "explode": "of one column",
@@ -67,6 +69,7 @@ _DIFFERS = {
     "pivot": "the values of `columns` are computed at once; one label as `columns`",
     "pivot_table": "the values of `columns` are computed at once",
     "query": "operators, `in` and methods of columns",
+    "resample": "where spans begin is computed at once; no upsampling",
     "rolling": "windows are numbers of rows; of groups the result keeps the frame's index",
     "sample": "`frac` chooses rows one by one",
     "shape": "computed",
@@ -77,8 +80,12 @@ _DIFFERS = {
     "to_list": "computed",
     "to_numpy": "computed",
     "to_sql": "by Python tasks; `con` is a URL or a function",
+    "to_markdown": "computed",
+    "to_records": "computed",
+    "to_string": "computed",
     "tolist": "computed",
     "unique": "a column",
+    "values": "computed",
     "unstack": "the values of the level are computed at once",
 }
 
@@ -93,6 +100,7 @@ def sections() -> list[tuple[str, Any, Any, Any]]:
         ("DataFrame.groupby", dataframe.DataFrameGroupBy, groupby.DataFrameGroupBy, DaskGroupBy),
         ("Series.groupby", dataframe.SeriesGroupBy, groupby.SeriesGroupBy, DaskSeriesGroupBy),
         ("rolling", dataframe.Rolling, groupby.Rolling, DaskRolling),
+        ("resample", Resampler, groupby.Resampler, None),
         ("ewm", Ewm, groupby.ExponentialMovingWindow, None),
         ("Series.str", Strings, type(pd.Series(["a"]).str), None),
         ("Series.dt", Dates, type(times.dt), None),
@@ -128,7 +136,7 @@ def names_of(kind: Any) -> set[str]:
     if kind is None:
         return set()
     found = {name for name in dir(kind) if not name.startswith("_")}
-    if kind in (Strings, Dates):
+    if kind in (Strings, Dates, Resampler):
         found |= {name for name in kind.__dir__(object.__new__(kind)) if not name.startswith("_")}
     return found
 

@@ -89,8 +89,8 @@ pub async fn plan_sql(request: &SqlRequest, options: &PlannerOptions) -> Result<
     let catalog = Catalog::new(&request.tables, options);
     let opening = session::planning(options, wanted);
     let query = Box::pin(Question::open(request, &catalog, &opening)).await?;
-    // A round trip per stage would cost more than such a query.
-    let small = catalog.bytes() < options.small_query_bytes;
+    // A round trip per stage would cost more than such a query. What functions cost, bytes do not tell.
+    let small = catalog.bytes() < options.small_query_bytes && !query.calls();
     let partitions = if small { 1 } else { wanted };
     let context = if partitions == wanted {
         opening
@@ -141,6 +141,11 @@ impl Question {
 
     fn explain(&self) -> bool {
         matches!(self, Self::Statement(query) if query.explain)
+    }
+
+    /// Whether functions are called in it.
+    fn calls(&self) -> bool {
+        matches!(self, Self::Tree(tree) if tree.calls())
     }
 
     /// Where the statement itself says that its rows go.

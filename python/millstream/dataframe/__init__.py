@@ -23,6 +23,7 @@ except ImportError as error:
 
 from millstream.dataframe._absent import FUNCTIONS as _FUNCTIONS
 from millstream.dataframe._asof import merge_asof
+from millstream.dataframe._bins import cut, qcut
 from millstream.dataframe._convert import to_datetime, to_numeric, to_timedelta
 from millstream.dataframe._frame import DataFrame
 from millstream.dataframe._from_parts import from_delayed, from_map
@@ -55,6 +56,7 @@ __all__ = [
     "TreesNotTakenError",
     "UnavailableError",
     "concat",
+    "cut",
     "from_arrow",
     "from_delayed",
     "from_map",
@@ -62,6 +64,7 @@ __all__ = [
     "get_dummies",
     "merge",
     "merge_asof",
+    "qcut",
     "read_csv",
     "read_feather",
     "read_ipc",

@@ -27,6 +27,8 @@ for _module in (_parts, _results, _kinds, _views):
     carry(_module)
 
 SCRATCH = "MILLSTREAM_SCRATCH"
+# Parts for each slot, so that a slot that is done early has more to do.
+_SHARE = 2
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -102,8 +104,8 @@ def prepared(client: Client | None, asked: TreeQuery) -> Iterator[TreeQuery]:
             found.submit(_parts.remove, folder).result()
 
 
-def parts_of(client: Client, root: Node, task: Callable[[list[str]], Any]) -> list[Any]:
-    """Futures of what a task makes of each part of a table, whose files it is given; all are done when this returns."""
+def parts_of(client: Client, root: Node, task: Callable[[_parts.Part], Any]) -> list[Any]:
+    """Futures of what a task makes of each part of a table; all are done when this returns."""
     query = TreeQuery(root)
     if is_broken(root):
         with prepared(client, query) as ready:
@@ -111,7 +113,7 @@ def parts_of(client: Client, root: Node, task: Callable[[list[str]], Any]) -> li
     folder = client.submit(_parts.new_folder, os.environ.get(SCRATCH)).result()
     try:
         written = _written(client, root, f"{folder}/in")
-        futures = [client.submit(task, paths) for paths in written]
+        futures = [client.submit(task, part) for part in written]
         client.wait(futures)
         return futures
     finally:
@@ -131,8 +133,8 @@ def _stored(client: Client, work: Work, before: str) -> Node:
     return _tree.table({"paths": [one.path for one in found], "format": "arrow"}, work.makes.names)
 
 
-def _written(client: Client, root: Node, folder: str) -> list[list[str]]:
-    """Write rows; return the files of each part."""
+def _written(client: Client, root: Node, folder: str) -> list[_parts.Part]:
+    """Write rows; return the parts that they are given to tasks in."""
     try:
         _run.table(client, TreeQuery(root, into={"path": f"{folder}/", "format": "arrow"}))
     except QueryError as error:
@@ -141,7 +143,9 @@ def _written(client: Client, root: Node, folder: str) -> list[list[str]]:
                 f"Parts go to other tasks by a folder that all workers write to: name one in the variable {SCRATCH}."
             )
         raise
-    found: list[list[str]] = client.submit(_parts.parts_in, folder).result()
+    # The engine does not divide what it reads quickly; what follows may take long for each row.
+    wanted = _SHARE * sum(client.ncores().values())
+    found: list[_parts.Part] = client.submit(_parts.parts_in, folder, max(1, wanted)).result()
     return found
 
 

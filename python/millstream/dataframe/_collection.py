@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 import pandas as pd
 
 from millstream.dataframe import _meta, _query, _results, _run, _tree
+from millstream.dataframe._computed import Computed
 from millstream.dataframe._expr import agg
 from millstream.dataframe._query import TreeQuery
 from millstream.dataframe._rows import Rows
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 _ROWS = 10
 
 
-class Collection(Sinks):
+class Collection(Computed, Sinks):
     """Columns over rows on a cluster; nothing is computed before somebody asks.
 
     Parameters

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from millstream.dataframe import _kinds, _meta, _pivots, _reshape, _tree
 from millstream.dataframe._collection import Collection
 from millstream.dataframe._column_values import element_type
+from millstream.dataframe._resample import Resampler, resampled
 from millstream.dataframe._rows import numbered
 from millstream.dataframe._whole import Ewm, ewm_options
 from millstream.dataframe._window import Rolling, rolling_bounds
@@ -153,6 +154,19 @@ class FrameShapes(Collection):
     def expanding(self: Any, min_periods: int = 1) -> Rolling:
         """Return each row with all before it, for what is computed of them."""
         return Rolling(self, (None, 0), min_periods)
+
+    def resample(
+        self: Any,
+        rule: Any,
+        closed: str | None = None,
+        label: str | None = None,
+        on: Hashable | None = None,
+        origin: Any = None,
+        offset: Any = None,
+    ) -> Resampler:
+        """Return the rows in spans of time, by the index or a column; where spans begin is computed now."""
+        options = {"closed": closed, "label": label, "origin": origin, "offset": offset}
+        return resampled(self, rule, on, options)
 
     def ewm(
         self: Any,

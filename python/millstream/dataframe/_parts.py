@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 # What a run leaves behind if its client dies goes when it is so old, with the next run.
 _KEPT_SECONDS = 7 * 24 * 3600
 _PREFIX = "millstream-scratch-"
+# A part of fewer rows is not worth a task, unless there are no more.
+_LEAST = 64
 # Rows of a batch, so that several tasks can read a file.
 _BATCH = 1 << 16
 
@@ -65,6 +67,15 @@ class Layout:
         made = pd.DataFrame(dict(enumerate(columns)), index=labels)
         made.columns = meta.columns
         return made
+
+
+@dataclass(frozen=True)
+class Part:
+    """Rows that a task is given: those of some files, or some of them."""
+
+    paths: tuple[str, ...]
+    start: int = 0
+    count: int | None = None
 
 
 class AddColumns:
@@ -211,11 +222,12 @@ class Store:
         return Written(_write(table, target) if table.num_rows else None, number)
 
 
-def _read(paths: Sequence[str]) -> pa.Table:
+def _read(part: Part) -> pa.Table:
     import pyarrow as pa
 
-    _check_shared(paths[0])
-    return pa.concat_tables([pa.ipc.open_file(pa.memory_map(path)).read_all() for path in paths])
+    _check_shared(part.paths[0])
+    table = pa.concat_tables([pa.ipc.open_file(pa.memory_map(path)).read_all() for path in part.paths])
+    return table.slice(part.start, part.count)
 
 
 def _write(table: pa.Table, target: str) -> str:
@@ -252,25 +264,34 @@ def new_folder(root: str | None) -> str:
     return folder
 
 
-def parts_in(folder: str) -> list[list[str]]:
-    """The files of each part: of a folder below one, else a file each."""
-    parts: list[list[str]] = []
-    for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
-        if entry.is_dir():
-            parts.append(sorted(file.path for file in os.scandir(entry.path)))
-        else:
-            parts.append([entry.path])
-    return parts
+def parts_in(folder: str, wanted: int) -> list[Part]:
+    """The parts of what a query wrote: one for each folder, or about so many of the rows of the files."""
+    import pyarrow as pa
+
+    entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    folders = [sorted(file.path for file in os.scandir(entry.path)) for entry in entries if entry.is_dir()]
+    if folders:
+        return [Part(tuple(paths)) for paths in folders]
+    counts = []
+    for entry in entries:
+        with pa.ipc.open_file(pa.memory_map(entry.path)) as file:
+            counts.append(sum(file.get_batch(number).num_rows for number in range(file.num_record_batches)))
+    size = max(_LEAST, -(-sum(counts) // wanted))
+    return [
+        Part((entry.path,), start, min(size, count - start))
+        for entry, count in zip(entries, counts, strict=True)
+        for start in range(0, count, size)
+    ]
 
 
-def used(function: Callable[[Any], Any], layout: Layout, paths: Sequence[str]) -> Any:
+def used(function: Callable[[Any], Any], layout: Layout, part: Part) -> Any:
     """What a function makes of the rows of a part."""
-    return function(load(layout, paths))
+    return function(load(layout, part))
 
 
-def load(layout: Layout, paths: Sequence[str]) -> Any:
+def load(layout: Layout, part: Part) -> Any:
     """The rows of a part as a pandas object."""
-    return layout.part(_in_order(_read(paths), layout.position))
+    return layout.part(_in_order(_read(part), layout.position))
 
 
 def remove(folder: str) -> None:

@@ -134,11 +134,114 @@ def test_values_become_columns_as_in_pandas(client: ms.Client, columns: list[str
         lambda data: data.x.interpolate(),
         lambda data: data.x.interpolate(limit=1, limit_direction="both"),
         lambda data: data[["n", "x"]].interpolate(),
+        lambda data: data.n.rolling(3, min_periods=1).apply(lambda part: part.max() - part.min()),
+        lambda data: data[["n", "x"]].rolling(4, center=True, min_periods=3).skew(),
+        lambda data: data.n.expanding(4).kurt(),
         lambda data: data.assign(smooth=data.n.ewm(span=3).mean()).groupby("key").smooth.mean(),
     ],
 )
 def test_what_looks_at_all_rows_before_is_that_of_pandas(client: ms.Client, operation: Any) -> None:
     check(client, operation)
+
+
+def _texts(found: Any) -> Any:
+    return found.cat.rename_categories([str(one) for one in found.cat.categories]).astype("str")
+
+
+@pytest.mark.parametrize(
+    ("name", "bins", "options"),
+    [
+        ("n", [-10, 0, 2, 7], {}),
+        ("n", [-10, 0, 2, 7], {"right": False}),
+        ("n", [-7, 0, 3], {"include_lowest": True}),
+        ("n", 3, {}),
+        ("x", 4, {"precision": 1}),
+        ("at", pd.to_datetime(["2020-01-01", "2022-01-01", "2024-03-01"]), {}),
+    ],
+)
+def test_values_lie_in_the_intervals_of_pandas(client: ms.Client, name: str, bins: Any, options: Any) -> None:
+    data = table()[name]
+    column = ms.from_pandas(data, client=client)
+    equal(ms.dataframe.cut(column, bins, **options).compute(), _texts(pd.cut(data, bins, **options)))
+    numbers = pd.cut(data, bins, labels=False, **options)
+    equal(ms.dataframe.cut(column, bins, labels=False, **options).compute(), numbers)
+    found, edges = ms.dataframe.cut(column, bins, retbins=True, **options)
+    assert list(edges) == list(pd.cut(data, bins, retbins=True, **options)[1])
+    assert found.groupby(ms.dataframe.cut(column, bins, labels=False, **options)).count().compute().tolist() == (
+        numbers.groupby(numbers).count().tolist()
+    )
+
+
+def test_intervals_have_labels_and_are_of_quantiles(client: ms.Client) -> None:
+    data = table().x
+    column = ms.from_pandas(data, client=client)
+    labels = ["few", "many"]
+    equal(
+        ms.dataframe.cut(column, [-2, 1, 1e4], labels=labels).compute(),
+        _texts(pd.cut(data, [-2, 1, 1e4], labels=labels)),
+    )
+    for q in (2, 3, [0, 0.1, 0.9, 1]):
+        equal(ms.dataframe.qcut(column, q, labels=False).compute(), pd.qcut(data, q, labels=False))
+        equal(ms.dataframe.qcut(column, q).compute(), _texts(pd.qcut(data, q)))
+    with pytest.raises(ValueError, match="unique"):
+        ms.dataframe.qcut(ms.from_pandas(pd.Series([1, 1, 1, 2]), client=client), 4)
+    with pytest.raises(TypeError, match="numbers and times"):
+        ms.dataframe.cut(ms.from_pandas(table().word, client=client), 3)
+
+
+def test_results_are_given_in_the_forms_of_pandas(client: ms.Client) -> None:
+    data = table()[["n", "word"]]
+    frame = ms.from_pandas(data, client=client)
+    assert frame.to_string() == data.to_string()
+    assert frame.n.values.tolist() == data.n.tolist()
+    assert frame.to_records().tolist() == data.to_records().tolist()
+    assert frame.equals(data)
+    assert not frame.equals(frame.assign(n=1))
+
+
+def _times() -> pd.DataFrame:
+    random = np.random.default_rng(3)
+    at = pd.Timestamp("2024-01-30 22:15") + pd.to_timedelta(random.integers(0, 100 * 86_400, 60), unit="s")
+    data = pd.DataFrame({"n": random.integers(0, 50, 60), "x": random.random(60)}, index=at).sort_index()
+    # Ends and starts of days and months themselves.
+    days = ["2024-01-31", "2024-02-01", "2024-02-29 23:59:59", "2024-03-31 00:00:01", "2024-04-01"]
+    edges = pd.DatetimeIndex([pd.Timestamp(day) for day in days])
+    return pd.concat([data, pd.DataFrame({"n": 1, "x": [0.5, 1, 2, 3, 4]}, index=edges)]).rename_axis("at")
+
+
+@pytest.mark.parametrize("rule", ["D", "12h", "7D", "W", "W-WED", "ME", "MS", "2MS", "QE", "QS", "YE", "90min", "B"])
+@pytest.mark.parametrize("options", [{}, {"closed": "right", "label": "right"}, {"closed": "left", "label": "left"}])
+def test_spans_of_time_are_those_of_pandas(client: ms.Client, rule: str, options: dict[str, Any]) -> None:
+    data = _times()
+    frame = ms.from_pandas(data, client=client)
+    equal(frame.resample(rule, **options).n.sum().compute(), data.resample(rule, **options).n.sum())
+    equal(frame.resample(rule, **options).x.mean().compute(), data.resample(rule, **options).x.mean())
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [
+        lambda data: data.resample("D").sum(),
+        lambda data: data.resample("MS").count(),
+        lambda data: data.resample("W").size(),
+        lambda data: data.resample("W").n.nunique(),
+        lambda data: data.resample("W")[["n", "x"]].max(),
+        lambda data: data.resample("MS").agg({"n": "sum", "x": "mean"}),
+        lambda data: data.n.resample("2W").std(),
+        lambda data: data.x.resample("MS").ohlc(),
+        lambda data: data.reset_index().resample("W", on="at").x.median(),
+        lambda data: data[data.n > 25].resample("6h").n.first(),
+    ],
+)
+def test_what_is_computed_of_spans_is_that_of_pandas(client: ms.Client, operation: Any) -> None:
+    check(client, operation, _times())
+
+
+def test_spans_need_times(client: ms.Client) -> None:
+    with pytest.raises(TypeError, match="index of times"):
+        ms.from_pandas(table(), client=client).resample("D")
+    with pytest.raises(AttributeError, match="did you mean 'mean'"):
+        ms.from_pandas(_times(), client=client).resample("D").meen  # noqa: B018
 
 
 def test_windows_without_a_decay_are_refused(client: ms.Client) -> None:

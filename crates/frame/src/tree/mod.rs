@@ -71,6 +71,11 @@ impl OpenTree {
         })
     }
 
+    /// Whether Python functions are called in it.
+    pub(crate) fn calls(&self) -> bool {
+        self.tree.nodes.iter().any(|node| matches!(node, Node::Python(_)))
+    }
+
     /// Plans the tree in `context`; what its functions are given is cut into stages.
     pub(crate) async fn plan(
         self,
