@@ -69,7 +69,11 @@ if TYPE_CHECKING:
     from millstream.dataframe import from_pandas as from_pandas
     from millstream.dataframe import merge as merge
     from millstream.dataframe import read_csv as read_csv
+    from millstream.dataframe import read_feather as read_feather
+    from millstream.dataframe import read_ipc as read_ipc
+    from millstream.dataframe import read_json as read_json
     from millstream.dataframe import read_parquet as read_parquet
+    from millstream.dataframe import read_table as read_table
     from millstream.dataframe import to_datetime as to_datetime
     from millstream.dataframe import to_numeric as to_numeric
     from millstream.dataframe import to_timedelta as to_timedelta
@@ -125,7 +129,11 @@ _HOMES = {
     "persist": "_compute",
     "progress_bar": "_progress",
     "read_csv": "dataframe",
+    "read_feather": "dataframe",
+    "read_ipc": "dataframe",
+    "read_json": "dataframe",
     "read_parquet": "dataframe",
+    "read_table": "dataframe",
     "sql": "_sql",
     "to_datetime": "dataframe",
     "to_numeric": "dataframe",

@@ -24,7 +24,9 @@ from dask.dataframe.dask_expr._rolling import Rolling as DaskRolling
 from millstream import dataframe
 from millstream.dataframe._absent import ADVICE, FUNCTIONS
 from millstream.dataframe._dates import Dates
+from millstream.dataframe._resample import Resampler
 from millstream.dataframe._strings import Strings
+from millstream.dataframe._whole import Ewm
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "dataframe-api.md"
 INTRODUCTION = """# Names of pandas and Dask on frames
@@ -41,35 +43,50 @@ _IDLE = {
 }  # fmt: skip
 # What the arguments do not tell.
 _DIFFERS = {
+    "apply": "in Python tasks; of frames with `axis=1`",
     "astype": "no categories",
     "columns": "known without computing",
     "copy": "frames share what they read",
     "describe": "of columns of numbers",
     "dtypes": "integers with missing values come out as floats",
     "empty": "computed",
+    "equals": "computed",
     "eval": "operators and methods of columns",
+    "ewm": "one Python task computes each column",
     "explode": "of one column",
     "items": "a list of names and columns",
+    "interpolate": "one Python task computes each column",
     "iloc": "slices and single places",
     "index": "lazy; of one level it has the methods of columns",
     "iterrows": "computed",
     "itertuples": "computed",
     "join": "rows in any order; only with one frame",
     "loc": "conditions, labels, lists and slices of one level; slices are by value",
+    "map_partitions": "in Python tasks; takes no other frames",
     "merge": "rows in any order",
     "ngroups": "computed",
-    "persist": "rows are kept in this process, at most 200 MiB",
+    "persist": "rows are kept in this process, at most 32 MiB when compressed",
+    "pivot": "the values of `columns` are computed at once; one label as `columns`",
     "pivot_table": "the values of `columns` are computed at once",
     "query": "operators, `in` and methods of columns",
+    "resample": "where spans begin is computed at once; no upsampling",
     "rolling": "windows are numbers of rows; of groups the result keeps the frame's index",
     "sample": "`frac` chooses rows one by one",
     "shape": "computed",
     "size": "of a frame or column it is computed; of groups it is lazy",
+    "to_bag": "computed; its parts stay on the cluster",
+    "to_delayed": "computed; its parts stay on the cluster",
     "to_dict": "computed",
     "to_list": "computed",
     "to_numpy": "computed",
+    "to_sql": "by Python tasks; `con` is a URL or a function",
+    "to_markdown": "computed",
+    "to_records": "computed",
+    "to_string": "computed",
     "tolist": "computed",
     "unique": "a column",
+    "values": "computed",
+    "unstack": "the values of the level are computed at once",
 }
 
 
@@ -83,6 +100,8 @@ def sections() -> list[tuple[str, Any, Any, Any]]:
         ("DataFrame.groupby", dataframe.DataFrameGroupBy, groupby.DataFrameGroupBy, DaskGroupBy),
         ("Series.groupby", dataframe.SeriesGroupBy, groupby.SeriesGroupBy, DaskSeriesGroupBy),
         ("rolling", dataframe.Rolling, groupby.Rolling, DaskRolling),
+        ("resample", Resampler, groupby.Resampler, None),
+        ("ewm", Ewm, groupby.ExponentialMovingWindow, None),
         ("Series.str", Strings, type(pd.Series(["a"]).str), None),
         ("Series.dt", Dates, type(times.dt), None),
     ]
@@ -117,7 +136,7 @@ def names_of(kind: Any) -> set[str]:
     if kind is None:
         return set()
     found = {name for name in dir(kind) if not name.startswith("_")}
-    if kind in (Strings, Dates):
+    if kind in (Strings, Dates, Resampler):
         found |= {name for name in kind.__dir__(object.__new__(kind)) if not name.startswith("_")}
     return found
 

@@ -16,8 +16,8 @@ use millstream_executor::{Executor, Input, TaskContext, TaskFailure, TaskOutput,
 use millstream_frame::arrow::array::RecordBatch;
 use millstream_frame::arrow::datatypes::SchemaRef;
 use millstream_frame::{
-    FrameError, Part, PlannedQuery, PlannerOptions, ResultFormat, SqlRequest, StageData, StageEnv,
-    decode_ipc, encode_ipc, plan_sql, render, run_stage,
+    FrameError, Part, PlannedQuery, PlannerOptions, PythonCall, ResultFormat, SqlRequest, StageData,
+    StageEnv, decode_ipc, encode_ipc, plan_sql, render, run_stage,
 };
 use millstream_protocol::graph::{
     Dep, GraphBuilder, GraphExtension, OpKind, OpSpec, TaskOptions, TaskRange, fragment_task,
@@ -128,8 +128,11 @@ fn extension_of(
     });
     let mut firsts: Vec<u32> = Vec::with_capacity(planned.stages.len());
     for (number, stage) in planned.stages.iter().enumerate() {
-        let name = if stage.volatile { VOLATILE_STAGE } else { STAGE };
-        let op = builder.op(frame_op(name, !stage.volatile));
+        let op = builder.op(match &stage.call {
+            Some(call) => python_op(call),
+            None if stage.volatile => frame_op(VOLATILE_STAGE, false),
+            None => frame_op(STAGE, true),
+        });
         let first = builder.task_count();
         for planned_task in &stage.tasks {
             let deps: Vec<Dep> = planned_task
@@ -181,6 +184,17 @@ fn frame_op(name: &str, determinate: bool) -> OpSpec {
     }
 }
 
+/// Calls of a function that gives rows.
+fn python_op(call: &PythonCall) -> OpSpec {
+    OpSpec {
+        kind: OpKind::Python,
+        name: call.name.clone(),
+        params: call.function.clone(),
+        code: None,
+        determinate: call.pure,
+    }
+}
+
 fn render_result(task: &TaskContext) -> TaskResult {
     let format: ResultFormat = codec::decode(&task.params)
         .map_err(|error| TaskFailure::new(ErrorKind::Internal, format!("the result's format: {error}")))?;
@@ -217,10 +231,13 @@ fn stage_data(input: &Input) -> Result<StageData, FrameError> {
     let object = input.object();
     if object.parts() == 1 {
         let part = object.encode(0).map_err(|error| malformed(error.to_string()))?;
-        let rows = part
-            .rows
-            .ok_or_else(|| malformed("its rows were not counted".to_owned()))?;
-        return Ok(StageData::from_ipc(part.bytes, rows));
+        if let Some(rows) = part.rows {
+            return Ok(StageData::from_ipc(part.bytes, rows));
+        }
+        // A function of Python gave it, or a peer passes on what one gave.
+        let (_, batches) = decode_ipc(part.bytes)?;
+        let rows = batches.iter().map(|batch| batch.num_rows() as u64).sum();
+        return Ok(StageData::from_batches(batches, rows));
     }
     let (_, batches) = batches_of(input)?;
     let rows = (0..object.parts()).map(|i| object.rows(i)).sum::<Option<u64>>();

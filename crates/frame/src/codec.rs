@@ -21,6 +21,7 @@ use prost::Message;
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
+use crate::call::CallExec;
 use crate::concat::ConcatExec;
 use crate::error::{FrameError, from_engine};
 use crate::exchange::{RowFacts, Source, StageReadExec};
@@ -60,6 +61,9 @@ pub(crate) fn encode_task(
     plan: Arc<dyn ExecutionPlan>,
     shuffle: Option<&Partitioning>,
 ) -> Result<(Bytes, Vec<StageInput>)> {
+    if let Some(calls) = plan.downcast_ref::<CallExec>() {
+        return calls.task();
+    }
     let codec = Codec::Task {
         inputs: Mutex::default(),
     };
@@ -111,6 +115,13 @@ pub(crate) fn stage_key(plan: &Arc<dyn ExecutionPlan>, shuffle: Option<&Partitio
     let mut hasher = blake3::Hasher::new();
     hasher.update(engine_version().as_bytes());
     hasher.update(&[u8::from(shuffle.is_some())]);
+    if let Some(calls) = plan.downcast_ref::<CallExec>() {
+        calls.hash(&mut hasher);
+        for rows in calls.children() {
+            hasher.update(&encode_plan(Arc::clone(rows), &Codec::Key)?);
+        }
+        return Ok(*hasher.finalize().as_bytes());
+    }
     hasher.update(&encode_plan(
         with_shuffle(Arc::clone(plan), shuffle)?,
         &Codec::Key,

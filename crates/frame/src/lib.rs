@@ -8,6 +8,7 @@
 
 mod arith;
 mod arrow_file;
+mod call;
 mod catalog;
 mod codec;
 mod concat;
@@ -31,6 +32,7 @@ mod write;
 
 pub use datafusion::arrow;
 
+pub use call::PythonCall;
 pub use error::{FrameError, Position};
 pub use ipc::{StageData, decode_ipc, encode_ipc, memory_size};
 pub use plan::{PlannedQuery, PlannedStage, PlannedTask, StageInput, plan_sql};

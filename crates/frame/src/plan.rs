@@ -15,10 +15,11 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, displayable};
 use datafusion::prelude::SessionContext;
 
+use crate::call::{CallExec, PythonCall};
 use crate::catalog::Catalog;
 use crate::codec::{encode_task, stage_key};
 use crate::concat::read_in_order;
-use crate::cut::{self, Stage};
+use crate::cut::{self, Splitter, Stage};
 use crate::error::{FrameError, from_engine};
 use crate::request::{PlannerOptions, SqlRequest, WriteTarget};
 use crate::session;
@@ -50,12 +51,15 @@ pub struct PlannedStage {
     pub key: [u8; 32],
     /// Whether another run may give other rows, so that the stage must not be shared.
     pub volatile: bool,
+    /// The function that the tasks call, if they are Python's and not the engine's.
+    pub call: Option<PythonCall>,
 }
 
 /// One task of a stage.
 #[derive(Debug, Clone)]
 pub struct PlannedTask {
-    /// The plan for [`run_stage`](crate::run_stage), good for the engine version that made it.
+    /// The plan for [`run_stage`](crate::run_stage), good for the engine version that made it; of a stage that calls a
+    /// function, its arguments.
     pub plan: Bytes,
     /// What the task reads, in the order in which `run_stage` wants it.
     pub inputs: Vec<StageInput>,
@@ -85,8 +89,8 @@ pub async fn plan_sql(request: &SqlRequest, options: &PlannerOptions) -> Result<
     let catalog = Catalog::new(&request.tables, options);
     let opening = session::planning(options, wanted);
     let query = Box::pin(Question::open(request, &catalog, &opening)).await?;
-    // A round trip per stage would cost more than such a query.
-    let small = catalog.bytes() < options.small_query_bytes;
+    // A round trip per stage would cost more than such a query. What functions cost, bytes do not tell.
+    let small = catalog.bytes() < options.small_query_bytes && !query.calls();
     let partitions = if small { 1 } else { wanted };
     let context = if partitions == wanted {
         opening
@@ -95,7 +99,8 @@ pub async fn plan_sql(request: &SqlRequest, options: &PlannerOptions) -> Result<
     };
     let explain = request.options.explain || query.explain();
     let into = request.into.clone().or_else(|| query.target());
-    let logical = Box::pin(query.plan(request, &context)).await?;
+    let mut splitter = Splitter::new(partitions);
+    let logical = Box::pin(query.plan(request, &context, &mut splitter)).await?;
     let planned = Box::pin(context.state().create_physical_plan(&logical)).await;
     let physical = planned.map_err(|error| crate::sql::explain(&error))?;
     let target =
@@ -103,8 +108,7 @@ pub async fn plan_sql(request: &SqlRequest, options: &PlannerOptions) -> Result<
             Some(target) => Some(target?),
             None => None,
         };
-    let planned =
-        cut_up(physical, target.as_ref(), partitions, small).map_err(|error| from_engine(&error))?;
+    let planned = cut_up(physical, target.as_ref(), splitter, small).map_err(|error| from_engine(&error))?;
     if explain {
         return explain_stages(&planned).map_err(|error| from_engine(&error));
     }
@@ -139,6 +143,11 @@ impl Question {
         matches!(self, Self::Statement(query) if query.explain)
     }
 
+    /// Whether functions are called in it.
+    fn calls(&self) -> bool {
+        matches!(self, Self::Tree(tree) if tree.calls())
+    }
+
     /// Where the statement itself says that its rows go.
     fn target(&self) -> Option<WriteTarget> {
         match self {
@@ -147,10 +156,16 @@ impl Question {
         }
     }
 
-    async fn plan(self, request: &SqlRequest, context: &SessionContext) -> Result<LogicalPlan, FrameError> {
+    /// The plan; what has to run before it can is in `splitter`.
+    async fn plan(
+        self,
+        request: &SqlRequest,
+        context: &SessionContext,
+        splitter: &mut Splitter,
+    ) -> Result<LogicalPlan, FrameError> {
         match self {
             Self::Statement(query) => query.plan(&request.params, &BTreeMap::new(), context).await,
-            Self::Tree(tree) => tree.plan(context).await,
+            Self::Tree(tree) => tree.plan(context, splitter).await,
         }
     }
 }
@@ -159,7 +174,7 @@ impl Question {
 fn cut_up(
     plan: Arc<dyn ExecutionPlan>,
     target: Option<&Target>,
-    partitions: usize,
+    splitter: Splitter,
     small: bool,
 ) -> EngineResult<PlannedQuery> {
     let plan = match target {
@@ -169,15 +184,15 @@ fn cut_up(
     Ok(PlannedQuery {
         schema: plan.schema(),
         // What is written and what publishes it are tasks of their own, however small they are.
-        stages: stages(plan, partitions, small && target.is_none())?,
+        stages: stages(plan, splitter, small && target.is_none())?,
     })
 }
 
-fn stages(plan: Arc<dyn ExecutionPlan>, partitions: usize, small: bool) -> EngineResult<Vec<PlannedStage>> {
-    let stages = if small {
+fn stages(plan: Arc<dyn ExecutionPlan>, splitter: Splitter, small: bool) -> EngineResult<Vec<PlannedStage>> {
+    let stages = if small && splitter.is_empty() {
         vec![whole(plan)?]
     } else {
-        cut::cut(plan, partitions)?
+        splitter.run(plan)?
     };
     stages.iter().map(planned_stage).collect()
 }
@@ -205,6 +220,10 @@ fn planned_stage(stage: &Stage) -> EngineResult<PlannedStage> {
         display: display(stage),
         key: stage.key,
         volatile: stage.volatile,
+        call: stage
+            .plan
+            .downcast_ref::<CallExec>()
+            .map(|call| call.call().clone()),
     })
 }
 

@@ -28,7 +28,7 @@ START, OP, RUN, FORGET, FDS = range(1, 6)
 # Frames of this process.
 READY, DONE, WAITS = range(1, 4)
 # What became of a task.
-VALUE, MAPPED, FAILED, SKIPPED = range(4)
+VALUE, MAPPED, FAILED, SKIPPED, TABLE, MAPPED_TABLE = range(6)
 
 _START = struct.Struct("<QQ")
 _LENGTH = struct.Struct("<I")
@@ -129,15 +129,10 @@ class Executor:
                 value = fn(*args, **kwargs)
                 self._in_user_code = False
                 del args, kwargs
-                buffers = self._dump(op, value)
-                size = sum(memoryview(buffer).nbytes for buffer in buffers) if buffers[1:] else len(buffers[0])
-                if size > self._inband_limit:
-                    length = _serialize.packed_size(buffers)
-                    fd, status = sealed(_serialize.pieces(buffers), length), MAPPED
-                    content = b""
+                if op.gives_table:
+                    fd, status, content, length = self._table(memoryview(value))
                 else:
-                    content = _serialize.pack(buffers)
-                    length = len(content)
+                    fd, status, content, length = self._value(self._dump(op, value))
             finally:
                 self._in_user_code = False
         except BaseException as error:
@@ -161,6 +156,21 @@ class Executor:
         self._answered_bytes += len(log) + len(content)
         if ended - self._first_answer > FLUSH_NS or self._answered_bytes > FLUSH_BYTES:
             self._flush()
+
+    def _value(self, buffers: list[_serialize.Buffer]) -> tuple[int, int, bytes, int]:
+        """Descriptor, status, content and length of a pickled value."""
+        size = sum(memoryview(buffer).nbytes for buffer in buffers) if buffers[1:] else len(buffers[0])
+        if size > self._inband_limit:
+            length = _serialize.packed_size(buffers)
+            return sealed(_serialize.pieces(buffers), length), MAPPED, b"", length
+        content = _serialize.pack(buffers)
+        return -1, VALUE, content, len(content)
+
+    def _table(self, stream: memoryview) -> tuple[int, int, bytes, int]:
+        """The same of an Arrow IPC stream."""
+        if stream.nbytes > self._inband_limit:
+            return sealed([stream], stream.nbytes), MAPPED_TABLE, b"", stream.nbytes
+        return -1, TABLE, bytes(stream), stream.nbytes
 
     def _dump(self, op: Op, value: Any) -> list[_serialize.Buffer]:
         try:

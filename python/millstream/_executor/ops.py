@@ -23,6 +23,8 @@ class Op:
         self.name = name
         self.serializer = "cloudpickle"
         self.origins: dict[str, str] = {}
+        # Whether the function gives an Arrow IPC stream, which travels as it is.
+        self.gives_table = False
         self._params: bytes | None = params
         self._fn: Callable[..., Any] | None = None
         self._short = 0
@@ -40,6 +42,7 @@ class Op:
             code, self.serializer = spec["fn"], spec.get("ser") or "cloudpickle"
         except (ValueError, TypeError, KeyError) as error:
             raise LoadError(f"the operation `{self.name}` is malformed") from error
+        self.gives_table = bool(spec.get("table"))
         for path, text in (spec.get("sources") or {}).items():
             # So that tracebacks show lines of files which only the client has.
             linecache.cache[path] = (len(text), None, text.splitlines(keepends=True), path)

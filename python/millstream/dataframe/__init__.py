@@ -22,17 +22,24 @@ except ImportError as error:
     raise ImportError("frames need pandas and pyarrow: pip install 'millstream[pandas]'") from error
 
 from millstream.dataframe._absent import FUNCTIONS as _FUNCTIONS
+from millstream.dataframe._asof import merge_asof
+from millstream.dataframe._bins import cut, qcut
 from millstream.dataframe._convert import to_datetime, to_numeric, to_timedelta
 from millstream.dataframe._frame import DataFrame
+from millstream.dataframe._from_parts import from_delayed, from_map
 from millstream.dataframe._groupby import DataFrameGroupBy, SeriesGroupBy
 from millstream.dataframe._index import Index
 from millstream.dataframe._meta import MissingColumnError, UnavailableError
 from millstream.dataframe._meta import near as _near
+from millstream.dataframe._pivots import get_dummies
 from millstream.dataframe._query import Query, QueryError, TreesNotTakenError
-from millstream.dataframe._read import from_arrow, from_pandas, read_csv, read_parquet
+from millstream.dataframe._read import from_arrow, from_pandas
+from millstream.dataframe._read_columnar import read_feather, read_ipc, read_parquet
+from millstream.dataframe._read_text import read_csv, read_json, read_table
 from millstream.dataframe._reshape import concat, merge
 from millstream.dataframe._scalar import Scalar
 from millstream.dataframe._series import Series
+from millstream.dataframe._sql_tables import read_sql, read_sql_query, read_sql_table
 from millstream.dataframe._window import Rolling
 
 __all__ = [
@@ -49,11 +56,24 @@ __all__ = [
     "TreesNotTakenError",
     "UnavailableError",
     "concat",
+    "cut",
     "from_arrow",
+    "from_delayed",
+    "from_map",
     "from_pandas",
+    "get_dummies",
     "merge",
+    "merge_asof",
+    "qcut",
     "read_csv",
+    "read_feather",
+    "read_ipc",
+    "read_json",
     "read_parquet",
+    "read_sql",
+    "read_sql_query",
+    "read_sql_table",
+    "read_table",
     "to_datetime",
     "to_numeric",
     "to_timedelta",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 import pandas as pd
 
 from millstream.dataframe import _meta, _query, _results, _run, _tree
+from millstream.dataframe._computed import Computed
 from millstream.dataframe._expr import agg
 from millstream.dataframe._query import TreeQuery
 from millstream.dataframe._rows import Rows
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 _ROWS = 10
 
 
-class Collection(Sinks):
+class Collection(Computed, Sinks):
     """Columns over rows on a cluster; nothing is computed before somebody asks.
 
     Parameters
@@ -177,7 +178,7 @@ class Collection(Sinks):
         """Whether there is nothing in it; it is computed now."""
         return len(self) == 0
 
-    # ---- not yet
+    # ---- kept
 
     def persist(self) -> Any:
         """Compute it now, and return it with its rows kept in this process; they travel with each query of them.
@@ -185,18 +186,11 @@ class Collection(Sinks):
         Raises
         ------
         MemoryError
-            If they are more than 200 MiB.
+            If they are more than 32 MiB when compressed.
         """
         from millstream.dataframe._read import persisted
 
         return persisted(self)
-
-    def map_partitions(self, *args: Any, **kwargs: Any) -> Any:
-        """Raise: Python functions do not run inside trees yet."""
-        raise NotImplementedError(
-            "Python functions do not run on the parts of a frame yet: use its own methods, or compute() and "
-            "Client.map over pieces"
-        )
 
     def __bool__(self) -> bool:
         raise ValueError(f"the truth of a {type(self).__name__} is not known before it is computed: use .empty, .any()")

@@ -139,8 +139,13 @@ class ColumnValues(Collection):
         ]
         return self._typed(case(cases, self._expr) if cases else self._expr, dtype)
 
-    def map(self: Any, arg: Any, na_action: str | None = None) -> Series:
-        """Return what a mapping, or a column by its index, has for each value; nothing where it has none."""
+    def map(self: Any, arg: Any, na_action: str | None = None, *, meta: Any = None) -> Series:
+        """Return what a function, a mapping, or a column by its index, has for each value.
+
+        A mapping and a column give nothing where they have none. Functions are called in Python tasks; `meta` tells
+        what they return, as for :meth:`map_partitions`.
+        """
+        from millstream.dataframe._apply import mapped
         from millstream.dataframe._lookup import looked_up
         from millstream.dataframe._series import Series
 
@@ -149,10 +154,9 @@ class ColumnValues(Collection):
         if isinstance(arg, pd.Series):
             arg = arg.to_dict()
         if not isinstance(arg, Mapping):
-            raise NotImplementedError(
-                "map takes a dict or a column with an index: Python functions do not run inside trees yet; use the "
-                "methods of columns, or compute() and map"
-            )
+            if not callable(arg):
+                raise TypeError(f"map takes a function, a dict or a column with an index, got {type(arg).__name__}")
+            return mapped(self, arg, na_action, meta)
         items = {key: value for key, value in arg.items() if _is_comparable(self.dtype, key)}
         cases = [
             (

@@ -15,6 +15,13 @@ from millstream.dataframe._tree import Node, columns_in
 VERSION = 1
 
 
+def needs(root: Node) -> tuple[list[Node], dict[int, set[str]], set[int]]:
+    """Return all nodes, inputs first, and by their identity which columns are read, and whose order matters."""
+    writer = _Writer(root)
+    writer.tell()
+    return writer.order, writer.wanted, writer.ordered
+
+
 def flatten(root: Node) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return a tree as it is on the wire, and the tables that it names."""
     return _Writer(root).write()
@@ -23,21 +30,26 @@ def flatten(root: Node) -> tuple[dict[str, Any], dict[str, Any]]:
 class _Writer:
     def __init__(self, root: Node) -> None:
         self._root = root
-        self._order = _topological(root)
+        self.order = topological(root)
         # By a node's identity: the columns and the order that others need of it.
-        self._wanted: dict[int, set[str]] = {id(node): set() for node in self._order}
-        self._ordered: set[int] = set()
+        self.wanted: dict[int, set[str]] = {id(node): set() for node in self.order}
+        self.ordered: set[int] = set()
         self._nodes: list[dict[str, Any]] = []
         self._tables: dict[str, Any] = {}
         # Of the statements among them, and their first rows, the names of their columns.
         self._statements: dict[int, tuple[str, ...]] = {}
 
-    def write(self) -> tuple[dict[str, Any], dict[str, Any]]:
+    def tell(self) -> None:
+        """Find out what is needed of each node."""
         self._need(self._root, self._root.columns, ordered=True)
-        for node in reversed(self._order):
-            self._needs_of(node, self._wanted[id(node)], ordered=id(node) in self._ordered)
+        for node in reversed(self.order):
+            self._needs_of(node, self.wanted[id(node)], ordered=id(node) in self.ordered)
+
+    def write(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The tree and its tables."""
+        self.tell()
         places: dict[int, int] = {}
-        for node in self._order:
+        for node in self.order:
             inputs = [places[id(child)] for child in node.inputs]
             places[id(node)] = self._written(node, inputs)
         return {"version": VERSION, "nodes": self._nodes}, self._tables
@@ -45,9 +57,9 @@ class _Writer:
     # ---- what is needed
 
     def _need(self, node: Node, columns: Iterable[str], *, ordered: bool) -> None:
-        self._wanted[id(node)].update(columns)
+        self.wanted[id(node)].update(columns)
         if ordered:
-            self._ordered.add(id(node))
+            self.ordered.add(id(node))
 
     def _needs_of(self, node: Node, wanted: set[str], *, ordered: bool) -> None:
         body = node.body
@@ -66,13 +78,19 @@ class _Writer:
         elif node.op == "sql":
             for child in node.inputs:
                 self._need(child, child.columns, ordered=True)
+        elif node.op == "python":
+            for child in node.inputs:
+                kept = wanted.intersection(child.columns) if body["keep"] else set()
+                is_read = not self._is_unread(node, wanted)
+                read = {*node.source, *columns_in(body["by"])} if is_read else set()
+                self._need(child, kept | read, ordered=ordered and not body["by"])
         elif node.op == "number":
             name = body["name"]
             self._need(node.inputs[0], wanted - {name}, ordered=ordered or name in wanted)
         elif node.op == "sort" and not ordered and "fetch" not in body:
             # Left out: nothing reads its keys.
             self._need(node.inputs[0], wanted, ordered=False)
-        elif node.op != "table":
+        elif node.op not in ("table", "delayed"):
             read = columns_in([body.get("where"), body.get("by"), body.get("on")])
             if node.op == "unnest":
                 read.add(body["column"])
@@ -84,7 +102,7 @@ class _Writer:
 
     def _written(self, node: Node, inputs: list[int]) -> int:
         """Write a node, unless its input has all that is needed of it; return its place."""
-        wanted = self._wanted[id(node)]
+        wanted = self.wanted[id(node)]
         body = node.body
         if node.op == "table":
             name = f"t{len(self._tables)}"
@@ -108,6 +126,8 @@ class _Writer:
             return self._add(op="join", left=inputs[0], right=inputs[1], on=_pairs(body["on"]), **members)
         if node.op == "union":
             return self._union(node, inputs, wanted)
+        if node.op == "python":
+            return inputs[0] if self._is_unread(node, wanted) else self._python(node, inputs)
         if self._is_idle(node, wanted):
             return inputs[0]
         members = {name: value for name, value in body.items() if value is not None}
@@ -116,10 +136,23 @@ class _Writer:
             self._statements[place] = self._statements[inputs[0]]
         return place
 
+    def _is_unread(self, node: Node, wanted: set[str]) -> bool:
+        """Whether nobody reads what a function makes."""
+        return bool(node.body["keep"]) and not wanted.intersection(name for name, _ in node.body["columns"])
+
+    def _python(self, node: Node, inputs: list[int]) -> int:
+        members = {name: value for name, value in node.body.items() if value not in ((), False)}
+        if not inputs:
+            return self._add(op="python", **members)
+        # Exactly what is read: all of it is handed over.
+        child = node.inputs[0]
+        read = [name for name in child.columns if name in self.wanted[id(child)]]
+        return self._add(op="python", input=self._renamed(child, inputs[0], read), **members)
+
     def _is_idle(self, node: Node, wanted: set[str]) -> bool:
         if node.op == "number":
             return node.body["name"] not in wanted
-        return node.op == "sort" and "fetch" not in node.body and id(node) not in self._ordered
+        return node.op == "sort" and "fetch" not in node.body and id(node) not in self.ordered
 
     def _project(self, node: Node, source: int, wanted: set[str]) -> int:
         columns = [[name, expr] for name, expr in node.body["columns"] if name in wanted]
@@ -168,7 +201,7 @@ def _pairs(items: Iterable[tuple[Any, Any]]) -> list[list[Any]]:
     return [[first, second] for first, second in items]
 
 
-def _topological(root: Node) -> list[Node]:
+def topological(root: Node) -> list[Node]:
     """All nodes, each once, after those that it refers to."""
     done: dict[int, Node] = {}
     waiting = [(root, False)]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from millstream.dataframe import _expr, _meta, _run
+from millstream.dataframe._apply import FrameApplied
 from millstream.dataframe._collection import Collection, plain_names
 from millstream.dataframe._expr import Expr
 from millstream.dataframe._frame_columns import FrameColumns
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from millstream.dataframe._locate import Iloc, Loc
 
 
-class DataFrame(FrameColumns, FrameReductions, FrameOrder, FrameShapes, Operators, Collection):
+class DataFrame(FrameApplied, FrameColumns, FrameReductions, FrameOrder, FrameShapes, Operators, Collection):
     """A table, computed when it is asked for, with the methods and the meaning of :class:`pandas.DataFrame`.
 
     Made by :func:`read_parquet`, :func:`read_csv`, :func:`from_pandas`, :func:`from_arrow` and
@@ -298,10 +299,6 @@ class DataFrame(FrameColumns, FrameReductions, FrameOrder, FrameShapes, Operator
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
         """Compute it for another library that reads Arrow tables."""
         return self.to_arrow().__arrow_c_stream__(requested_schema)
-
-    def apply(self, *args: Any, **kwargs: Any) -> Any:
-        """Raise: Python functions do not run inside trees yet."""
-        return self.map_partitions()
 
     def __repr__(self) -> str:
         fields = ", ".join(f"{name}: {dtype}" for name, dtype in self._meta.dtypes.items())

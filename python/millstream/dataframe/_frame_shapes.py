@@ -6,14 +6,17 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any
 
-from millstream.dataframe import _meta, _reshape, _tree
+from millstream.dataframe import _kinds, _meta, _pivots, _reshape, _tree
 from millstream.dataframe._collection import Collection
 from millstream.dataframe._column_values import element_type
+from millstream.dataframe._resample import Resampler, resampled
 from millstream.dataframe._rows import numbered
+from millstream.dataframe._whole import Ewm, ewm_options
 from millstream.dataframe._window import Rolling, rolling_bounds
 
 if TYPE_CHECKING:
     from millstream.dataframe._frame import DataFrame
+    from millstream.dataframe._series import Series
 
 
 class FrameShapes(Collection):
@@ -91,6 +94,15 @@ class FrameShapes(Collection):
         """Return reductions of groups of two keys as a table; which columns it has is computed now."""
         return _reshape.pivoted(self, values, index, columns, aggfunc, fill_value)
 
+    def pivot(self: Any, *, columns: Hashable, index: Any = None, values: Any = None) -> DataFrame:
+        """Return a table of two keys with the one value of each pair; which columns it has is computed now."""
+        return _pivots.pivot(self, columns, index, values)
+
+    def stack(self: Any, level: Any = -1, dropna: Any = None, sort: Any = None, future_stack: bool = True) -> Series:
+        """Return the columns of each row one below the other, missing values too."""
+        _meta.only(level=(level, -1), dropna=(dropna, None), sort=(sort, None))
+        return _pivots.stack(self)
+
     # ---- neighbouring rows
 
     def shift(self: Any, periods: int = 1, fill_value: Any = None) -> DataFrame:
@@ -142,3 +154,36 @@ class FrameShapes(Collection):
     def expanding(self: Any, min_periods: int = 1) -> Rolling:
         """Return each row with all before it, for what is computed of them."""
         return Rolling(self, (None, 0), min_periods)
+
+    def resample(
+        self: Any,
+        rule: Any,
+        closed: str | None = None,
+        label: str | None = None,
+        on: Hashable | None = None,
+        origin: Any = None,
+        offset: Any = None,
+    ) -> Resampler:
+        """Return the rows in spans of time, by the index or a column; where spans begin is computed now."""
+        options = {"closed": closed, "label": label, "origin": origin, "offset": offset}
+        return resampled(self, rule, on, options)
+
+    def ewm(
+        self: Any,
+        com: float | None = None,
+        span: float | None = None,
+        halflife: Any = None,
+        alpha: float | None = None,
+        min_periods: int | None = 0,
+        adjust: bool = True,
+        ignore_na: bool = False,
+    ) -> Ewm:
+        """Return exponentially weighted windows of each column; one Python task computes each."""
+        given = {"com": com, "span": span, "halflife": halflife, "alpha": alpha, "min_periods": min_periods}
+        return Ewm(self, ewm_options(**given, adjust=adjust, ignore_na=ignore_na))
+
+    def interpolate(self: Any, method: str = "linear", **options: Any) -> DataFrame:
+        """Return the frame with missing numbers computed from those around; one Python task computes each column."""
+        return self._mapped(
+            lambda column: column.interpolate(method, **options) if _kinds.is_number(column.dtype) else column
+        )

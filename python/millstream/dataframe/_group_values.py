@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -10,7 +10,7 @@ import pandas as pd
 from millstream.dataframe import _over, _tree
 from millstream.dataframe._expr import call, cast, lit, window
 from millstream.dataframe._over import Over
-from millstream.dataframe._reduce import name_of
+from millstream.dataframe._reduce import is_named, name_of
 from millstream.dataframe._window import Rolling, rolling_bounds
 
 if TYPE_CHECKING:
@@ -23,6 +23,8 @@ class GroupValues:
     """Reductions of groups, and values of each row among those of its group."""
 
     _frame: DataFrame
+    # Of the groups of one column, where it is in the frame.
+    _place: int | None = None
 
     @property
     def _over(self) -> Over:
@@ -123,8 +125,15 @@ class GroupValues:
         columns = [function(self._frame._column(place)) for place in self._places(numeric_only)]
         return columns[0] if isinstance(self, SeriesGroupBy) else self._frame._of(columns)
 
-    def transform(self, func: Any) -> Any:
-        """A reduction of each group, in each of its rows."""
+    def transform(self, func: Any, *args: Any, meta: Any = None, **kwargs: Any) -> Any:
+        """A reduction of each group in each of its rows, or what a function makes of each column of a group.
+
+        Functions are called in Python tasks; `meta` tells what they return, as for :meth:`apply`.
+        """
+        if callable(func) and not is_named(func):
+            from millstream.dataframe import _apply
+
+            return _apply.of_groups(self._result, self._place, func, args, kwargs, meta, "transform")
         name = name_of(func)
         if name == "size":
             raise NotImplementedError("transform('size') counts missing values too: use transform('count'), or ngroup")
@@ -229,13 +238,32 @@ class GroupValues:
         meta = pd.Series([], dtype="int64", index=index)
         return Series(rows, self._frame._index, self._over.guarded(expr), meta, self._frame._client)
 
-    def apply(self, *args: Any, **kwargs: Any) -> Any:
-        """Raise: Python functions do not run inside trees yet."""
-        raise NotImplementedError(
-            "Python functions do not run on groups yet: use agg() and transform() with names, or compute() and pandas"
-        )
+    def apply(self, func: Callable[..., Any], *args: Any, meta: Any = None, **kwargs: Any) -> Any:
+        """Return what a function makes of each group, in the order of the keys.
 
-    filter = pipe = apply
+        Parameters
+        ----------
+        func : callable
+            It is called in Python tasks with the rows of a group as a pandas object, without the keys, and with the
+            other arguments; it returns a value, a column or a frame.
+        meta : object, optional
+            What comes of all groups: an empty pandas object with the keys in its index. By default that is told by
+            calling the function with a sample of two rows, in this process.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> frame = ms.from_pandas(pd.DataFrame({"key": ["a", "b", "a"], "n": [1, 2, 4]}))
+        >>> frame.groupby("key").n.apply(lambda n: n.max() - n.min()).compute().to_dict()
+        {'a': 3, 'b': 0}
+        """
+        from millstream.dataframe import _apply
+
+        return _apply.of_groups(self._result, self._place, func, args, kwargs, meta)
+
+    def pipe(self, func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Return what a function makes of these groups."""
+        return func(self, *args, **kwargs)
 
     def __len__(self) -> int:
         return self._result.ngroups

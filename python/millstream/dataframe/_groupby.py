@@ -267,6 +267,8 @@ class DataFrameGroupBy(GroupValues):
 class SeriesGroupBy(GroupValues):
     """Groups of a column's rows; made by ``frame.groupby(key)[name]``."""
 
+    _place: int
+
     def __init__(self, groups: DataFrameGroupBy, place: int) -> None:
         self._groups = groups
         self._place = place

@@ -32,6 +32,8 @@ _WAIT = "10s"
 _PLACE = re.compile(r"\bat line (\d+), column (\d+)")
 _KEY = "result"
 _DONE = 200
+# What the engine says of queries, by the kinds of the gateway's problems; other failures are those of functions.
+_QUERY_KINDS = ("invalid_query", "file_not_found", "outside_roots", "bad_file")
 # Columns of the place where a line is cut off when it is shown.
 _SHOWN = 120
 
@@ -153,6 +155,11 @@ class TreeQuery:
         return {"tree": tree, "tables": tables}
 
     @property
+    def calls(self) -> bool:
+        """Whether there are Python functions in it."""
+        return any(node["op"] == "python" for node in self._request.get("tree", {}).get("nodes", ()))
+
+    @property
     def text(self) -> str:
         """The statement, if the tree is one; there is no other text to show a place in."""
         return str(self._request.get("query", ""))
@@ -243,10 +250,25 @@ async def rows_of(transport: Transport, query: Asked, accept: str, largest: int 
                 "this cluster takes SQL, and no expression trees, which methods of frames become: update its program, "
                 "or write the whole query as sql()"
             ) from None
-        raise QueryError(error.problem, query.text) from None
+        if not (isinstance(query, TreeQuery) and query.calls and "task_error" in error.problem):
+            raise QueryError(error.problem, query.text) from None
+        failure = await _raised(transport, job_id, error)
+        # Its cause is the traceback that it had where it was raised.
+        raise failure from failure.__cause__
     finally:
         # Nobody waits for that.
         _aio.spawn(_let_go(transport, job_id))
+
+
+async def _raised(transport: Transport, job_id: str, error: GatewayError) -> BaseException:
+    """What a Python function of a query raised, or why its task failed."""
+    from millstream._results import exception_of
+
+    view = await transport.call("GET", f"/v1/jobs/{job_id}")
+    failure = view.get("error") or {}
+    if failure.get("kind") in _QUERY_KINDS:
+        return QueryError(error.problem, "")
+    return exception_of(str(view.get("failed_task") or "of a query"), failure)
 
 
 async def _run(transport: Transport, query: Asked, accept: str, job_id: str, largest: int | None) -> bytes:

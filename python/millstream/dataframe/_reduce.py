@@ -215,6 +215,15 @@ REDUCTIONS: dict[str, Reduction] = {
 _FUNCTIONS = {"len": "size", "amin": "min", "amax": "max", "nanmean": "mean", "nansum": "sum"}
 
 
+def is_named(function: Any) -> bool:
+    """Whether it is a reduction's name, or a function of Python, numpy or pandas that is known by one."""
+    if isinstance(function, str):
+        return function in REDUCTIONS
+    home = str(getattr(function, "__module__", "")).partition(".")[0]
+    name = getattr(function, "__name__", "")
+    return home in ("builtins", "numpy", "pandas") and _FUNCTIONS.get(name, name) in REDUCTIONS
+
+
 def name_of(function: Any) -> str:
     """The name of a reduction that a user gives by name or by a function that everybody knows.
 
@@ -227,16 +236,13 @@ def name_of(function: Any) -> str:
     """
     name = function if isinstance(function, str) else getattr(function, "__name__", repr(function))
     name = _FUNCTIONS.get(name, name)
-    if name in REDUCTIONS:
+    if name in REDUCTIONS and (isinstance(function, str) or is_named(function)):
         return name
     if isinstance(function, str):
         from millstream.dataframe._meta import near
 
         raise AttributeError(f"there is no reduction {name!r}{near(name, REDUCTIONS)}")
-    raise NotImplementedError(
-        f"{name} is a Python function, which does not run inside trees yet: use one of {', '.join(REDUCTIONS)}, "
-        "or compute() first"
-    )
+    raise NotImplementedError(f"{name} is a Python function: use apply() for it, or one of {', '.join(REDUCTIONS)}")
 
 
 def reduced(name: str, to: Collector, asked: Reduced) -> Expr:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from millstream import _aio
@@ -45,6 +46,13 @@ def table(client: Client | None, asked: Asked, limit: int | None = None) -> pa.T
 
 def content(client: Client | None, asked: Asked, accept: str, limit: int | None = None) -> bytes:
     """The rows of a query in some format."""
+    from millstream.dataframe import _break
+
+    if isinstance(asked, TreeQuery) and _break.is_broken(asked.root):
+        if asked.explain:
+            return content(client, replace(asked, root=_break.planned(asked.root)), accept, limit)
+        with _break.prepared(client, asked) as ready:
+            return content(client, ready, accept, limit)
     transport = current(client).session.transport
     task = _aio.spawn(_query.rows_of(transport, asked, accept, limit))
     try:
@@ -61,7 +69,9 @@ def content(client: Client | None, asked: Asked, accept: str, limit: int | None 
 
 def schema(client: Client | None, node: _tree.Node) -> pa.Schema:
     """Names and types of a table's columns; it is planned for them, and none of its rows are read."""
-    return table(client, TreeQuery(_tree.limit(node, fetch=0))).schema
+    from millstream.dataframe import _break
+
+    return table(client, TreeQuery(_tree.limit(_break.planned(node), fetch=0))).schema
 
 
 def plan(client: Client | None, asked: Asked) -> str:

@@ -10,6 +10,7 @@ import pandas as pd
 
 from millstream.dataframe import _expr, _kinds, _meta
 from millstream.dataframe._accessors import Accessors
+from millstream.dataframe._apply import SeriesApplied
 from millstream.dataframe._collection import Collection, plain_names
 from millstream.dataframe._column_values import ColumnValues
 from millstream.dataframe._expr import Expr, Operand
@@ -28,7 +29,9 @@ if TYPE_CHECKING:
     from millstream.dataframe._locate import Iloc, Loc
 
 
-class Series(Accessors, ColumnValues, SeriesReductions, SeriesOrder, SeriesWindows, Operators, Collection):
+class Series(
+    SeriesApplied, Accessors, ColumnValues, SeriesReductions, SeriesOrder, SeriesWindows, Operators, Collection
+):
     """A column, computed when it is asked for, with the methods and the meaning of :class:`pandas.Series`.
 
     Made from frames: ``frame["name"]``, and from other columns.
@@ -170,6 +173,13 @@ class Series(Accessors, ColumnValues, SeriesReductions, SeriesOrder, SeriesWindo
         meta = self._meta.to_frame() if name is None else self._meta.to_frame(name)
         return DataFrame(self._rows, self._index, [self._expr], meta, self._client)
 
+    def unstack(self, level: Any = -1, fill_value: Any = None, sort: bool = True) -> DataFrame:
+        """Return a level of the index as columns; which there are is computed now."""
+        from millstream.dataframe import _pivots
+
+        _meta.only(sort=(sort, True))
+        return _pivots.unstack(self, level, fill_value)
+
     def rename(self, index: Hashable | None = None) -> Series:
         """Return the column under another name."""
         if callable(index) or isinstance(index, dict):
@@ -242,10 +252,6 @@ class Series(Accessors, ColumnValues, SeriesReductions, SeriesOrder, SeriesWindo
     def pipe(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Return what a function makes of this column."""
         return function(self, *args, **kwargs)
-
-    def apply(self, *args: Any, **kwargs: Any) -> Any:
-        """Raise: Python functions do not run inside trees yet."""
-        return self.map_partitions()
 
     def __iter__(self) -> Any:
         return iter(self.compute())

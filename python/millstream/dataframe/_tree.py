@@ -138,6 +138,35 @@ def unnest(node: Node, column: str, *, keep_empty: bool = True) -> Node:
     return Node("unnest", node.columns, (node,), {"column": column, "keep_empty": keep_empty})
 
 
+def python(
+    node: Node | None,
+    name: str,
+    function: bytes,
+    makes: Iterable[tuple[str, str]],
+    *,
+    reads: Iterable[str] = (),
+    by: Iterable[Expr] = (),
+    calls: Iterable[bytes] = (),
+    keep: bool = False,
+) -> Node:
+    """The rows that calls of a Python function make of a node's rows, or of arguments.
+
+    With `keep` the rows stay, and get further columns; else they are other rows. What the function reads is no member
+    on the wire.
+    """
+    columns = tuple(makes)
+    body: dict[str, Any] = {"name": name, "function": function, "columns": columns}
+    body |= {"by": tuple(by), "calls": tuple(calls), "keep": keep}
+    kept = node.columns if node is not None and keep else ()
+    names = (*kept, *(column for column, _ in columns))
+    return Node("python", names, () if node is None else (node,), body, source=tuple(reads))
+
+
+def delayed(work: Any, makes: Iterable[str]) -> Node:
+    """The rows that delayed values stand for; `_break` puts a table of files in its place."""
+    return Node("delayed", tuple(makes), body={"work": work})
+
+
 def columns_in(value: Any) -> set[str]:
     """Names of the columns that an expression, or a list or mapping of them, reads."""
     found: set[str] = set()

@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from millstream.dataframe import _meta, _over
+from millstream.dataframe import _kinds, _meta, _over
 from millstream.dataframe._collection import Collection
 from millstream.dataframe._over import ALL, Bounds, Over
+from millstream.dataframe._resample import Resampler, resampled
+from millstream.dataframe._whole import Ewm, ewm_options, whole
 
 if TYPE_CHECKING:
     from millstream.dataframe._series import Series
@@ -53,6 +56,38 @@ class SeriesWindows(Collection):
     def pct_change(self: Any, periods: int = 1) -> Series:
         """The relative change from the row so many rows before."""
         return self / self.shift(periods) - 1
+
+    def resample(
+        self: Any,
+        rule: Any,
+        closed: str | None = None,
+        label: str | None = None,
+        origin: Any = None,
+        offset: Any = None,
+    ) -> Resampler:
+        """Return the rows in spans of time, by the index; where spans begin is computed now."""
+        options = {"closed": closed, "label": label, "origin": origin, "offset": offset}
+        return resampled(self, rule, None, options)
+
+    def ewm(
+        self: Any,
+        com: float | None = None,
+        span: float | None = None,
+        halflife: Any = None,
+        alpha: float | None = None,
+        min_periods: int | None = 0,
+        adjust: bool = True,
+        ignore_na: bool = False,
+    ) -> Ewm:
+        """Return exponentially weighted windows; one Python task computes them, and holds the column."""
+        given = {"com": com, "span": span, "halflife": halflife, "alpha": alpha, "min_periods": min_periods}
+        return Ewm(self, ewm_options(**given, adjust=adjust, ignore_na=ignore_na))
+
+    def interpolate(self: Any, method: str = "linear", **options: Any) -> Series:
+        """Return the column with missing numbers computed from those around, by one Python task that holds it."""
+        if not _kinds.is_number(self.dtype):
+            raise TypeError(f"interpolate is for numbers, got {self.dtype}")
+        return whole(self, [("interpolate", {"method": method, **options})])
 
     def ffill(self: Any, *, axis: Any = 0, limit: int | None = None) -> Series:
         """Return the column with the last value before in the place of missing ones."""
@@ -190,6 +225,27 @@ class Rolling:
 
     aggregate = agg
 
-    def apply(self, *args: Any, **kwargs: Any) -> Any:
-        """Raise: Python functions do not run inside trees yet."""
-        raise NotImplementedError(f"Python functions do not run over windows yet: there are {', '.join(ROLLED)}")
+    def skew(self) -> Any:
+        """Skewness of the windows; one Python task computes each column."""
+        return self._whole("skew")
+
+    def kurt(self) -> Any:
+        """Kurtosis of the windows; one Python task computes each column."""
+        return self._whole("kurt")
+
+    def apply(self, func: Callable[..., Any], raw: bool = False, args: Any = None, kwargs: Any = None) -> Any:
+        """Return what a function makes of each window; one Python task calls it for each column."""
+        return self._whole("apply", func=func, raw=raw, args=args, kwargs=kwargs)
+
+    def _whole(self, name: str, **options: Any) -> Any:
+        if self._over is not ALL:
+            raise NotImplementedError(f"{name} of windows in groups is not available: use apply() of the groups")
+        first, last = self._bounds
+        if first is None or last is None:
+            windows: tuple[str, dict[str, Any]] = ("expanding", {"min_periods": self._least})
+        else:
+            options_of = {"window": last - first + 1, "center": last > 0, "min_periods": self._least}
+            windows = ("rolling", options_of)
+        steps = [windows, (name, options)]
+        mapped = getattr(self._part, "_mapped", None) if getattr(self._part, "ndim", 1) > 1 else None
+        return mapped(lambda column: whole(column, steps)) if mapped else whole(self._part, steps)

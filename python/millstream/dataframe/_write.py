@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from millstream.dataframe import _run
@@ -165,6 +165,69 @@ class Sinks:
             )
         into = {"format": "json", "compression": compression, "partition_by": _names(partition_on)}
         self._write(path, into, index, append=append, overwrite=overwrite)
+
+    def to_sql(
+        self,
+        name: str,
+        con: Any,
+        schema: str | None = None,
+        if_exists: str = "fail",
+        index: bool = True,
+        index_label: Any = None,
+        *,
+        chunksize: int | None = None,
+        dtype: Any = None,
+        method: Any = None,
+        engine_kwargs: Mapping[str, Any] | None = None,
+        **unknown: Any,
+    ) -> int:
+        """Write it to a table of a database by Python tasks, one for each part; return the number of rows.
+
+        Parts go into tables of their own, from which one transaction copies all rows in the end: the table has each row
+        once or none at all, on databases whose transactions can make tables (PostgreSQL and SQLite can).
+
+        Parameters
+        ----------
+        name : str
+            The table.
+        con : str or callable
+            Where the database is; see :func:`~millstream.dataframe.read_sql_query`.
+        schema : str, optional
+            Where the table is in the database.
+        if_exists : str
+            ``"fail"``, ``"replace"`` or ``"append"`` if the table is there.
+        index, index_label
+            Whether the index is written, and as which columns.
+        chunksize, dtype, method
+            As in pandas.
+        engine_kwargs : mapping, optional
+            Options of SQLAlchemy's engine.
+
+        Examples
+        --------
+        >>> import tempfile, pandas as pd
+        >>> url = f"sqlite:///{tempfile.mktemp(suffix='.db')}"
+        >>> ms.from_pandas(pd.DataFrame({"n": [1, 2]})).to_sql("t", url, index=False)
+        2
+        >>> ms.dataframe.read_sql("t", url, client=client).n.sum().compute().item()
+        3
+        """
+        from millstream.dataframe import _files, _sql_tables
+
+        for idle in ("compute", "parallel"):
+            unknown.pop(idle, None)
+        _files.refuse("to_sql", unknown)
+        return _sql_tables.to_sql(
+            self,
+            name,
+            con,
+            schema=schema,
+            if_exists=if_exists,
+            index=index,
+            index_label=index_label,
+            engine_kwargs=engine_kwargs,
+            options={"chunksize": chunksize, "dtype": dtype, "method": method},
+        )
 
     def _write(
         self,

@@ -121,7 +121,10 @@ impl Copies {
 }
 
 /// A large value as it arrived: its memory and its size.
-pub(super) fn received(sealed: Option<(Option<OwnedFd>, usize)>) -> Result<Payload, TaskError> {
+pub(super) fn received(
+    sealed: Option<(Option<OwnedFd>, usize)>,
+    format: Format,
+) -> Result<Payload, TaskError> {
     let lost = |what: &str| {
         TaskError::new(
             ErrorKind::Internal,
@@ -131,7 +134,7 @@ pub(super) fn received(sealed: Option<(Option<OwnedFd>, usize)>) -> Result<Paylo
     let Some((Some(memory), size)) = sealed else {
         return Err(lost("its memory is missing"));
     };
-    let value = SealedValue::received(memory, size).map_err(|error| lost(&error.to_string()))?;
+    let value = SealedValue::received(memory, size, format).map_err(|error| lost(&error.to_string()))?;
     Ok(Payload::Shared(Arc::new(value)))
 }
 

@@ -80,6 +80,10 @@ pub(super) enum Outcome<'a> {
     Value(&'a [u8]),
     /// A value of this many bytes in the next descriptor.
     Sealed(usize),
+    /// A small table.
+    Table(&'a [u8]),
+    /// A table of this many bytes in the next descriptor.
+    SealedTable(usize),
     /// An exception.
     Failed(Raised),
     /// Nothing: the task was taken back before it began.
@@ -313,6 +317,8 @@ impl<'a> Reader<'a> {
             1 => Outcome::Sealed(size),
             2 => Outcome::Failed(Self(self.take(size)?).raised()?),
             3 => Outcome::Skipped,
+            4 => Outcome::Table(self.take(size)?),
+            5 => Outcome::SealedTable(size),
             _ => return Err(Malformed("an unknown outcome")),
         };
         Ok(Answer {

@@ -319,7 +319,7 @@ impl<W: PythonWork> Slot<W> {
         let Some(process) = &mut self.process else { return };
         // Taken in any case: descriptors come in the order of their answers.
         let sealed = match answer.outcome {
-            Outcome::Sealed(size) => Some((process.next_fd(), size)),
+            Outcome::Sealed(size) | Outcome::SealedTable(size) => Some((process.next_fd(), size)),
             _ => None,
         };
         let at = self.flight.iter().position(|flight| flight.seq == answer.seq);
@@ -332,17 +332,23 @@ impl<W: PythonWork> Slot<W> {
             self.stopping = None;
         }
         add_log(&flight.task.log, answer.log);
+        let format = match answer.outcome {
+            Outcome::Table(_) | Outcome::SealedTable(_) => Format::ArrowIpc,
+            _ => Format::Pickle,
+        };
         let result = match answer.outcome {
             Outcome::Skipped => {
                 self.shared.push_front(vec![flight.waiting]);
                 return;
             }
-            Outcome::Value(bytes) => Ok(Payload::single(Bytes::copy_from_slice(bytes))),
+            Outcome::Value(bytes) | Outcome::Table(bytes) => {
+                Ok(Payload::single(Bytes::copy_from_slice(bytes)))
+            }
             Outcome::Failed(raised) => Err(failure::raised(raised)),
-            Outcome::Sealed(_) => received(sealed),
+            Outcome::Sealed(_) | Outcome::SealedTable(_) => received(sealed, format),
         };
         self.pace.took(answer.took_us);
-        let output = result.map(|payload| TaskOutput::new(payload, Format::Pickle));
+        let output = result.map(|payload| TaskOutput::new(payload, format));
         flight.finish(output, Duration::from_micros(u64::from(answer.took_us)));
     }
 

@@ -20,8 +20,8 @@ pub(super) struct SealedValue {
 
 impl SealedValue {
     /// Takes memory that a process sent; refuses what that process could still change.
-    pub(super) fn received(memory: OwnedFd, size: usize) -> io::Result<Self> {
-        Self::over(File::from(memory), size, Format::Pickle)
+    pub(super) fn received(memory: OwnedFd, size: usize, format: Format) -> io::Result<Self> {
+        Self::over(File::from(memory), size, format)
     }
 
     /// Copies bytes into sealed memory, so that they can be sent.

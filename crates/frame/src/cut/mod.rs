@@ -4,6 +4,7 @@
 //! plan has exactly its own partition and is run as partition 0. (A task that carried the whole stage would
 //! read files of its siblings, and wait for dynamic filters of partitions that run elsewhere.)
 
+mod calls;
 mod joins;
 mod restrict;
 mod split;
@@ -18,7 +19,9 @@ use datafusion::physical_plan::{
     ChildrenPropertiesMode, ExecutionPlan, ExecutionPlanProperties, ReplaceChildrenOptions,
 };
 
+pub(crate) use calls::Given;
 pub(crate) use restrict::restrict;
+pub(crate) use split::Splitter;
 pub(crate) use subquery::is_volatile;
 
 type Plan = Arc<dyn ExecutionPlan>;
@@ -38,12 +41,6 @@ impl Stage {
     pub(crate) fn parts(&self) -> usize {
         self.shuffle.as_ref().map_or(1, Partitioning::partition_count)
     }
-}
-
-/// Cuts `plan` into stages in the order of their dependencies; the last one gives the result. Joins that must be
-/// repartitioned get `target` partitions.
-pub(crate) fn cut(plan: Plan, target: usize) -> Result<Vec<Stage>> {
-    split::Splitter::new(target).run(plan)
 }
 
 fn partition_count(plan: &Plan) -> usize {

@@ -15,6 +15,7 @@ use datafusion::physical_plan::replace_children_if_necessary;
 use datafusion::physical_plan::union::{InterleaveExec, UnionExec};
 
 use super::{Plan, partition_count};
+use crate::call::CallExec;
 use crate::concat::ConcatExec;
 use crate::error::FrameError;
 use crate::exchange::StageReadExec;
@@ -51,6 +52,9 @@ pub(crate) fn restrict(plan: &Plan, partition: usize) -> Result<Plan> {
 fn restrict_leaf(plan: &Plan, partition: usize) -> Result<Plan> {
     if let Some(reader) = plan.downcast_ref::<StageReadExec>() {
         return Ok(Arc::new(reader.restricted(partition)?));
+    }
+    if let Some(calls) = plan.downcast_ref::<CallExec>() {
+        return Ok(Arc::new(calls.restricted(partition)?));
     }
     if let Some(scan) = plan.downcast_ref::<FileScanExec>() {
         return Ok(Arc::new(scan.restricted(partition)?));

@@ -19,7 +19,7 @@ use crate::exchange::{RowFacts, Source, StageReadExec};
 use crate::plan::StageInput;
 
 /// Collects the stages of one query.
-pub(super) struct Splitter {
+pub(crate) struct Splitter {
     stages: Vec<Stage>,
     /// Stages by content key: equal sub-plans run once.
     known: HashMap<[u8; 32], usize>,
@@ -36,7 +36,8 @@ pub(super) enum Gather {
 }
 
 impl Splitter {
-    pub(super) fn new(target: usize) -> Self {
+    /// Joins that must be repartitioned get `target` partitions.
+    pub(crate) fn new(target: usize) -> Self {
         Self {
             stages: Vec::new(),
             known: HashMap::new(),
@@ -44,7 +45,14 @@ impl Splitter {
         }
     }
 
-    pub(super) fn run(mut self, plan: Plan) -> Result<Vec<Stage>> {
+    /// Whether no stage was cut yet.
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.stages.is_empty()
+    }
+
+    /// Cuts `plan` into stages in the order of their dependencies, after those that are there; the last one gives the
+    /// result.
+    pub(crate) fn run(mut self, plan: Plan) -> Result<Vec<Stage>> {
         let root = self.split(plan, None)?;
         self.push(root, None, None)?;
         Ok(self.stages)

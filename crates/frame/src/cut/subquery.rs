@@ -11,6 +11,7 @@ use datafusion::physical_plan::scalar_subquery::{ScalarSubqueryExec, ScalarSubqu
 
 use super::Plan;
 use super::split::{Gather, Splitter};
+use crate::call::CallExec;
 
 /// Subqueries of one level of the query, already cut: readers of the stages that compute them.
 #[derive(Clone)]
@@ -64,6 +65,9 @@ fn uses_results(plan: &Plan) -> bool {
 /// Whether two runs of the plan may give different rows (`random()`, `uuid()`), or do something besides.
 pub(crate) fn is_volatile(plan: &Plan) -> bool {
     crate::write::writes(plan)
+        || plan
+            .downcast_ref::<CallExec>()
+            .is_some_and(|calls| !calls.call().pure)
         || any_expression(plan, &|expr| expr.is_volatile_node())
         || plan.children().into_iter().any(is_volatile)
 }

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use rmpv::Value;
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer};
+use serde_bytes::ByteBuf;
 
 use super::problem::{invalid, invalid_at};
 use crate::error::FrameError;
@@ -44,9 +45,10 @@ pub(super) enum Node {
     Distinct(DistinctNode),
     Number(NumberNode),
     Unnest(UnnestNode),
+    Python(PythonNode),
 }
 
-const OPS: [&str; 12] = [
+const OPS: [&str; 13] = [
     "table",
     "sql",
     "project",
@@ -59,6 +61,7 @@ const OPS: [&str; 12] = [
     "distinct",
     "number",
     "unnest",
+    "python",
 ];
 
 #[derive(Debug, PartialEq, Deserialize)]
@@ -205,6 +208,32 @@ pub(super) struct UnnestNode {
     pub(super) column: String,
     #[serde(default = "yes")]
     pub(super) keep_empty: bool,
+}
+
+/// Rows that a Python function makes of the rows of `input`, or of nothing.
+#[derive(Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PythonNode {
+    #[serde(default)]
+    pub(super) input: Option<usize>,
+    /// What it is called where people look.
+    pub(super) name: String,
+    /// The operation, as the executor of Python takes it.
+    pub(super) function: ByteBuf,
+    /// Names and types of the columns that it gives.
+    pub(super) columns: Vec<(String, String)>,
+    /// Whether it gives the columns of its input too, before those.
+    #[serde(default)]
+    pub(super) keep: bool,
+    /// Rows with equal values of these come to the same call.
+    #[serde(default)]
+    pub(super) by: Vec<Expr>,
+    /// Without an input: the arguments of each call, pickled.
+    #[serde(default)]
+    pub(super) calls: Vec<ByteBuf>,
+    /// Whether the same rows always give the same rows.
+    #[serde(default)]
+    pub(super) pure: bool,
 }
 
 const fn yes() -> bool {
@@ -404,6 +433,7 @@ impl Node {
             "distinct" => members(rest).map(Self::Distinct),
             "number" => members(rest).map(Self::Number),
             "unnest" => members(rest).map(Self::Unnest),
+            "python" => members(rest).map(Self::Python),
             other => {
                 let near = nearest(other, OPS.into_iter());
                 let near = near.map_or_else(String::new, |near| format!("; did you mean '{near}'?"));
@@ -428,6 +458,7 @@ impl Node {
             Self::Distinct(_) => "distinct",
             Self::Number(_) => "number",
             Self::Unnest(_) => "unnest",
+            Self::Python(_) => "python",
         }
     }
 }

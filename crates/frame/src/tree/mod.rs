@@ -8,6 +8,7 @@ mod expr;
 mod format;
 mod node;
 mod problem;
+mod python;
 mod scalar;
 mod types;
 mod window;
@@ -19,6 +20,7 @@ use datafusion::prelude::SessionContext;
 use rmpv::Value;
 
 use crate::catalog::{Catalog, OpenTable};
+use crate::cut::Splitter;
 use crate::error::FrameError;
 use crate::sql::{OpenQuery, nearest};
 use format::{Node, Tree};
@@ -69,9 +71,18 @@ impl OpenTree {
         })
     }
 
-    /// Plans the tree in `context`.
-    pub(crate) async fn plan(self, context: &SessionContext) -> Result<LogicalPlan, FrameError> {
-        let mut planner = Planner::new(context, self.tables, self.statements);
+    /// Whether Python functions are called in it.
+    pub(crate) fn calls(&self) -> bool {
+        self.tree.nodes.iter().any(|node| matches!(node, Node::Python(_)))
+    }
+
+    /// Plans the tree in `context`; what its functions are given is cut into stages.
+    pub(crate) async fn plan(
+        self,
+        context: &SessionContext,
+        splitter: &mut Splitter,
+    ) -> Result<LogicalPlan, FrameError> {
+        let mut planner = Planner::new(context, splitter, self.tables, self.statements);
         for (index, node) in self.tree.nodes.iter().enumerate() {
             let planned = planner.add(index, node).await;
             planned.map_err(|error| located(error, || place(index, node)))?;

@@ -20,13 +20,15 @@ use super::format::{
 use super::problem::{from_planner, invalid};
 use super::window;
 use crate::catalog::OpenTable;
+use crate::cut::Splitter;
 use crate::error::FrameError;
 use crate::sql::OpenQuery;
 
 /// Plans nodes one after the other; each may read those before it.
 pub(super) struct Planner<'a> {
     context: &'a SessionContext,
-    state: SessionState,
+    pub(super) splitter: &'a mut Splitter,
+    pub(super) state: SessionState,
     tables: BTreeMap<String, OpenTable>,
     statements: BTreeMap<usize, OpenQuery>,
     plans: Vec<LogicalPlan>,
@@ -35,11 +37,13 @@ pub(super) struct Planner<'a> {
 impl<'a> Planner<'a> {
     pub(super) fn new(
         context: &'a SessionContext,
+        splitter: &'a mut Splitter,
         tables: BTreeMap<String, OpenTable>,
         statements: BTreeMap<usize, OpenQuery>,
     ) -> Self {
         Self {
             context,
+            splitter,
             state: context.state(),
             tables,
             statements,
@@ -77,12 +81,13 @@ impl<'a> Planner<'a> {
             Node::Distinct(node) => self.distinct(node),
             Node::Number(node) => self.number(node),
             Node::Unnest(node) => self.unnest(node),
+            Node::Python(node) => self.python(node).await,
         }?;
         self.plans.push(unqualified(plan)?);
         Ok(())
     }
 
-    fn input(&self, index: usize) -> Result<LogicalPlan, FrameError> {
+    pub(super) fn input(&self, index: usize) -> Result<LogicalPlan, FrameError> {
         self.plans.get(index).cloned().ok_or_else(|| {
             let message =
                 format!("node {index} is not before this one: nodes refer to earlier ones by index");
@@ -90,7 +95,7 @@ impl<'a> Planner<'a> {
         })
     }
 
-    fn scope<'s>(&'s self, plan: &'s LogicalPlan) -> Scope<'s> {
+    pub(super) fn scope<'s>(&'s self, plan: &'s LogicalPlan) -> Scope<'s> {
         Scope::new(&self.state, plan.schema())
     }
 
@@ -337,10 +342,10 @@ fn unqualified(plan: LogicalPlan) -> Result<LogicalPlan, FrameError> {
     built(LogicalPlanBuilder::from(plan).project(columns.collect::<Vec<_>>()))
 }
 
-fn built(builder: EngineResult<LogicalPlanBuilder>) -> Result<LogicalPlan, FrameError> {
+pub(super) fn built(builder: EngineResult<LogicalPlanBuilder>) -> Result<LogicalPlan, FrameError> {
     engine(builder.and_then(LogicalPlanBuilder::build))
 }
 
-fn engine<T>(result: EngineResult<T>) -> Result<T, FrameError> {
+pub(super) fn engine<T>(result: EngineResult<T>) -> Result<T, FrameError> {
     result.map_err(|error| from_planner(&error))
 }

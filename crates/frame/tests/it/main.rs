@@ -5,6 +5,7 @@
 
 mod answers;
 mod arrow_files;
+mod calls;
 mod cluster;
 mod csv;
 mod errors;
