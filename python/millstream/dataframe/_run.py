@@ -45,8 +45,8 @@ def table(client: Client | None, asked: Asked, limit: int | None = None) -> pa.T
 
 def content(client: Client | None, asked: Asked, accept: str, limit: int | None = None) -> bytes:
     """The rows of a query in some format."""
-    transport = current(client).session.transport
-    task = _aio.spawn(_query.rows_of(transport, asked, accept, limit))
+    session = current(client).session
+    task = _aio.spawn(_query.rows_of(session.transport, asked, accept, limit, session.names))
     try:
         return task.result()
     except TooLargeError as error:
