@@ -124,6 +124,8 @@ pub(crate) enum ApiError {
         file: String,
         suggestion: Option<String>,
     },
+    #[error("somebody else has just made a table or view `{0}`")]
+    NameTaken(String),
     #[error("no client renews the session `{0}`")]
     UnknownSession(String),
     #[error("no worker `{0}`")]

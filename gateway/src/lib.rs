@@ -24,6 +24,7 @@ mod problem;
 mod reply;
 mod report;
 mod routes;
+mod script;
 mod server;
 mod signin;
 mod values;

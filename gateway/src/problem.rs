@@ -92,6 +92,7 @@ fn classify(error: &ApiError) -> Class {
         ApiError::UnknownTask { .. } => (404, "unknown_task", "No such task", None),
         ApiError::NotAnOutput { .. } => (404, "not_an_output", "Not a wanted output", Some(OUTPUT_HINT)),
         ApiError::UnknownFile { .. } => (404, "unknown_file", "No such file", None),
+        ApiError::NameTaken(_) => (409, "sql_name_taken", "The name is taken", Some(NAME_HINT)),
         ApiError::UnknownSession(_) => (404, "unknown_session", "No such session", Some(SESSION_HINT)),
         ApiError::UnknownWorker(_) => (404, "unknown_worker", "No such worker", Some("see /v1/workers")),
         ApiError::NoWorker => (503, "no_worker", "There is no worker", Some(WORKER_HINT)),
@@ -152,6 +153,7 @@ const FORMAT_HINT: &str = "accept application/json, application/x-ndjson, text/c
 const LARGE_HINT: &str =
     "submit the job in parts, describe it by symbolic layers, or raise `gateway.body_limit`";
 const SESSION_HINT: &str = "open it with PUT /v1/sessions/SESSION, and renew it while the job is wanted";
+const NAME_HINT: &str = "drop it first, choose another name, or write CREATE OR REPLACE";
 const OUTPUT_HINT: &str = "name the task in the job's `outputs` to keep its result";
 const SCHEDULER_HINT: &str =
     "a standby takes over within 10 seconds; if none runs, start `millstream scheduler`";

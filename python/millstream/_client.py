@@ -432,11 +432,15 @@ class Client(ClusterCalls, Sharing, Waiting):
     def sql(self, query: str, params: Sequence[Any] = (), **tables: Any) -> DataFrame:
         """Return the rows of a query, which is planned now, and run when they are asked for.
 
+        Statements that write or define are run now: ``CREATE VIEW``, ``CREATE TABLE … AS``, ``CREATE EXTERNAL TABLE``,
+        ``INSERT INTO``, ``DROP``, ``SHOW``, ``DESCRIBE``, ``COPY``, and texts of several statements. Tables and views
+        are this client's, until it is closed.
+
         Parameters
         ----------
         query : str
-            One SQL statement. A file can be read by its path: ``FROM '/data/flights.parquet'``. Paths are those of the
-            cluster.
+            One SQL statement, or several with semicolons between them. A file can be read by its path:
+            ``FROM '/data/flights.parquet'``. Paths are those of the cluster.
         params : sequence
             Values of ``$1``, ``$2``, …: None, bools, numbers, texts and dates.
         **tables
@@ -451,6 +455,9 @@ class Client(ClusterCalls, Sharing, Waiting):
         >>> totals = client.sql("SELECT sum(value) AS total FROM generate_series(1, 100) WHERE value <= $1", [10])
         >>> totals.to_arrow()["total"].to_pylist()
         [55]
+        >>> made = client.sql("CREATE VIEW small AS SELECT value AS n FROM generate_series(1, 3)")
+        >>> client.sql("SELECT sum(n) AS total FROM small").to_arrow()["total"].to_pylist()
+        [6]
         """
         from millstream.dataframe._read import sql
 

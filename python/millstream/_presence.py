@@ -37,6 +37,11 @@ class Presence:
                 self._id = made
             return self._id
 
+    @property
+    def opened(self) -> str | None:
+        """The session's id, if it has been used."""
+        return self._id
+
     async def end(self) -> None:
         """End the session, and with it all that is attached to it."""
         if self._renewing is not None:

@@ -65,6 +65,8 @@ class Session:
         self.uploads = Uploads(self.transport)
         self.given_up = GivenUp(self.transport)
         self.presence = Presence(self.transport) if attached else None
+        # What keeps the tables and views that statements make.
+        self.names = self.presence or Presence(self.transport)
         self.is_closed = False
         self._lock = threading.RLock()
         self._draft: Job | None = None
@@ -416,9 +418,8 @@ class Session:
         for place in list(self.places):
             with contextlib.suppress(Exception):
                 await place.leave()
-        if self.presence is not None:
-            with contextlib.suppress(Exception):
-                await self.presence.end()
+        with contextlib.suppress(Exception):
+            await self.names.end()
         await self.transport.close()
 
     def _check_open(self) -> None:

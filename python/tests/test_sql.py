@@ -160,3 +160,56 @@ def test_methods_work_or_say_what_the_cluster_lacks(client: ms.Client, takes_tre
     else:
         with pytest.raises(NotImplementedError, match="no expression trees"):
             (rows.n + 1).compute()
+
+
+def test_views_and_tables_are_there_for_later_statements(client: ms.Client, parquet: str, frame: pd.DataFrame) -> None:
+    made = client.sql(f"CREATE EXTERNAL TABLE events STORED AS PARQUET LOCATION '{parquet}'")
+    assert made.to_arrow().to_pylist() == [{"result": "table 'events' is made"}]
+    client.sql("-- of one key\nCREATE VIEW third AS SELECT * FROM events WHERE key = 'k3'")
+    rows = client.sql("SELECT * FROM third ORDER BY n")
+    wanted = frame[frame.key == "k3"].reset_index(drop=True)
+    pd.testing.assert_frame_equal(rows.compute(), wanted, check_dtype=False)
+    assert rows.n.sum() == wanted.n.sum()
+    shown = client.sql("SHOW TABLES").to_pandas()
+    assert shown[["name", "kind"]].to_numpy().tolist() == [["events", "table"], ["third", "view"]]
+    columns = client.sql("DESCRIBE third").to_arrow().to_pylist()
+    assert [(each["column"], each["type"]) for each in columns][:3] == [
+        ("key", "VARCHAR"),
+        ("n", "BIGINT"),
+        ("x", "DOUBLE"),
+    ]
+    with pytest.raises(QueryError, match="view 'third' already"):
+        client.sql("CREATE VIEW third AS SELECT 1")
+
+
+def test_names_are_those_of_their_client(client: ms.Client) -> None:
+    client.sql("CREATE VIEW mine AS SELECT 1 AS n")
+    with ms.Client(client.url, set_as_default=False) as other, pytest.raises(QueryError, match="'mine' not found"):
+        other.sql("SELECT * FROM mine")
+
+
+def test_a_table_is_made_of_rows_and_added_to(
+    client: ms.Client, parquet: str, frame: pd.DataFrame, shared_path: Path
+) -> None:
+    folder = shared_path / "made"
+    count = client.sql(
+        f"CREATE TABLE made STORED AS PARQUET LOCATION '{folder}' AS SELECT key, n FROM '{parquet}' WHERE n < 10;"
+        f"INSERT INTO made (n, key) SELECT n, key FROM '{parquet}' WHERE n >= $1",
+        [ROWS - 5],
+    )
+    assert count.to_arrow().to_pylist() == [{"count": 5}]
+    expected = pd.concat([frame[:10], frame[-5:]])[["key", "n"]].reset_index(drop=True)
+    read = client.sql("SELECT * FROM made ORDER BY n").to_pandas()
+    pd.testing.assert_frame_equal(read, expected, check_dtype=False)
+    pd.testing.assert_frame_equal(
+        pd.read_parquet(folder).sort_values("n", ignore_index=True), expected, check_dtype=False
+    )
+
+
+def test_of_several_statements_the_last_answers_and_mistakes_show_theirs(client: ms.Client) -> None:
+    rows = client.sql("CREATE VIEW one AS SELECT 1 AS n;\nSELECT n FROM one; SELECT n + 1 AS m FROM one")
+    assert rows.to_arrow().to_pylist() == [{"m": 2}]
+    with pytest.raises(QueryError, match="statement 2: column 'k' not found") as caught:
+        client.sql("SELECT n FROM one;\nSELECT k FROM one")
+    assert (caught.value.line, caught.value.column) == (2, 8)
+    assert "\n    SELECT k FROM one\n           ^ line 2, column 8" in str(caught.value)

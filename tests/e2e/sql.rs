@@ -214,3 +214,113 @@ async fn query_is_a_task_among_others() -> anyhow::Result<()> {
     ensure!(rows == json!([{"total": 42}]), "{rows}");
     Ok(())
 }
+
+/// The answer of a text in a session.
+async fn said(cluster: &Cluster, session: &str, text: &str) -> anyhow::Result<Value> {
+    let request = json!({"query": text, "session": session});
+    cluster.api.post("/v1/sql", &request).await?.ok()
+}
+
+#[tokio::test]
+async fn tables_and_views_of_a_session_are_kept_until_they_are_dropped() -> anyhow::Result<()> {
+    let cluster = Cluster::start(ClusterOptions::default()).await?;
+    let path = cluster.write("numbers.csv", "n,word\n1,one\n2,two\n3,three\n")?;
+    let table = format!("CREATE EXTERNAL TABLE numbers STORED AS CSV LOCATION '{path}'");
+    let made = said(&cluster, "team", &table).await?;
+    ensure!(made == json!([{"result": "table 'numbers' is made"}]), "{made}");
+    said(
+        &cluster,
+        "team",
+        "CREATE VIEW odd AS SELECT * FROM numbers WHERE n % 2 = 1",
+    )
+    .await?;
+    let rows = said(&cluster, "team", "SELECT sum(n) AS total FROM odd").await?;
+    ensure!(rows == json!([{"total": 4}]), "{rows}");
+    let shown = said(&cluster, "team", "SHOW TABLES").await?;
+    let names: Vec<&Value> = shown
+        .as_array()
+        .context("rows")?
+        .iter()
+        .map(|row| &row["name"])
+        .collect();
+    ensure!(names == ["numbers", "odd"], "{shown}");
+    // Another session has names of its own, and none of this are among the users' cells.
+    let other = cluster
+        .api
+        .post(
+            "/v1/sql",
+            &json!({"query": "SELECT * FROM odd", "session": "else"}),
+        )
+        .await?;
+    ensure!(
+        other.status == 400 && other.text().contains("table 'odd' not found"),
+        "{}",
+        other.text()
+    );
+    let cells = cluster.api.get("/v1/cells").await?.ok()?;
+    ensure!(cells["cells"] == json!([]), "{cells}");
+    said(&cluster, "team", "DROP VIEW odd; DROP TABLE numbers").await?;
+    ensure!(said(&cluster, "team", "SHOW TABLES").await? == json!([]));
+    Ok(())
+}
+
+#[tokio::test]
+async fn names_that_are_made_at_once_are_all_kept() -> anyhow::Result<()> {
+    let cluster = Cluster::start(ClusterOptions::default()).await?;
+    let texts: Vec<String> = (0..8)
+        .map(|n| format!("CREATE VIEW v{n} AS SELECT {n} AS n"))
+        .collect();
+    let all = texts.iter().map(|text| said(&cluster, "team", text));
+    futures::future::try_join_all(all).await?;
+    let union: Vec<String> = (0..8).map(|n| format!("SELECT n FROM v{n}")).collect();
+    let total = format!("SELECT sum(n) AS total FROM ({})", union.join(" UNION ALL "));
+    ensure!(said(&cluster, "team", &total).await? == json!([{"total": 28}]));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_clients_session_ends_with_its_names() -> anyhow::Result<()> {
+    let cluster = Cluster::start(ClusterOptions::default()).await?;
+    let session = millstream_tests::jobs::new_id();
+    let text = "CREATE VIEW v AS SELECT 1 AS n; SELECT * FROM v";
+    let request = json!({"query": text, "session": session});
+    let unknown = cluster.api.post("/v1/sql", &request).await?;
+    ensure!(unknown.status == 404, "{}", unknown.text());
+    let path = format!("/v1/sessions/{session}");
+    let open = async || {
+        cluster
+            .api
+            .send(cluster.api.request(Method::PUT, &path))
+            .await?
+            .ok()
+    };
+    open().await?;
+    ensure!(said(&cluster, &session, text).await? == json!([{"n": 1}]));
+    open().await?;
+    ensure!(said(&cluster, &session, "SELECT n + 1 AS n FROM v").await? == json!([{"n": 2}]));
+    cluster
+        .api
+        .send(cluster.api.request(Method::DELETE, &path))
+        .await?;
+    open().await?;
+    ensure!(said(&cluster, &session, "SHOW TABLES").await? == json!([]));
+    Ok(())
+}
+
+#[tokio::test]
+async fn statements_of_a_text_run_in_order_and_errors_name_theirs() -> anyhow::Result<()> {
+    let cluster = Cluster::start(ClusterOptions::default()).await?;
+    let text = "CREATE VIEW one AS SELECT 1 AS n;\nSELECT n FROM one;\nSELECT n + 1 AS n FROM one;";
+    // Without a session names live as long as the request.
+    let answer = cluster.api.post("/v1/sql", &json!({"query": text})).await?;
+    ensure!(answer.ok()? == json!([{"n": 2}]), "{}", answer.text());
+    let text = "SELECT 1;\nSELECT\n  m FROM one";
+    let answer = cluster.api.post("/v1/sql", &json!({"query": text})).await?;
+    let expected = "statement 2: table 'one' not found at line 3, column 10";
+    ensure!(
+        answer.status == 400 && answer.text().contains(expected),
+        "{}",
+        answer.text()
+    );
+    Ok(())
+}

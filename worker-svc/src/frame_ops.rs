@@ -1,6 +1,7 @@
 //! Query operations: how the engine's plans become tasks, and its batches objects.
 //!
 //! ```text
+//!  statements  SQL request ─► what statements up to the first query answer and change, and that query
 //!  plan    SQL request ─► graph extension: all stages' tasks, then one `render`, which replaces the plan's output
 //!  stage   plan of one partition + inputs ─► record batches, one part for each consumer
 //!  render  result batches ─► bytes in the format that was asked for
@@ -17,7 +18,7 @@ use millstream_frame::arrow::array::RecordBatch;
 use millstream_frame::arrow::datatypes::SchemaRef;
 use millstream_frame::{
     FrameError, Part, PlannedQuery, PlannerOptions, PythonCall, ResultFormat, SqlRequest, StageData,
-    StageEnv, decode_ipc, encode_ipc, plan_sql, render, run_stage,
+    StageEnv, decode_ipc, encode_ipc, plan_sql, render, run_stage, run_statements,
 };
 use millstream_protocol::graph::{
     Dep, GraphBuilder, GraphExtension, OpKind, OpSpec, TaskOptions, TaskRange, fragment_task,
@@ -28,6 +29,8 @@ use millstream_types::TaskIdx;
 
 /// Plans a query and extends the job by its tasks.
 const PLAN: &str = "plan";
+/// Answers statements that are no queries.
+const STATEMENTS: &str = "statements";
 /// Runs one partition of one stage.
 const STAGE: &str = "stage";
 /// The same for a stage whose rows may differ from run to run.
@@ -53,6 +56,7 @@ impl Executor for FrameExecutor {
         let work = async {
             match task.op.name.as_str() {
                 PLAN => self.plan(&task).await,
+                STATEMENTS => self.statements(&task).await,
                 STAGE | VOLATILE_STAGE => self.stage(&task).await,
                 RENDER => render_result(&task),
                 other => Err(TaskFailure::new(
@@ -72,17 +76,7 @@ impl Executor for FrameExecutor {
 
 impl FrameExecutor {
     async fn plan(&self, task: &TaskContext) -> TaskResult {
-        let params = if task.params.is_empty() {
-            &task.op.params
-        } else {
-            &task.params
-        };
-        let request: SqlRequest = codec::decode(params).map_err(|error| {
-            TaskFailure::new(
-                ErrorKind::InvalidQuery,
-                format!("the query request cannot be read: {error}"),
-            )
-        })?;
+        let request = request_of(task)?;
         let planned = Box::pin(plan_sql(&request, &self.planner))
             .await
             .map_err(|error| failure(&error))?;
@@ -92,6 +86,16 @@ impl FrameExecutor {
         let mut output = TaskOutput::new(Payload::Bytes(Vec::new()), Format::Raw);
         output.extension = Some(Box::new(extension));
         Ok(output)
+    }
+
+    async fn statements(&self, task: &TaskContext) -> TaskResult {
+        let request = request_of(task)?;
+        let step = Box::pin(run_statements(&request, &self.planner))
+            .await
+            .map_err(|error| failure(&error))?;
+        let bytes = codec::encode_named(&step)
+            .map_err(|error| TaskFailure::new(ErrorKind::Internal, error.to_string()))?;
+        Ok(TaskOutput::new(Payload::single(Bytes::from(bytes)), Format::Raw))
     }
 
     async fn stage(&self, task: &TaskContext) -> TaskResult {
@@ -113,6 +117,20 @@ impl FrameExecutor {
             Format::ArrowIpc,
         ))
     }
+}
+
+fn request_of(task: &TaskContext) -> Result<SqlRequest, TaskFailure> {
+    let params = if task.params.is_empty() {
+        &task.op.params
+    } else {
+        &task.params
+    };
+    codec::decode(params).map_err(|error| {
+        TaskFailure::new(
+            ErrorKind::InvalidQuery,
+            format!("the query request cannot be read: {error}"),
+        )
+    })
 }
 
 /// The tasks of a planned query, as an extension of the job that asked for it.
@@ -322,7 +340,7 @@ impl SharedObject for Batches {
 
 fn failure(error: &FrameError) -> TaskFailure {
     use FrameError as E;
-    let kind = match error {
+    let kind = match error.cause() {
         E::Syntax { .. }
         | E::InvalidQuery { .. }
         | E::UnknownTable { .. }
@@ -332,6 +350,7 @@ fn failure(error: &FrameError) -> TaskFailure {
         | E::InvalidTree { .. }
         | E::UnknownFunction { .. }
         | E::UnsupportedStatement { .. }
+        | E::NameTaken { .. }
         | E::InvalidTarget { .. }
         | E::TargetExists { .. }
         | E::UnsupportedPlan { .. } => ErrorKind::InvalidQuery,

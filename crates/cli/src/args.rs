@@ -77,7 +77,8 @@ Examples:
 Examples:
   millstream sql \"SELECT count(*) FROM 'flights.csv'\"
   millstream sql 'SELECT carrier, avg(delay) FROM f GROUP BY 1' --table f='data/*.parquet' --format csv -o out.csv
-  millstream sql 'SELECT $1 + 1' --param 41 --gateway http://cluster:8787")]
+  millstream sql 'SELECT $1 + 1' --param 41 --gateway http://cluster:8787
+  millstream sql --file report.sql --session team --gateway http://cluster:8787")]
     Sql(SqlArgs),
     /// Submit a job from a JSON file (`-` for standard input) and wait for it.
     #[command(after_help = "\
@@ -223,8 +224,15 @@ pub(crate) enum Format {
 
 #[derive(Debug, Args)]
 pub(crate) struct SqlArgs {
-    /// The query; `-` reads it from standard input.
-    pub(crate) query: String,
+    /// The query, or several statements with semicolons between them; `-` reads them from standard input.
+    #[arg(required_unless_present = "file", conflicts_with = "file")]
+    pub(crate) query: Option<String>,
+    /// A file with the statements.
+    #[arg(long, short = 'f', value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+    /// Whose tables and views the statements see and make: a name that the cluster keeps them under.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) session: Option<String>,
     /// A table: a name and a file, folder or glob.
     #[arg(long = "table", short = 't', value_name = "NAME=PATH")]
     pub(crate) tables: Vec<String>,

@@ -94,8 +94,43 @@ pub enum FrameError {
         /// The nearest function that exists.
         suggestion: Option<String>,
     },
+    /// A table or view whose name is taken.
+    #[error(
+        "there is a {kind} '{name}' already{}: drop it first, or write {instead}",
+        at(position)
+    )]
+    NameTaken {
+        /// The name.
+        name: String,
+        /// What has it: `table` or `view`.
+        kind: &'static str,
+        /// Where the statement names it.
+        position: Option<Position>,
+        /// What does not mind, such as `CREATE OR REPLACE VIEW`.
+        instead: &'static str,
+    },
+    /// An error in the text of a view, which a query reads.
+    #[error("view '{name}' cannot be read any more: {}", error.without_place())]
+    InView {
+        /// The view.
+        name: String,
+        /// What is wrong with its text.
+        error: Box<FrameError>,
+    },
+    /// An error in one of several statements.
+    #[error("statement {number}{}: {error}", error.if_placeless(position))]
+    InStatement {
+        /// Which one, from 1.
+        number: usize,
+        /// Where it begins.
+        position: Position,
+        /// What is wrong with it.
+        error: Box<FrameError>,
+    },
     /// A statement that is not a query.
-    #[error("{statement} is not supported: only SELECT, WITH, VALUES, TABLE, COPY and EXPLAIN are")]
+    #[error(
+        "{statement} is not supported here: only SELECT, WITH, VALUES, TABLE, COPY, INSERT and EXPLAIN are, and for sessions CREATE, DROP, SHOW and DESCRIBE of tables and views"
+    )]
     UnsupportedStatement {
         /// The kind of statement.
         statement: String,
@@ -365,9 +400,57 @@ pub enum FrameError {
 }
 
 impl FrameError {
+    /// The error itself, without the view or the statement that it is in.
+    pub fn cause(&self) -> &Self {
+        match self {
+            Self::InView { error, .. } | Self::InStatement { error, .. } => error.cause(),
+            other => other,
+        }
+    }
+
+    /// The same error of one statement among several.
+    pub(crate) fn in_statement(self, number: usize, position: Position) -> Self {
+        Self::InStatement {
+            number,
+            position,
+            error: Box::new(self),
+        }
+    }
+
+    /// The place in the query's text, if it is known.
+    fn position(&self) -> Option<Position> {
+        match self {
+            Self::Syntax { position, .. }
+            | Self::InvalidQuery { position, .. }
+            | Self::UnknownTable { position, .. }
+            | Self::UnknownColumn { position, .. }
+            | Self::NameTaken { position, .. } => *position,
+            _ => None,
+        }
+    }
+
+    /// Where the statement begins, unless the error has a place of its own.
+    fn if_placeless(&self, position: &Position) -> String {
+        match self.position() {
+            Some(_) => String::new(),
+            None => format!(" at {position}"),
+        }
+    }
+
+    /// The message without a place, which would be taken for one in another text.
+    fn without_place(&self) -> String {
+        let text = self.to_string();
+        match self.position() {
+            Some(position) => text.replacen(&format!(" at {position}"), "", 1),
+            None => text,
+        }
+    }
+
     /// A stable name of the error for programs.
     pub fn code(&self) -> &'static str {
-        match self {
+        match self.cause() {
+            Self::InView { .. } | Self::InStatement { .. } => "sql_invalid",
+            Self::NameTaken { .. } => "sql_name_taken",
             Self::Syntax { .. } => "sql_syntax",
             Self::InvalidQuery { .. } => "sql_invalid",
             Self::UnknownTable { .. } => "sql_unknown_table",
@@ -415,7 +498,7 @@ impl FrameError {
     /// Whether the query, its options or its files are at fault rather than the cluster.
     pub fn is_user_error(&self) -> bool {
         !matches!(
-            self,
+            self.cause(),
             Self::EngineMismatch { .. }
                 | Self::MalformedPlan { .. }
                 | Self::RowCount { .. }
@@ -427,7 +510,7 @@ impl FrameError {
 
     /// Whether the same task may succeed on another worker or at another time.
     pub fn is_retryable(&self) -> bool {
-        match self {
+        match self.cause() {
             Self::EngineMismatch { .. }
             | Self::RowCount { .. }
             | Self::MalformedObject { .. }

@@ -23,6 +23,7 @@ mod plan;
 mod prod;
 mod render;
 mod request;
+mod script;
 mod session;
 mod shuffle;
 mod sql;
@@ -38,8 +39,10 @@ pub use ipc::{StageData, decode_ipc, encode_ipc, memory_size};
 pub use plan::{PlannedQuery, PlannedStage, PlannedTask, StageInput, plan_sql};
 pub use render::{ResultFormat, render};
 pub use request::{
-    ColumnType, Compression, CsvOptions, JsonOptions, ParamValue, PlannerOptions, SqlOptions, SqlRequest,
-    TableFormat, TableSource, WriteFormat, WriteMode, WriteTarget,
+    CatalogChange, ColumnType, Compression, CsvOptions, JsonOptions, NextStatement, ParamValue,
+    PlannerOptions, ScriptStep, SessionCatalog, SqlOptions, SqlRequest, TableFormat, TableSource, Taken,
+    WriteFormat, WriteMode, WriteTarget,
 };
+pub use script::run_statements;
 pub use shuffle::{Part, compact};
 pub use stage::{EncodedObject, PartRange, StageEnv, StageLimits, StageOutput, run_stage};

@@ -21,9 +21,9 @@ use crate::codec::{encode_task, stage_key};
 use crate::concat::read_in_order;
 use crate::cut::{self, Splitter, Stage};
 use crate::error::{FrameError, from_engine};
-use crate::request::{PlannerOptions, SqlRequest, WriteTarget};
+use crate::request::{PlannerOptions, SqlRequest};
 use crate::session;
-use crate::sql::OpenQuery;
+use crate::sql::{OpenQuery, Rows};
 use crate::tree::OpenTree;
 use crate::write::{self, Target};
 
@@ -81,12 +81,17 @@ pub struct StageInput {
 /// # Errors
 /// All that is wrong with the query, its tables or its files as far as samples of them tell.
 pub async fn plan_sql(request: &SqlRequest, options: &PlannerOptions) -> Result<PlannedQuery, FrameError> {
+    let planned = Box::pin(plan_one(request, options)).await;
+    planned.map_err(|error| crate::sql::name_statement(error, request))
+}
+
+async fn plan_one(request: &SqlRequest, options: &PlannerOptions) -> Result<PlannedQuery, FrameError> {
     let wanted = request
         .options
         .partitions
         .map_or(options.target_partitions, |count| count as usize)
         .max(1);
-    let catalog = Catalog::new(&request.tables, options);
+    let catalog = Catalog::new(&request.tables, &request.catalog, options);
     let opening = session::planning(options, wanted);
     let query = Box::pin(Question::open(request, &catalog, &opening)).await?;
     // A round trip per stage would cost more than such a query. What functions cost, bytes do not tell.
@@ -98,7 +103,17 @@ pub async fn plan_sql(request: &SqlRequest, options: &PlannerOptions) -> Result<
         session::planning(options, partitions)
     };
     let explain = request.options.explain || query.explain();
-    let into = request.into.clone().or_else(|| query.target());
+    let into = match (&request.into, query.rows()) {
+        (Some(into), _) => Some(into.clone()),
+        (None, Rows::Given) => None,
+        (None, Rows::Written(target)) => Some(target.clone()),
+        // Nobody but a session knows where its tables are.
+        (None, Rows::Kept) => {
+            return Err(FrameError::UnsupportedStatement {
+                statement: "a table that is made or added to".to_owned(),
+            });
+        }
+    };
     let mut splitter = Splitter::new(partitions);
     let logical = Box::pin(query.plan(request, &context, &mut splitter)).await?;
     let planned = Box::pin(context.state().create_physical_plan(&logical)).await;
@@ -133,9 +148,11 @@ impl Question {
         match (&request.tree, request.query.is_empty()) {
             (Some(tree), true) => OpenTree::open(tree, catalog, context).await.map(Self::Tree),
             (Some(_), false) => Err(FrameError::QueryAndTree),
-            (None, _) => OpenQuery::open(&request.query, &[], catalog, context)
-                .await
-                .map(|query| Self::Statement(Box::new(query))),
+            (None, _) => {
+                let statement = crate::sql::parse_one(&request.query, request.statement)?;
+                let query = OpenQuery::open_statement(statement, &[], catalog, context).await?;
+                Ok(Self::Statement(Box::new(query)))
+            }
         }
     }
 
@@ -149,10 +166,10 @@ impl Question {
     }
 
     /// Where the statement itself says that its rows go.
-    fn target(&self) -> Option<WriteTarget> {
+    fn rows(&self) -> &Rows {
         match self {
-            Self::Statement(query) => query.into.clone(),
-            Self::Tree(_) => None,
+            Self::Statement(query) => &query.rows,
+            Self::Tree(_) => &Rows::Given,
         }
     }
 

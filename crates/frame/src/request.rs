@@ -10,13 +10,14 @@ use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
 use crate::render::ResultFormat;
+pub use crate::script::{CatalogChange, NextStatement, ScriptStep, SessionCatalog, Taken};
 pub use crate::write::{Compression, WriteFormat, WriteMode, WriteTarget};
 
 /// A query with everything that is needed to plan it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SqlRequest {
-    /// One SQL statement; empty if there is a tree.
+    /// One SQL statement, or several with semicolons between them; empty if there is a tree.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub query: String,
     /// An expression tree in place of a statement. It is read when it is planned, so that its errors have codes.
@@ -25,6 +26,12 @@ pub struct SqlRequest {
     /// Tables by the name that the query uses.
     #[serde(default)]
     pub tables: BTreeMap<String, TableSource>,
+    /// Tables and views that the session has; the request's own tables come first.
+    #[serde(default, skip_serializing_if = "SessionCatalog::is_empty")]
+    pub catalog: SessionCatalog,
+    /// Which statement of the text is meant, from 0; there must be only one if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub statement: Option<u32>,
     /// Values of `$1`, `$2`, … of the statement.
     #[serde(default)]
     pub params: Vec<ParamValue>,
@@ -78,11 +85,15 @@ pub struct TableSource {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub format: Option<TableFormat>,
     /// How CSV files are written.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub csv: CsvOptions,
     /// How JSON lines files are read.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub json: JsonOptions,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 impl TableSource {

@@ -11,6 +11,7 @@ mod problem;
 mod session;
 mod span;
 mod sql;
+mod sql_catalog;
 
 pub use answer::{
     JobView, JobsPage, Links, LogView, ResultView, StackView, StacksPage, StoryLine, TaskView, TasksPage,
@@ -23,6 +24,7 @@ pub use problem::Problem;
 pub use session::SessionView;
 pub use span::{Span, SpanError};
 pub use sql::{InlineTable, ResultFormat, SqlOptions, SqlRequest, TableRequest, TableSource, WriteTarget};
+pub use sql_catalog::{CatalogChange, NameTaken, NextStatement, SqlCatalog, SqlStep, Taken};
 
 /// The content type of a [`GraphRequest`]: a graph that is already columnar, in MessagePack.
 pub const GRAPH_CONTENT_TYPE: &str = "application/vnd.millstream.graph+msgpack";

@@ -25,7 +25,7 @@
 //! <cluster>:datasets, :uploads, :references   hashes of named records
 //! <cluster>:shared            zset     "<kind>/<name>" of what clients share by expiry
 //! <cluster>:shared:sizes      hash     its bytes; the sum under the empty name
-//! <cluster>:shared:cell/<name>         hash     version, value
+//! <cluster>:shared:cell/<name>         hash     version, value; catalogs of SQL sessions begin with the character 1
 //! <cluster>:shared:queue/<name>        list     items
 //! <cluster>:shared:answers/<name>      hash     request -> items it took, capped
 //! <cluster>:shared:answered/<name>     list     fields of `answers`, oldest first

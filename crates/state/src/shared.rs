@@ -253,6 +253,9 @@ pub trait SharedState: Debug + Send + Sync {
         ttl: Duration,
     ) -> Result<u64, SharedError>;
 
+    /// Makes a cell stay for `ttl` from now; whether it is there.
+    async fn renew_cell(&self, name: &str, ttl: Duration) -> Result<bool, SharedError>;
+
     /// Removes a cell that is as `expected`; whether it was there.
     async fn remove_cell(&self, name: &str, expected: Expected) -> Result<bool, SharedError>;
 

@@ -16,6 +16,9 @@ use crate::near::nearest;
 /// The name of the operation that plans a query.
 pub(super) const PLAN: &str = "plan";
 
+/// The name of the operation that answers statements which are no queries.
+const STATEMENTS: &str = "statements";
+
 const OPS: [&str; 4] = ["command", "native", "python", "sql"];
 
 /// Distinct operations and options that a graph can number.
@@ -60,8 +63,23 @@ pub(crate) fn build_job(job: &JobRequest, limits: &GraphLimits) -> Result<BuiltJ
 
 /// Builds the graph of a query: one task, which plans it and grows the graph.
 pub(crate) fn build_query(query: &SqlRequest) -> Result<BuiltJob, TaskFault> {
+    build_one(query, plan_op(query)?)
+}
+
+/// Builds the graph of the statements of a text up to its first query: one task.
+pub(crate) fn build_statements(query: &SqlRequest) -> Result<BuiltJob, TaskFault> {
+    let op = OpSpec {
+        name: STATEMENTS.to_owned(),
+        // What it makes depends on when it runs.
+        determinate: false,
+        ..plan_op(query)?
+    };
+    build_one(query, op)
+}
+
+fn build_one(query: &SqlRequest, op: OpSpec) -> Result<BuiltJob, TaskFault> {
     let mut builder = GraphBuilder::new();
-    let op = builder.op(plan_op(query)?);
+    let op = builder.op(op);
     let options = builder.options(TaskOptions::default());
     let task = builder.named_task("result", op, options, &[], &[]);
     builder.want(task);

@@ -5,6 +5,6 @@ mod recent;
 mod spread;
 mod submit;
 
-pub(crate) use build::{build_job, build_query, check_graph, file_part};
+pub(crate) use build::{BuiltJob, build_job, build_query, build_statements, check_graph, file_part};
 pub(crate) use recent::Recent;
 pub(crate) use submit::{Outcome, Submission, follow, submit};

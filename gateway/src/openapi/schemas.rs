@@ -64,7 +64,8 @@ fn requests() -> [(&'static str, Value); 5] {
             object(
                 &[],
                 json!({
-                    "query": text("One statement; absent if there is a tree."),
+                    "query": text("One statement, or several with semicolons between them; absent if there is a tree."),
+                    "session": text("Whose tables and views the query sees and changes: a client session, or any name."),
                     "tree": {"type": "object", "description": "An expression tree in place of a statement, as \
                         docs/reference/expression-trees.md describes it."},
                     "tables": tables(),

@@ -12,6 +12,7 @@ use super::params::{Query, parse, path_part};
 use crate::context::Context;
 use crate::error::ApiError;
 use crate::reply::ok;
+use crate::script::Names;
 
 /// `PUT /v1/sessions/{session}`: opens or renews a session. After a loss of the store's data it opens it again.
 pub(crate) async fn renew(
@@ -20,6 +21,7 @@ pub(crate) async fn renew(
 ) -> Result<HttpResponse, ApiError> {
     let id = session_of(&request)?;
     gateway.put_session(id, ClientSession::Open).await?;
+    Names::renew(&gateway, id).await?;
     let ttl = Span(gateway.settings.session_ttl);
     Ok(ok(&request, &SessionView { id, ttl }))
 }
@@ -28,6 +30,7 @@ pub(crate) async fn renew(
 pub(crate) async fn end(request: HttpRequest, gateway: web::Data<Context>) -> Result<HttpResponse, ApiError> {
     let id = session_of(&request)?;
     gateway.put_session(id, ClientSession::Ended).await?;
+    Names::forget(&gateway, id).await?;
     Ok(HttpResponse::build(StatusCode::NO_CONTENT).finish())
 }
 

@@ -1,11 +1,13 @@
-//! `/v1/sql`: a query is a job of one task, which plans it on a worker and grows the graph.
+//! `/v1/sql`: a query is a job of one task, which plans it on a worker and grows the graph. Texts of several statements, and
+//! those that define names, go through [`crate::script`] first.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use millstream_protocol::api::{RequestOptions, ResultFormat, SqlRequest};
 use millstream_protocol::wire::JobState;
-use millstream_types::TaskIdx;
+use millstream_types::{JobId, TaskIdx};
 
 use super::jobs::{encode_graph, new_job_id};
 use super::params::Query;
@@ -13,9 +15,10 @@ use super::results::pending;
 use crate::body::{self, BodyFormat};
 use crate::context::Context;
 use crate::delivery::{Delivery, Wanted, deliver};
-use crate::error::{ApiError, IntakeError};
-use crate::intake::{self, Outcome, Submission};
+use crate::error::{ApiError, IntakeError, TaskFault};
+use crate::intake::{self, BuiltJob, Outcome, Submission};
 use crate::reply::accepts;
+use crate::script::{self, Names, Scripted};
 
 /// `POST /v1/sql`: streams the rows, or after `wait` answers 202 with the job that makes them.
 pub(crate) async fn run(
@@ -31,34 +34,72 @@ pub(crate) async fn run(
     let bytes = body::read(&request, payload, settings.body_limit, settings.request_timeout).await?;
     let mut sql: SqlRequest = body::decode(body_format, &bytes)?;
     sql.options.format = Some(format_of(&request, sql.options.format)?);
+    let mut names = Names::of(&gateway, sql.session.take(), std::mem::take(&mut sql.catalog)).await?;
+    let id = QueryId {
+        job: client_id.unwrap_or_else(new_job_id),
+        is_client_id: client_id.is_some(),
+    };
+    if sql.tree.is_none() && !script::is_one_query(&sql.query) {
+        match Box::pin(script::run(&gateway, &sql, &mut names, id)).await? {
+            Scripted::Answered(response) => return Ok(response),
+            Scripted::Query(last) => sql = *last,
+        }
+    }
+    sql.catalog = names.catalog().clone();
+    match Box::pin(run_query(&gateway, &sql, id, wait)).await? {
+        Delivery::Ready(response) => Ok(response),
+        Delivery::Pending(state) => pending(&request, &gateway, id.job, state).await,
+    }
+}
 
-    let built = intake::build_query(&sql).map_err(|fault| IntakeError::Task {
+/// The job of a query.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct QueryId {
+    pub(crate) job: JobId,
+    /// Whether the client made the id, so that this can be a repeat.
+    pub(crate) is_client_id: bool,
+}
+
+/// Plans and runs a query; its rows, if they are there after `wait`.
+pub(crate) async fn run_query(
+    gateway: &Context,
+    sql: &SqlRequest,
+    id: QueryId,
+    wait: Duration,
+) -> Result<Delivery, ApiError> {
+    run_job(gateway, intake::build_query(sql), id, wait).await
+}
+
+/// Runs the one task of a job, and delivers what it makes.
+pub(crate) async fn run_job(
+    gateway: &Context,
+    built: Result<BuiltJob, TaskFault>,
+    id: QueryId,
+    wait: Duration,
+) -> Result<Delivery, ApiError> {
+    let built = built.map_err(|fault| IntakeError::Task {
         key: "result".to_owned(),
         fault,
     })?;
     let encoded = encode_graph(&built.graph)?;
     let graph = Arc::new(built.graph);
-    let job = client_id.unwrap_or_else(new_job_id);
     let submission = Submission {
-        id: job,
-        is_client_id: client_id.is_some(),
+        id: id.job,
+        is_client_id: id.is_client_id,
         name: built.name,
         options: RequestOptions::default()
             .to_job_options(std::iter::once(("kind".to_owned(), "sql".to_owned())).collect()),
         graph: Arc::clone(&graph),
         encoded,
     };
-    let outcome = intake::submit(&gateway, submission, Some(wait)).await?;
-    let wanted = Wanted::of(job, &graph, TaskIdx(0), true);
+    let outcome = intake::submit(gateway, submission, Some(wait)).await?;
+    let wanted = Wanted::of(id.job, &graph, TaskIdx(0), true);
     if let Outcome::Accepted = outcome {
-        return pending(&request, &gateway, job, JobState::Running).await;
+        return Ok(Delivery::Pending(JobState::Running));
     }
     check(&wanted, &outcome)?;
     // What has ended is there, but for the note that says where.
-    match deliver(&gateway, &wanted, Some(settings.leader_timeout)).await? {
-        Delivery::Ready(response) => Ok(response),
-        Delivery::Pending(state) => pending(&request, &gateway, job, state).await,
-    }
+    deliver(gateway, &wanted, Some(gateway.settings.leader_timeout)).await
 }
 
 /// Turns a failed or cancelled query into its error.

@@ -20,6 +20,7 @@ from millstream.dataframe._tree import Node
 
 if TYPE_CHECKING:
     from millstream._http import Transport
+    from millstream._presence import Presence
 
 ARROW = "application/vnd.apache.arrow.stream"
 TEXT = "text/plain"
@@ -31,6 +32,10 @@ _WAIT = "10s"
 # The place as the engine tells it.
 _PLACE = re.compile(r"\bat line (\d+), column (\d+)")
 _KEY = "result"
+# Spaces and comments before a statement.
+_COMMENTS = re.compile(r"\A(\s|--[^\n]*(\n|\Z)|/\*.*?\*/)*", re.DOTALL)
+# First words of statements that are run when they are given.
+_DONE_AT_ONCE = {"COPY", "CREATE", "DROP", "INSERT", "SHOW", "DESCRIBE", "DESC"}
 _DONE = 200
 # What the engine says of queries, by the kinds of the gateway's problems; other failures are those of functions.
 _QUERY_KINDS = ("invalid_query", "file_not_found", "outside_roots", "bad_file")
@@ -108,9 +113,12 @@ class Query:
         return self.text.lstrip()[:7].upper() == "EXPLAIN"
 
     @property
-    def is_written(self) -> bool:
-        """Whether it writes rows to files, and gives only their number."""
-        return self.text.lstrip()[:5].upper().split() == ["COPY"]
+    def is_done_at_once(self) -> bool:
+        """Whether it does something instead of describing rows: it writes or defines, or has several statements."""
+        text = _COMMENTS.sub("", self.text)
+        word = re.match(r"[A-Za-z]*", text)
+        several = ";" in text.rstrip("; \t\r\n")
+        return several or (word is not None and word[0].upper() in _DONE_AT_ONCE)
 
     def selecting(self, columns: str = "*", rest: str = "") -> Query:
         """A query of the rows of this one; of a plan it is the plan."""
@@ -120,12 +128,9 @@ class Query:
         # On lines of its own: it may end in a comment.
         return replace(self, text=f"SELECT {columns} FROM (\n{inner}\n) AS rows {rest}".rstrip())
 
-    def body(self) -> bytes:
-        """The query as a request carries it."""
-        import msgpack
-
-        packed: bytes = msgpack.packb({"query": self.text, "tables": self.tables, "params": self.params})
-        return packed
+    def body(self, session: str | None = None) -> bytes:
+        """The query as a request carries it, for a session with tables and views of its own."""
+        return _packed({"query": self.text, "tables": self.tables, "params": self.params}, session)
 
 
 @dataclass(frozen=True)
@@ -146,6 +151,11 @@ class TreeQuery:
     explain: bool = False
     into: Mapping[str, Any] | None = None
 
+    @property
+    def is_done_at_once(self) -> bool:
+        """Whether it does something instead of describing rows."""
+        return False
+
     @cached_property
     def _request(self) -> dict[str, Any]:
         tree, tables = flatten(self.root)
@@ -164,10 +174,8 @@ class TreeQuery:
         """The statement, if the tree is one; there is no other text to show a place in."""
         return str(self._request.get("query", ""))
 
-    def body(self) -> bytes:
-        """The tree as a request carries it."""
-        import msgpack
-
+    def body(self, session: str | None = None) -> bytes:
+        """The tree as a request carries it, for a session with tables and views of its own."""
         request = dict(self._request)
         if self.explain and self.text:
             request["query"] = f"EXPLAIN {self.text}"
@@ -175,11 +183,19 @@ class TreeQuery:
             request["options"] = {"explain": True}
         if self.into is not None:
             request["into"] = self.into
-        packed: bytes = msgpack.packb(request)
-        return packed
+        return _packed(request, session)
 
 
 Asked = Query | TreeQuery
+
+
+def _packed(request: dict[str, Any], session: str | None) -> bytes:
+    import msgpack
+
+    if session is not None:
+        request = {**request, "session": session}
+    packed: bytes = msgpack.packb(request)
+    return packed
 
 
 def _statement(nodes: Sequence[Mapping[str, Any]], tables: Mapping[str, Any]) -> Query | None:
@@ -231,8 +247,12 @@ def source(name: str, table: Any) -> Any:
     )
 
 
-async def rows_of(transport: Transport, query: Asked, accept: str, largest: int | None) -> bytes:
+async def rows_of(
+    transport: Transport, query: Asked, accept: str, largest: int | None, names: Presence | None = None
+) -> bytes:
     """Run a query and return its rows, of at most `largest` bytes; stop it if nobody waits any more.
+
+    It sees the tables and views of the session `names`, which is opened by the first statement that may make some.
 
     Raises
     ------
@@ -243,7 +263,10 @@ async def rows_of(transport: Transport, query: Asked, accept: str, largest: int 
     """
     job_id = str(uuid.uuid4())
     try:
-        return await _run(transport, query, accept, job_id, largest)
+        session = None if names is None else names.opened
+        if names is not None and query.is_done_at_once:
+            session = await names.id()
+        return await _run(transport, query.body(session), accept, job_id, largest)
     except GatewayError as error:
         if error.code == "unknown_field" and "`tree`" in error.detail:
             raise TreesNotTakenError(
@@ -271,12 +294,10 @@ async def _raised(transport: Transport, job_id: str, error: GatewayError) -> Bas
     return exception_of(str(view.get("failed_task") or "of a query"), failure)
 
 
-async def _run(transport: Transport, query: Asked, accept: str, job_id: str, largest: int | None) -> bytes:
+async def _run(transport: Transport, body: bytes, accept: str, job_id: str, largest: int | None) -> bytes:
     headers = {"accept": accept}
     params = {"id": job_id, "wait": "100ms"}
-    response = await transport.request(
-        "POST", "/v1/sql", content=query.body(), params=params, headers=headers, largest=largest
-    )
+    response = await transport.request("POST", "/v1/sql", content=body, params=params, headers=headers, largest=largest)
     if response.status_code == _DONE:
         return response.content
     while True:

@@ -33,7 +33,7 @@ def sql(query: str, params: Sequence[Any], tables: Mapping[str, Any], client: Cl
         else:
             inputs[name] = frame._root()
     asked = Query(query, tuple(params), files)
-    if asked.is_written and not inputs:
+    if asked.is_done_at_once and not inputs:
         return from_arrow(_run.table(client, asked), client=client)
     if inputs:
         schema = _run.schema(client, _tree.sql(query, asked.params, inputs, (), asked.tables))

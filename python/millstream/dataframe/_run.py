@@ -53,8 +53,8 @@ def content(client: Client | None, asked: Asked, accept: str, limit: int | None 
             return content(client, replace(asked, root=_break.planned(asked.root)), accept, limit)
         with _break.prepared(client, asked) as ready:
             return content(client, ready, accept, limit)
-    transport = current(client).session.transport
-    task = _aio.spawn(_query.rows_of(transport, asked, accept, limit))
+    session = current(client).session
+    task = _aio.spawn(_query.rows_of(session.transport, asked, accept, limit, session.names))
     try:
         return task.result()
     except TooLargeError as error:

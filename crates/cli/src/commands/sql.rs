@@ -26,7 +26,8 @@ pub(crate) async fn run(args: SqlArgs, loading: Loading) -> anyhow::Result<()> {
     }
     let gateway = args.gateway.is_some() || std::env::var_os(millstream::GATEWAY_VARIABLE).is_some();
     let request = SqlRequest {
-        query: query(&args.query)?,
+        query: query(&args)?,
+        session: args.session.clone(),
         tables: tables(&args.tables, gateway)?,
         params: args.params.iter().map(|text| param(text)).collect(),
         options: SqlOptions {
@@ -56,7 +57,12 @@ pub(crate) async fn run(args: SqlArgs, loading: Loading) -> anyhow::Result<()> {
     }
 }
 
-fn query(text: &str) -> anyhow::Result<String> {
+fn query(args: &SqlArgs) -> anyhow::Result<String> {
+    if let Some(file) = &args.file {
+        return std::fs::read_to_string(file)
+            .with_context(|| format!("cannot read the statements from `{}`", file.display()));
+    }
+    let text = args.query.as_deref().unwrap_or_default();
     if text != "-" {
         return Ok(text.to_owned());
     }

@@ -70,6 +70,11 @@ pub(crate) struct Folders {
 }
 
 impl Folders {
+    /// The names of the columns, outermost folder first.
+    pub(super) fn names(&self) -> Vec<String> {
+        self.columns.iter().map(|column| column.name.clone()).collect()
+    }
+
     /// The columns of `files`, which must all lie in folders of the same keys. A column is of integers or of dates
     /// if all its values are, else of texts.
     pub(crate) fn of(table: &str, files: &[FoundFile]) -> Result<Self, FrameError> {

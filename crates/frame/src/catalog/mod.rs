@@ -21,7 +21,7 @@ use crate::csv;
 use crate::error::FrameError;
 use crate::files::FileTable;
 use crate::json;
-use crate::request::{PlannerOptions, TableFormat, TableSource};
+use crate::request::{PlannerOptions, SessionCatalog, TableFormat, TableSource};
 
 pub(crate) use columns::merge as merge_columns;
 pub(crate) use hive::{FolderColumn, Folders};
@@ -39,16 +39,25 @@ pub(crate) struct OpenTable {
 #[derive(Debug)]
 pub(crate) struct Catalog<'a> {
     tables: &'a BTreeMap<String, TableSource>,
+    session: &'a SessionCatalog,
     options: &'a PlannerOptions,
     opened: Mutex<BTreeMap<String, OpenTable>>,
+    /// Views whose text is being planned, the outermost first.
+    views: Vec<String>,
 }
 
 impl<'a> Catalog<'a> {
-    pub(crate) fn new(tables: &'a BTreeMap<String, TableSource>, options: &'a PlannerOptions) -> Self {
+    pub(crate) fn new(
+        tables: &'a BTreeMap<String, TableSource>,
+        session: &'a SessionCatalog,
+        options: &'a PlannerOptions,
+    ) -> Self {
         Self {
             tables,
+            session,
             options,
             opened: Mutex::default(),
+            views: Vec::new(),
         }
     }
 
@@ -57,37 +66,84 @@ impl<'a> Catalog<'a> {
         self.opened.lock().values().map(|table| table.bytes).sum()
     }
 
-    /// Names of the tables that the request declares.
+    /// Names of the tables and views that the request and its session declare.
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
-        self.tables.keys().map(String::as_str)
+        let tables = self.tables.keys().map(String::as_str);
+        tables.chain(self.session.names())
     }
 
-    /// Opens the table that the query calls `name`: one of the request (in any case, as SQL has it), else a path.
+    /// The view that the query calls `name`, unless a table of the request has that name.
+    pub(crate) fn view(&self, name: &str) -> Option<(&str, &str)> {
+        if find(self.tables, name).is_some() {
+            return None;
+        }
+        find(&self.session.views, name).map(|(name, query)| (name.as_str(), query.as_str()))
+    }
+
+    /// What the text of a view sees: the session without the request's tables, which are gone when it is read.
+    /// Refused for a view that is being planned already, which would never end.
+    pub(crate) fn for_view(&self, name: &str) -> Result<Self, FrameError> {
+        static NONE: BTreeMap<String, TableSource> = BTreeMap::new();
+        if self.views.iter().any(|outer| outer.eq_ignore_ascii_case(name)) {
+            return Err(FrameError::InvalidQuery {
+                message: format!("the view '{name}' reads itself"),
+                position: None,
+            });
+        }
+        let mut catalog = Self::new(&NONE, self.session, self.options);
+        catalog.views.clone_from(&self.views);
+        catalog.views.push(name.to_owned());
+        Ok(catalog)
+    }
+
+    /// A table that was opened under this name before.
+    pub(crate) fn opened(&self, name: &str) -> Option<OpenTable> {
+        self.opened.lock().get(name).cloned()
+    }
+
+    /// Keeps a table for the next time that it is named.
+    pub(crate) fn keep(&self, name: &str, table: &OpenTable) {
+        self.opened.lock().insert(name.to_owned(), table.clone());
+    }
+
+    /// Opens the table that the query calls `name`: one of the request or of the session (in any case, as SQL has it),
+    /// else a path.
     pub(crate) async fn open(
         &self,
         name: &str,
         state: &SessionState,
     ) -> Result<Option<OpenTable>, FrameError> {
-        let declared = self.tables.get_key_value(name).or_else(|| {
-            self.tables
-                .iter()
-                .find(|(known, _)| known.eq_ignore_ascii_case(name))
-        });
+        let declared = find(self.tables, name).or_else(|| find(&self.session.tables, name));
         let (name, source) = match declared {
             Some((name, source)) => (name.as_str(), source.clone()),
             None if looks_like_path(name) => (name, TableSource::path(name)),
             None => return Ok(None),
         };
-        let known = self.opened.lock().get(name).cloned();
-        if known.is_some() {
-            return Ok(known);
+        if let Some(known) = self.opened(name) {
+            return Ok(Some(known));
         }
         let table = self.open_source(name, source, state).await?;
-        self.opened.lock().insert(name.to_owned(), table.clone());
+        self.keep(name, &table);
         Ok(Some(table))
     }
 
-    async fn open_source(
+    /// The format of a table's files, and the columns that their folders name.
+    pub(crate) async fn layout(
+        &self,
+        name: &str,
+        source: &TableSource,
+    ) -> Result<(TableFormat, Vec<String>), FrameError> {
+        let (table, source, roots) = (name.to_owned(), source.clone(), self.options.roots.clone());
+        run_blocking(move || {
+            let files = paths::expand(&table, &source.paths, source.format, roots.as_deref())?;
+            let format = paths::format_of(&table, &files, source.format)?;
+            Ok((format, Folders::of(&table, &files)?.names()))
+        })
+        .await
+    }
+
+    /// Opens what a table says that it is.
+    pub(crate) async fn open_source(
         &self,
         name: &str,
         source: TableSource,
@@ -111,6 +167,12 @@ impl<'a> Catalog<'a> {
             Located::Parquet(files, folders) => parquet::open(&files, folders, state).await,
         }
     }
+}
+
+/// By its name, else by one that differs in case.
+pub(crate) fn find<'a, T>(named: &'a BTreeMap<String, T>, name: &str) -> Option<(&'a String, &'a T)> {
+    let exact = named.get_key_value(name);
+    exact.or_else(|| named.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)))
 }
 
 enum Located {

@@ -18,13 +18,8 @@ pub(super) fn read(copy: CopyToStatement) -> Result<(Statement, WriteTarget), Fr
         problem,
     };
     let mut target = WriteTarget {
-        path: copy.target.clone(),
-        format: None,
         partition_by: copy.partitioned_by.clone(),
-        mode: None,
-        compression: None,
-        header: None,
-        delimiter: None,
+        ..WriteTarget::of(copy.target.clone())
     };
     if let Some(name) = &copy.stored_as {
         let format = WriteFormat::named(name);

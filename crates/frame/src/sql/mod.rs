@@ -3,6 +3,8 @@
 mod copy;
 mod names;
 mod problem;
+mod text;
+mod view;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,13 +16,15 @@ use datafusion::error::DataFusionError;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::{SQLOptions, SessionContext};
 use datafusion::sql::parser::Statement;
-use datafusion::sql::sqlparser::ast::Statement as SqlStatement;
+use datafusion::sql::sqlparser::ast::{CreateTable, Statement as SqlStatement};
 
 use crate::catalog::{Catalog, OpenTable};
 use crate::error::FrameError;
-use crate::request::{ParamValue, WriteTarget};
+use crate::request::{ParamValue, SqlRequest, WriteTarget};
 use problem::Names;
 pub(crate) use problem::nearest;
+pub(crate) use text::{parse, parse_one};
+pub(crate) use view::{open_table, plan_view};
 
 /// A parsed query whose tables are open.
 pub(crate) struct OpenQuery {
@@ -31,8 +35,19 @@ pub(crate) struct OpenQuery {
     names: Names,
     /// Whether only the stages shall be shown.
     pub(crate) explain: bool,
-    /// Where a `COPY` statement writes the rows.
-    pub(crate) into: Option<WriteTarget>,
+    /// Where the rows go.
+    pub(crate) rows: Rows,
+}
+
+/// Where the rows of a statement go.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Rows {
+    /// To whoever asks.
+    Given,
+    /// To files that the statement names: `COPY … TO`.
+    Written(WriteTarget),
+    /// To files that whoever keeps the tables names: `CREATE TABLE … AS`, `INSERT INTO`.
+    Kept,
 }
 
 impl OpenQuery {
@@ -43,11 +58,18 @@ impl OpenQuery {
         catalog: &Catalog<'_>,
         context: &SessionContext,
     ) -> Result<Self, FrameError> {
+        Self::open_statement(parse_one(query, None)?, inputs, catalog, context).await
+    }
+
+    /// The same for a statement that is parsed.
+    pub(crate) async fn open_statement(
+        statement: Statement,
+        inputs: &[&str],
+        catalog: &Catalog<'_>,
+        context: &SessionContext,
+    ) -> Result<Self, FrameError> {
         let state = context.state();
-        let statement = state
-            .sql_to_statement(query, &state.config_options().sql_parser.dialect)
-            .map_err(|error| problem::explain_unparsed(&error))?;
-        let (statement, explain, into) = as_query(statement)?;
+        let (statement, explain, rows) = as_query(statement)?;
         let mut names = Names::new(catalog);
         let references = state
             .resolve_table_references(&statement)
@@ -60,7 +82,7 @@ impl OpenQuery {
                 continue;
             }
             let open = match &reference {
-                TableReference::Bare { table } => catalog.open(table, &state).await?,
+                TableReference::Bare { table } => Box::pin(open_table(table, catalog, context)).await?,
                 TableReference::Partial { .. } | TableReference::Full { .. } => None,
             };
             match open {
@@ -74,7 +96,7 @@ impl OpenQuery {
             inputs: used,
             names,
             explain,
-            into,
+            rows,
         })
     }
 
@@ -90,6 +112,7 @@ impl OpenQuery {
             tables,
             inputs,
             names,
+            rows,
             ..
         } = self;
         let problem = |error| problem::explain(&error, &names);
@@ -117,13 +140,18 @@ impl OpenQuery {
         let plan = planned.map_err(problem)?;
         let reading = SQLOptions::new()
             .with_allow_ddl(false)
-            .with_allow_dml(false)
+            .with_allow_dml(rows == Rows::Kept)
             .with_allow_statements(false);
         reading
             .verify_plan(&plan)
             .map_err(|error| FrameError::UnsupportedStatement {
                 statement: error.message().into_owned(),
             })?;
+        // What is inserted are the rows, with the columns and types of the table.
+        let plan = match plan {
+            LogicalPlan::Dml(insert) => Arc::unwrap_or_clone(insert.input),
+            plan => plan,
+        };
         let values: Vec<ScalarValue> = params.iter().map(scalar).collect();
         plan.with_param_values(ParamValues::from(values)).map_err(problem)
     }
@@ -145,24 +173,52 @@ pub(crate) fn explain(error: &DataFusionError) -> FrameError {
 }
 
 /// The query inside a statement, whether it is to be explained, and where its rows go.
-fn as_query(statement: Statement) -> Result<(Statement, bool, Option<WriteTarget>), FrameError> {
+fn as_query(statement: Statement) -> Result<(Statement, bool, Rows), FrameError> {
     match statement {
         Statement::Explain(explain) if !explain.options.analyze => {
-            let (statement, _, into) = as_query(*explain.statement)?;
-            Ok((statement, true, into))
-        }
-        Statement::Statement(inner) if matches!(*inner, SqlStatement::Query(_)) => {
-            Ok((Statement::Statement(inner), false, None))
+            let (statement, _, rows) = as_query(*explain.statement)?;
+            Ok((statement, true, rows))
         }
         Statement::CopyTo(copy) => {
             let (query, target) = copy::read(copy)?;
-            Ok((query, false, Some(target)))
+            Ok((query, false, Rows::Written(target)))
         }
-        other => {
-            let text = other.to_string();
-            let keyword = text.split_whitespace().next().unwrap_or_default().to_uppercase();
-            Err(FrameError::UnsupportedStatement { statement: keyword })
-        }
+        Statement::Statement(inner) => match *inner {
+            query @ SqlStatement::Query(_) => Ok((of_ast(query), false, Rows::Given)),
+            SqlStatement::CreateTable(CreateTable {
+                query: Some(query), ..
+            }) => Ok((of_ast(SqlStatement::Query(query)), false, Rows::Kept)),
+            SqlStatement::Insert(insert) if !insert.overwrite && !insert.replace_into => {
+                Ok((of_ast(SqlStatement::Insert(insert)), false, Rows::Kept))
+            }
+            other => Err(unsupported(&of_ast(other))),
+        },
+        other => Err(unsupported(&other)),
+    }
+}
+
+/// A statement of the SQL standard among the engine's.
+pub(crate) fn of_ast(statement: SqlStatement) -> Statement {
+    Statement::Statement(Box::new(statement))
+}
+
+/// A statement that is none of those that can be planned.
+pub(crate) fn unsupported(statement: &Statement) -> FrameError {
+    let text = statement.to_string();
+    let keyword = text.split_whitespace().next().unwrap_or_default();
+    FrameError::UnsupportedStatement {
+        statement: keyword.to_uppercase(),
+    }
+}
+
+/// Says of an error in which of the request's statements it is, if there are several.
+pub(crate) fn name_statement(error: FrameError, request: &SqlRequest) -> FrameError {
+    let Some(index) = request.statement.map(|index| index as usize) else {
+        return error;
+    };
+    match parse(&request.query) {
+        Ok(all) if all.len() > 1 && index < all.len() => error.in_statement(index + 1, all[index].position),
+        _ => error,
     }
 }
 

@@ -43,14 +43,11 @@ pub(super) fn explain(error: &DataFusionError, names: &Names) -> FrameError {
     }
 }
 
-/// What an error met while parsing means to the user: all that is not one statement is bad syntax.
+/// What an error met while parsing means to the user: all that is not a statement is bad syntax.
 pub(super) fn explain_unparsed(error: &DataFusionError) -> FrameError {
-    match (root(error), explain(error, &Names::default())) {
-        (DataFusionError::NotImplemented(_), _) => FrameError::UnsupportedStatement {
-            statement: "more than one statement".to_owned(),
-        },
-        (_, FrameError::InvalidQuery { message, position }) => FrameError::Syntax { message, position },
-        (_, other) => other,
+    match explain(error, &Names::default()) {
+        FrameError::InvalidQuery { message, position } => FrameError::Syntax { message, position },
+        other => other,
     }
 }
 

@@ -22,7 +22,7 @@ use rmpv::Value;
 use crate::catalog::{Catalog, OpenTable};
 use crate::cut::Splitter;
 use crate::error::FrameError;
-use crate::sql::{OpenQuery, nearest};
+use crate::sql::{OpenQuery, Rows, nearest, open_table};
 use format::{Node, Tree};
 use node::Planner;
 use problem::{invalid, located};
@@ -47,14 +47,14 @@ impl OpenTree {
         for (index, node) in tree.nodes.iter().enumerate() {
             match node {
                 Node::Table(table) => {
-                    let open = catalog.open(&table.name, &context.state()).await?;
+                    let open = Box::pin(open_table(&table.name, catalog, context)).await?;
                     let open = open.ok_or_else(|| unknown_table(&table.name, catalog))?;
                     tables.insert(table.name.clone(), open);
                 }
                 Node::Sql(sql) => {
                     let inputs: Vec<&str> = sql.inputs.keys().map(String::as_str).collect();
                     let query = Box::pin(OpenQuery::open(&sql.query, &inputs, catalog, context)).await?;
-                    if query.explain || query.into.is_some() {
+                    if query.explain || query.rows != Rows::Given {
                         let message = "a statement in a tree gives rows: ask for the stages by the option `explain`, \
                                        and to write them by the request's `into`";
                         return Err(located(invalid(message.to_owned()), || place(index, node)));

@@ -30,6 +30,21 @@ pub struct WriteTarget {
     pub delimiter: Option<char>,
 }
 
+impl WriteTarget {
+    /// A path, all else by default.
+    pub(crate) const fn of(path: String) -> Self {
+        Self {
+            path,
+            format: None,
+            partition_by: Vec::new(),
+            mode: None,
+            compression: None,
+            header: None,
+            delimiter: None,
+        }
+    }
+}
+
 /// A format of files that are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -32,7 +32,7 @@ use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 
 pub use asked::{Compression, WriteFormat, WriteMode, WriteTarget};
 pub(crate) use commit::{CommitExec, CommitSpec};
-pub(crate) use part::{WriteExec, WriteSpec};
+pub(crate) use part::{WriteExec, WriteSpec, unique};
 pub(crate) use target::Target;
 
 type Plan = Arc<dyn ExecutionPlan>;

@@ -260,7 +260,7 @@ impl<'a> Parts<'a> {
 }
 
 /// A name that no other attempt has.
-pub(super) fn unique() -> Result<String, FrameError> {
+pub(crate) fn unique() -> Result<String, FrameError> {
     let number = getrandom::u64().map_err(|error| FrameError::Engine {
         message: format!("no random numbers: {error}"),
     })?;

@@ -14,6 +14,7 @@ mod json;
 mod parquet;
 mod queries;
 mod relational;
+mod script;
 mod tpch;
 mod tpch_data;
 mod trees;

@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::SqlCatalog;
+
 /// A query: the body of `/v1/sql`, and the parameters of the `plan` operation that plans it on a worker.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SqlRequest {
-    /// One SQL statement; empty if there is a tree.
+    /// One SQL statement, or several with semicolons between them; empty if there is a tree.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub query: String,
     /// An expression tree instead; the planner knows its form.
@@ -17,6 +19,16 @@ pub struct SqlRequest {
     /// Tables by the name that the query uses.
     #[serde(default)]
     pub tables: BTreeMap<String, TableSource>,
+    /// Whose tables and views the query sees and changes: a client session, or any name. The gateway keeps them and
+    /// sends them to the planner as `catalog`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<String>,
+    /// Tables and views besides the request's own, which come first.
+    #[serde(default, skip_serializing_if = "SqlCatalog::is_empty")]
+    pub catalog: SqlCatalog,
+    /// Which statement of the text is meant, from 0; the gateway sets it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub statement: Option<u32>,
     /// Values of `$1`, `$2`, …: null, truth values, numbers and texts.
     #[serde(default)]
     pub params: Vec<rmpv::Value>,

@@ -27,6 +27,8 @@ pub(super) static PUT_SESSION: LazyLock<Script> =
 
 pub(super) static PUT_CELL: LazyLock<Script> =
     LazyLock::new(|| Script::shared("", include_str!("../lua/put_cell.lua")));
+pub(super) static RENEW_CELL: LazyLock<Script> =
+    LazyLock::new(|| Script::shared("", include_str!("../lua/renew_cell.lua")));
 pub(super) static REMOVE_CELL: LazyLock<Script> =
     LazyLock::new(|| Script::shared("", include_str!("../lua/remove_cell.lua")));
 pub(super) static PUSH: LazyLock<Script> =

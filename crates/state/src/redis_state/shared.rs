@@ -9,7 +9,8 @@ use bytes::Bytes;
 use super::RedisState;
 use super::encode::ttl_millis;
 use super::script::{
-    ENTER, LEAVE, LOOK_SEMAPHORE, PUSH, PUT_CELL, REMOVE_CELL, REMOVE_QUEUE, Script, ScriptCall, TAKE,
+    ENTER, LEAVE, LOOK_SEMAPHORE, PUSH, PUT_CELL, REMOVE_CELL, REMOVE_QUEUE, RENEW_CELL, Script, ScriptCall,
+    TAKE,
 };
 use crate::shared::{EMPTY_TTL, IDLE_TTL, MAX_PAGE_ITEMS, PAGE_BYTES, check_push, check_value, queue_limit};
 use crate::{
@@ -233,6 +234,15 @@ impl SharedState for RedisState {
         } else {
             Err(self.refused(&outcome, version))
         }
+    }
+
+    async fn renew_cell(&self, name: &str, ttl: Duration) -> Result<bool, SharedError> {
+        let keys = [self.keys.cell(name)];
+        let call = self.about(&RENEW_CELL, SharedKind::Cell, name, &keys, |command| {
+            command.arg(ttl_millis(ttl));
+        });
+        let (_, found): Answer = self.shared.script(call).await?;
+        Ok(found > 0)
     }
 
     async fn remove_cell(&self, name: &str, expected: Expected) -> Result<bool, SharedError> {

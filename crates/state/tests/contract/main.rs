@@ -108,6 +108,7 @@ mod tests {
         a_reader_of_a_cell_waits_for_a_change,
         a_reader_of_an_unchanged_cell_gives_up_in_time,
         cells_are_listed_by_prefix_and_expire,
+        a_cell_that_is_renewed_stays,
         what_is_shared_is_bounded,
         items_are_taken_in_the_order_of_their_pushes,
         a_repeated_request_changes_a_queue_once,

@@ -154,6 +154,28 @@ pub(crate) async fn cells_are_listed_by_prefix_and_expire(harness: impl Harness)
     assert_eq!(store.shared_names(SharedKind::Queue, "").await, Ok(vec![]));
 }
 
+pub(crate) async fn a_cell_that_is_renewed_stays(harness: impl Harness) {
+    let store = harness.store();
+    for name in ["renewed", "left"] {
+        let written = store.put_cell(name, bytes("x"), Expected::Any, SHORT).await;
+        written.unwrap();
+    }
+    assert_eq!(store.renew_cell("renewed", LONG).await, Ok(true));
+    eventually("the other cell expires", async || {
+        store.cell("left", None, NOW).await == Ok(None)
+    })
+    .await;
+    assert_eq!(store.renew_cell("left", LONG).await, Ok(false));
+    assert_eq!(
+        store.cell("renewed", None, NOW).await.unwrap().unwrap().value,
+        bytes("x")
+    );
+    assert_eq!(
+        store.shared_names(SharedKind::Cell, "").await,
+        Ok(vec!["renewed".to_owned()])
+    );
+}
+
 pub(crate) async fn what_is_shared_is_bounded(harness: impl Harness) {
     let store = harness.store();
     let limits = LIMITS.shared;

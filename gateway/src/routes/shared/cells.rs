@@ -52,7 +52,9 @@ pub(crate) async fn list(
 ) -> Result<HttpResponse, ApiError> {
     let query = Query::of(&request, &["prefix"])?;
     let prefix = query.text("prefix").unwrap_or_default();
-    let cells = gateway.state.shared_names(SharedKind::Cell, prefix).await?;
+    let mut cells = gateway.state.shared_names(SharedKind::Cell, prefix).await?;
+    // Those of the gateway itself have names that no user can write.
+    cells.retain(|name| !name.chars().any(char::is_control));
     Ok(ok(&request, &CellsPage { cells }))
 }
 

@@ -67,6 +67,14 @@ impl Shared {
         Ok(self.last_version)
     }
 
+    fn renew_cell(&mut self, name: &str, until: Duration, now: Duration) -> bool {
+        let cell = self.cells.get_mut(name).filter(|cell| cell.is_live(now));
+        cell.is_some_and(|cell| {
+            cell.expires = Some(until);
+            true
+        })
+    }
+
     fn remove_cell(&mut self, name: &str, expected: Expected, now: Duration) -> Result<bool, SharedError> {
         check_expected(self.cell(name, now), expected)?;
         Ok(self.cells.remove(name).is_some_and(|cell| cell.is_live(now)))

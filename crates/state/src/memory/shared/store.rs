@@ -82,6 +82,10 @@ impl SharedState for MemoryState {
         Ok(version)
     }
 
+    async fn renew_cell(&self, name: &str, ttl: Duration) -> Result<bool, SharedError> {
+        Ok(self.share(|shared, _, now| shared.renew_cell(name, now + ttl, now))?)
+    }
+
     async fn remove_cell(&self, name: &str, expected: Expected) -> Result<bool, SharedError> {
         let removed = self.share(|shared, _, now| shared.remove_cell(name, expected, now))??;
         self.changed(SharedKind::Cell, name);
