@@ -52,7 +52,8 @@ class Client(ClusterCalls, Sharing, Waiting):
     serializer : str
         What pickles functions and arguments: ``"cloudpickle"`` or ``"dill"``.
     env : mapping or Environment, optional
-        Environment for all tasks; see :class:`~millstream.Environment`.
+        Environment for all tasks; see :class:`~millstream.Environment`. A call with an environment of its own has that
+        one alone: none of this one's packages, files or variables.
     attached : bool
         Whether jobs end with this client even if it is killed. By default they then go on, and their results are kept
         for a day, so that :meth:`attach` finds them.
@@ -264,6 +265,14 @@ class Client(ClusterCalls, Sharing, Waiting):
 
         return map_stream(self, function, zip(*iterables, strict=False), window, ordered=ordered, kwargs=kwargs)
 
+    @overload
+    def gather(self, futures: Future[T], errors: str = "raise", *, direct: bool | None = None) -> T: ...
+    @overload
+    def gather(
+        self, futures: list[Future[T]] | Iterator[Future[T]], errors: str = "raise", *, direct: bool | None = None
+    ) -> list[T]: ...
+    @overload
+    def gather(self, futures: Any, errors: str = "raise", *, direct: bool | None = None) -> Any: ...
     def gather(self, futures: Any, errors: str = "raise", *, direct: bool | None = None) -> Any:
         """Wait for futures and return their values.
 

@@ -102,13 +102,20 @@ class Future(Reference, Generic[T]):
             If the task was cancelled.
         ResultLostError
             If the result was released.
+        KeyboardInterrupt
+            If it is interrupted, as by Ctrl-C or a notebook's stop button; the task is cancelled then, for all who
+            wait for it. `wait` with a timeout leaves it alone.
 
         Examples
         --------
         >>> client.submit(pow, 2, 3).result(timeout="30s")
         8
         """
-        self._session.wait_for([self], timeout)
+        try:
+            self._session.wait_for([self], timeout)
+        except KeyboardInterrupt:
+            self._session.cancel([self])
+            raise
         value: T = self._session.gather([self])[0]
         return value
 

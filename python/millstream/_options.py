@@ -99,7 +99,7 @@ class TaskOptions:
         ``"never"`` (or ``False``) for side effects that must not happen twice: if its worker is lost after the
         start, it fails instead of running again.
     env : mapping or Environment, optional
-        Environment of the process that runs it; see :class:`millstream.Environment`.
+        Environment of the process that runs it, in place of the client's; see :class:`millstream.Environment`.
     """
 
     retries: int = 0

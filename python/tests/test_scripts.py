@@ -87,9 +87,10 @@ def test_a_detached_job_outlives_its_killed_script(start: Start, client: ms.Clie
     assert attached.status == "succeeded"
 
 
-def test_an_interrupt_cancels_what_is_waited_for(start: Start, client: ms.Client) -> None:
+@pytest.mark.parametrize("wait", ["client.gather([slow])", "slow.result()"])
+def test_an_interrupt_cancels_what_is_waited_for(start: Start, client: ms.Client, wait: str) -> None:
     script = start(
-        """
+        f"""
         import signal
         import time
         import millstream as ms
@@ -101,7 +102,7 @@ def test_an_interrupt_cancels_what_is_waited_for(start: Start, client: ms.Client
         slow = client.submit(time.sleep, 600)
         print(slow.job_id)
         try:
-            client.gather([slow])
+            {wait}
         except KeyboardInterrupt:
             print("interrupted", slow.status)
         """
