@@ -182,9 +182,13 @@ def test_views_and_tables_are_there_for_later_statements(client: ms.Client, parq
         client.sql("CREATE VIEW third AS SELECT 1")
 
 
-def test_names_are_those_of_their_client(client: ms.Client) -> None:
+def test_names_are_those_of_their_client(client: ms.Client, gateway: tuple[str, str]) -> None:
     client.sql("CREATE VIEW mine AS SELECT 1 AS n")
-    with ms.Client(client.url, set_as_default=False) as other, pytest.raises(QueryError, match="'mine' not found"):
+    url, token = gateway
+    with (
+        ms.Client(url, token=token, set_as_default=False) as other,
+        pytest.raises(QueryError, match="'mine' not found"),
+    ):
         other.sql("SELECT * FROM mine")
 
 
