@@ -10,20 +10,20 @@ use datafusion::common::Result;
 use datafusion::datasource::TableType;
 use datafusion::logical_expr::Expr;
 use datafusion::physical_expr::projection::ProjectionExprs;
+use datafusion::physical_expr::{Partitioning, PhysicalExpr};
 use datafusion::physical_plan::projection::ProjectionExec;
 
+use super::Plan;
 use super::split::{Gather, Splitter};
-use super::{Plan, partition_count};
 use crate::call::{CallExec, PythonCall};
-use crate::exchange::StageReadExec;
 
 /// What the calls of a function are given.
 #[derive(Debug)]
 pub(crate) enum Given {
     /// Each call a partition of this plan.
     Rows(Plan),
-    /// Each call all rows of one value of what the plan is partitioned by.
-    Groups(Plan),
+    /// Each call all rows of some values of these expressions.
+    Groups(Plan, Vec<Arc<dyn PhysicalExpr>>),
     /// Each call these arguments.
     Arguments(Vec<Bytes>),
 }
@@ -42,21 +42,10 @@ impl Splitter {
                 let plan = self.split(plan, None)?;
                 CallExec::of_rows(call, self.read(plan, Gather::Apart, None)?, schema)
             }
-            Given::Groups(plan) => {
+            Given::Groups(plan, by) => {
                 let plan = self.split(plan, None)?;
-                let is_divided = plan.is::<StageReadExec>() || partition_count(&plan) == 1;
-                let gather = if is_divided {
-                    Gather::Apart
-                } else {
-                    Gather::Together
-                };
-                let is_reader = plan.is::<StageReadExec>();
-                let rows = if is_reader {
-                    plan
-                } else {
-                    self.read(plan, gather, None)?
-                };
-                CallExec::of_rows(call, rows, schema)
+                let divided = Partitioning::Hash(by, self.target);
+                CallExec::of_rows(call, self.shuffle(plan, divided, None)?, schema)
             }
         };
         let reader = self.read(Arc::new(calls), Gather::Apart, None)?;

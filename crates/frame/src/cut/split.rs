@@ -134,7 +134,7 @@ impl Splitter {
     }
 
     /// A reader of `plan`'s rows divided anew: partition `p` is part `p` of every task's object.
-    fn shuffle(
+    pub(super) fn shuffle(
         &mut self,
         plan: Plan,
         partitioning: Partitioning,

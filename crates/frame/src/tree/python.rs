@@ -6,7 +6,7 @@ use bytes::Bytes;
 use datafusion::arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion::common::TableReference;
 use datafusion::datasource::provider_as_source;
-use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder, Partitioning};
+use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
 
 use super::format::PythonNode;
 use super::node::{Planner, built, engine};
@@ -46,16 +46,17 @@ impl Planner<'_> {
     }
 
     async fn given(&self, node: &PythonNode, input: LogicalPlan) -> Result<Given, FrameError> {
-        let by = node.by.iter().map(|expr| self.scope(&input).expr(expr));
-        let by = by.collect::<Result<Vec<_>, _>>()?;
-        if by.is_empty() {
-            let plan = self.state.create_physical_plan(&input).await;
-            return Ok(Given::Rows(engine(plan)?));
-        }
-        let parts = self.state.config().target_partitions();
-        let divided = LogicalPlanBuilder::from(input).repartition(Partitioning::Hash(by, parts));
-        let plan = self.state.create_physical_plan(&built(divided)?).await;
-        Ok(Given::Groups(engine(plan)?))
+        let by = node.by.iter().map(|expr| {
+            let expr = self.scope(&input).expr(expr)?;
+            engine(self.state.create_physical_expr(expr, input.schema()))
+        });
+        let by = by.collect::<Result<Vec<_>, FrameError>>()?;
+        let plan = engine(self.state.create_physical_plan(&input).await)?;
+        Ok(if by.is_empty() {
+            Given::Rows(plan)
+        } else {
+            Given::Groups(plan, by)
+        })
     }
 }
 
