@@ -97,6 +97,12 @@ def optimize(*args: Any) -> tuple[Any, ...]:
 
     Graphs are optimized when they are submitted: shared parts are made once, linear chains are fused. This exists for
     programs that call it, and returns equal collections.
+
+    Examples
+    --------
+    >>> total = ms.delayed(sum)([1, 2])
+    >>> ms.compute(*ms.optimize(total, total + 1))
+    (3, 4)
     """
     return args
 
