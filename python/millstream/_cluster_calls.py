@@ -117,7 +117,7 @@ class ClusterCalls:
                 raise TimeoutError(f"fewer than {n_workers} workers after {timeout} s")
             time.sleep(0.1)
 
-    def retire_workers(self, workers: str | Iterable[str]) -> None:
+    def retire_workers(self, workers: str | Iterable[str] | None = None) -> None:
         """Let workers, by name or id, finish what they run, hand over their results and leave.
 
         Examples
@@ -128,11 +128,18 @@ class ClusterCalls:
         ...     own.submit(abs, -3).result()
         3
         """
+        if workers is None:
+            raise TypeError(
+                f"retire_workers needs names of workers, of which there are {sorted(self.ncores())}; on a local "
+                "cluster cluster.scale(n) and cluster.adapt() choose them"
+            )
         for worker in [workers] if isinstance(workers, str) else workers:
             _aio.wait(self.session.transport.call("POST", f"/v1/workers/{worker}/drain"))
 
-    def who_has(self, futures: Any) -> dict[str, list[str]]:
+    def who_has(self, futures: Any = None) -> dict[str, list[str]]:
         """Return which workers hold each future's result, by key; of one that was released, perhaps none any more.
+
+        Without futures, all results of this client.
 
         Examples
         --------
@@ -141,6 +148,12 @@ class ClusterCalls:
         >>> set(client.who_has(future)["three"]) <= set(client.ncores())
         True
         """
+        if futures is None:
+            found: dict[str, list[str]] = {}
+            for worker, keys in self.has_what().items():
+                for key in keys:
+                    found.setdefault(key, []).append(worker)
+            return found
         names = {worker["id"]: worker["name"] for worker in self.workers()}
         holders = {}
         for future in futures_in(futures):
@@ -158,8 +171,8 @@ class ClusterCalls:
             return []
         return workers
 
-    def has_what(self) -> dict[str, list[str]]:
-        """Return the keys of this client's results, by the worker that holds them.
+    def has_what(self, workers: str | Iterable[str] | None = None) -> dict[str, list[str]]:
+        """Return the keys of this client's results, by the worker that holds them: of all workers, or of these.
 
         Examples
         --------
@@ -168,15 +181,16 @@ class ClusterCalls:
         >>> any("four" in keys for keys in client.has_what().values())
         True
         """
-        workers = self.workers()
-        held: dict[str, list[str]] = {worker["id"]: [] for worker in workers}
+        present = self.workers()
+        held: dict[str, list[str]] = {worker["id"]: [] for worker in present}
         self.session.flush()
         for job in self.session.jobs():
             for task in self._held(job.id) if job.fate.is_sent else ():
                 for worker in task.get("workers", ()):
                     held.setdefault(text_of_id(worker), []).append(task["key"])
-        names = {worker["id"]: worker["name"] for worker in workers}
-        return {names.get(worker, worker): keys for worker, keys in held.items()}
+        names = {worker["id"]: worker["name"] for worker in present}
+        by_name = {names.get(worker, worker): keys for worker, keys in held.items()}
+        return by_name if workers is None else {name: by_name.get(name, []) for name in self._chosen(workers)}
 
     def _held(self, job_id: str) -> list[dict[str, Any]]:
         """The tasks of a job whose results are held; none if the job is gone with its last future."""
@@ -415,8 +429,10 @@ class ClusterCalls:
         self.session.flush()
         self.session.luggage.files |= files
 
-    def restart(self) -> None:
+    def restart(self, timeout: Duration | None = None, wait_for_workers: bool = True) -> None:
         """Cancel all tasks of this client, and run those that follow in new processes.
+
+        Workers stay, so there is nothing to wait for: the arguments are accepted for Dask's sake.
 
         Examples
         --------
