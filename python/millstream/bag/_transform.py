@@ -262,7 +262,7 @@ class Transformations(Partitioned):
         if npartitions is None:
             from millstream._options import byte_size
 
-            sizes = self._each(parts.pickled_size, "size").compute()
+            sizes = self._each(parts.memory_size, "size").compute()
             npartitions = max(1, -(-sum(sizes) // byte_size(partition_size or 1, "partition_size")))
         count = self.npartitions
         if npartitions <= count:
