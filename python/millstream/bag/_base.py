@@ -120,8 +120,10 @@ class Partitioned(Reference):
 
         return visualize(self, filename=filename, format=format, **options)
 
-    def to_delayed(self) -> list[Delayed]:
+    def to_delayed(self, optimize_graph: bool = True) -> list[Delayed]:
         """Return the partitions as delayed lists.
+
+        Graphs are optimized when they are submitted: `optimize_graph` is accepted for Dask's sake.
 
         Examples
         --------
