@@ -164,7 +164,15 @@ class ActorFuture(Generic[T]):
         self._outcome: concurrent.futures.Future[T] = concurrent.futures.Future()
 
     def done(self) -> bool:
-        """Whether there is a result, or an exception."""
+        """Whether there is a result, or an exception.
+
+        Examples
+        --------
+        >>> counter = client.submit(list, actor=True).result()
+        >>> call = counter.append(1)
+        >>> call.result(), call.done()
+        (None, True)
+        """
         return self._outcome.done()
 
     def result(self, timeout: float | None = None) -> T:

@@ -201,13 +201,13 @@ class AsyncClient(AsyncSharing):
         """Let workers finish and leave; see :meth:`Client.retire_workers`."""
         await asyncio.to_thread(self.client.retire_workers, workers)
 
-    async def who_has(self, futures: Any) -> dict[str, list[str]]:
+    async def who_has(self, futures: Any = None) -> dict[str, list[str]]:
         """Return which workers hold each future's result; see :meth:`Client.who_has`."""
         return await asyncio.to_thread(self.client.who_has, futures)
 
-    async def has_what(self) -> dict[str, list[str]]:
+    async def has_what(self, workers: Any = None) -> dict[str, list[str]]:
         """Return the keys of this client's results by worker; see :meth:`Client.has_what`."""
-        return await asyncio.to_thread(self.client.has_what)
+        return await asyncio.to_thread(self.client.has_what, workers)
 
     async def ncores(self) -> dict[str, int]:
         """Return how many tasks each worker runs at once; see :meth:`Client.ncores`."""
@@ -263,9 +263,9 @@ class AsyncClient(AsyncSharing):
         """Give a file to all tasks from now on; see :meth:`Client.upload_file`."""
         await asyncio.to_thread(self.client.upload_file, path)
 
-    async def restart(self) -> None:
+    async def restart(self, **options: Any) -> None:
         """Cancel all tasks, and run what follows in new processes; see :meth:`Client.restart`."""
-        await asyncio.to_thread(self.client.restart)
+        await asyncio.to_thread(self.client.restart, **options)
 
     async def get_versions(self, check: bool = False) -> dict[str, Any]:
         """Return the versions of this side and of the workers; see :meth:`Client.get_versions`."""

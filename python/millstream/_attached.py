@@ -36,17 +36,40 @@ class AttachedJob:
 
     @property
     def status(self) -> str:
-        """The job's state, such as ``"running"`` or ``"succeeded"``."""
+        """The job's state, such as ``"running"`` or ``"succeeded"``.
+
+        Examples
+        --------
+        >>> future = client.submit(abs, -5)
+        >>> _ = client.wait(future)
+        >>> client.attach(future.job_id).status in ('running', 'succeeded')
+        True
+        """
         return self._job.state
 
     def gather(self, errors: str = "raise") -> list[Any]:
-        """Wait for all results and return them, in the order in which they were submitted."""
+        """Wait for all results and return them, in the order in which they were submitted.
+
+        Examples
+        --------
+        >>> futures = client.map(abs, [-1, -2])
+        >>> _ = client.wait(futures)
+        >>> client.attach(futures[0].job_id).gather()
+        [1, 2]
+        """
         futures = list(self.futures.values())
         self._session.wait_for(futures)
         return self._session.gather(futures, errors)
 
     def cancel(self) -> None:
-        """Stop the job."""
+        """Stop the job.
+
+        Examples
+        --------
+        >>> import time
+        >>> future = client.submit(time.sleep, 600)
+        >>> client.attach(future.job_id).cancel()
+        """
         _aio.wait(self._session.given_up.cancel_job(self._job))
 
     def release(self) -> None:

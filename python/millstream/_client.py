@@ -318,15 +318,26 @@ class Client(ClusterCalls, Sharing, Waiting):
             raise
         return self.session.gather(futures, errors)
 
-    def scatter(self, data: Any, *, broadcast: bool = False, hash: bool = True) -> Any:  # noqa: A002 - Dask's names
+    def scatter(
+        self,
+        data: Any,
+        workers: Any = None,
+        *,
+        broadcast: bool = False,
+        hash: bool = True,  # noqa: A002 - Dask's names
+        direct: bool | None = None,
+        timeout: Any = None,
+    ) -> Any:
         """Send values to the cluster once, to be used by many tasks.
 
         Parameters
         ----------
         data : object
             A list, tuple, set or dict of values gives the like of futures; any other value gives one.
-        broadcast, hash : bool
-            Accepted for Dask's sake: values go where tasks need them.
+        workers : optional
+            Refused: values go where tasks need them.
+        broadcast, hash, direct, timeout
+            Accepted for Dask's sake, as they change nothing of that.
 
         Examples
         --------
@@ -334,6 +345,10 @@ class Client(ClusterCalls, Sharing, Waiting):
         >>> client.submit(sum, table).result()
         3
         """
+        if workers is not None:
+            raise NotImplementedError(
+                "scatter(workers=) is not available: values go where tasks need them; place tasks by submit(workers=)"
+            )
         if isinstance(data, dict):
             futures = self._scatter(list(data.values()))
             return dict(zip(data, futures, strict=True))

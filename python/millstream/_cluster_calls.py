@@ -39,12 +39,24 @@ class ClusterCalls:
 
     @property
     def url(self) -> str:
-        """The address of the gateway."""
+        """The address of the gateway.
+
+        Examples
+        --------
+        >>> client.url.startswith("http://127.0.0.1:")
+        True
+        """
         return self.session.access.url
 
     @property
     def dashboard_link(self) -> str:
-        """Where to watch the cluster: the first browser that opens the link within an hour is signed in."""
+        """Where to watch the cluster: the first browser that opens the link within an hour is signed in.
+
+        Examples
+        --------
+        >>> client.dashboard_link.startswith(client.url)
+        True
+        """
         try:
             made: dict[str, str] = _aio.wait(self.session.transport.call("POST", "/v1/sign-in/codes", tries=1))
         except MillstreamError:
@@ -53,7 +65,13 @@ class ClusterCalls:
         return self.url + made["link"]
 
     def workers(self) -> list[dict[str, Any]]:
-        """Return all workers: id, name, host, slots, memory, load."""
+        """Return all workers: id, name, host, slots, memory, load.
+
+        Examples
+        --------
+        >>> sorted({"id", "name", "slots"} & set(client.workers()[0]))
+        ['id', 'name', 'slots']
+        """
         page = self._get("/v1/workers")
         return [worker | {"id": text_of_id(worker["id"])} for worker in page["workers"]]
 
@@ -62,17 +80,34 @@ class ClusterCalls:
         return answer
 
     def scheduler_info(self) -> dict[str, Any]:
-        """Return the cluster's address and its workers by name."""
+        """Return the cluster's address and its workers by name.
+
+        Examples
+        --------
+        >>> len(client.scheduler_info()["workers"]) == len(client.workers())
+        True
+        """
         return {"address": self.url, "workers": {worker["name"]: worker for worker in self.workers()}}
 
     def ncores(self) -> dict[str, int]:
-        """Return how many tasks each worker runs at once."""
+        """Return how many tasks each worker runs at once.
+
+        Examples
+        --------
+        >>> set(client.ncores()) == {worker["name"] for worker in client.workers()}
+        True
+        """
         return {worker["name"]: worker["slots"] for worker in self.workers()}
 
     nthreads = ncores
 
     def wait_for_workers(self, n_workers: int = 1, timeout: Duration | None = None) -> None:
-        """Wait until the cluster has this many workers, at most so many seconds or a text such as ``"30s"``."""
+        """Wait until the cluster has this many workers, at most so many seconds or a text such as ``"30s"``.
+
+        Examples
+        --------
+        >>> client.wait_for_workers(1, timeout="30s")
+        """
         import time
 
         timeout = patience(timeout)
@@ -82,13 +117,43 @@ class ClusterCalls:
                 raise TimeoutError(f"fewer than {n_workers} workers after {timeout} s")
             time.sleep(0.1)
 
-    def retire_workers(self, workers: str | Iterable[str]) -> None:
-        """Let workers, by name or id, finish what they run, hand over their results and leave."""
+    def retire_workers(self, workers: str | Iterable[str] | None = None) -> None:
+        """Let workers, by name or id, finish what they run, hand over their results and leave.
+
+        Examples
+        --------
+        >>> with ms.LocalCluster(workers=2, slots=1) as cluster, ms.Client(cluster, set_as_default=False) as own:
+        ...     first, second = sorted(own.ncores())
+        ...     own.retire_workers(second)
+        ...     own.submit(abs, -3).result()
+        3
+        """
+        if workers is None:
+            raise TypeError(
+                f"retire_workers needs names of workers, of which there are {sorted(self.ncores())}; on a local "
+                "cluster cluster.scale(n) and cluster.adapt() choose them"
+            )
         for worker in [workers] if isinstance(workers, str) else workers:
             _aio.wait(self.session.transport.call("POST", f"/v1/workers/{worker}/drain"))
 
-    def who_has(self, futures: Any) -> dict[str, list[str]]:
-        """Return which workers hold each future's result, by key; of one that was released, perhaps none any more."""
+    def who_has(self, futures: Any = None) -> dict[str, list[str]]:
+        """Return which workers hold each future's result, by key; of one that was released, perhaps none any more.
+
+        Without futures, all results of this client.
+
+        Examples
+        --------
+        >>> future = client.submit(abs, -3, key="three")
+        >>> _ = client.wait(future)
+        >>> set(client.who_has(future)["three"]) <= set(client.ncores())
+        True
+        """
+        if futures is None:
+            found: dict[str, list[str]] = {}
+            for worker, keys in self.has_what().items():
+                for key in keys:
+                    found.setdefault(key, []).append(worker)
+            return found
         names = {worker["id"]: worker["name"] for worker in self.workers()}
         holders = {}
         for future in futures_in(futures):
@@ -106,17 +171,26 @@ class ClusterCalls:
             return []
         return workers
 
-    def has_what(self) -> dict[str, list[str]]:
-        """Return the keys of this client's results, by the worker that holds them."""
-        workers = self.workers()
-        held: dict[str, list[str]] = {worker["id"]: [] for worker in workers}
+    def has_what(self, workers: str | Iterable[str] | None = None) -> dict[str, list[str]]:
+        """Return the keys of this client's results, by the worker that holds them: of all workers, or of these.
+
+        Examples
+        --------
+        >>> future = client.submit(abs, -4, key="four")
+        >>> _ = client.wait(future)
+        >>> any("four" in keys for keys in client.has_what().values())
+        True
+        """
+        present = self.workers()
+        held: dict[str, list[str]] = {worker["id"]: [] for worker in present}
         self.session.flush()
         for job in self.session.jobs():
             for task in self._held(job.id) if job.fate.is_sent else ():
                 for worker in task.get("workers", ()):
                     held.setdefault(text_of_id(worker), []).append(task["key"])
-        names = {worker["id"]: worker["name"] for worker in workers}
-        return {names.get(worker, worker): keys for worker, keys in held.items()}
+        names = {worker["id"]: worker["name"] for worker in present}
+        by_name = {names.get(worker, worker): keys for worker, keys in held.items()}
+        return by_name if workers is None else {name: by_name.get(name, []) for name in self._chosen(workers)}
 
     def _held(self, job_id: str) -> list[dict[str, Any]]:
         """The tasks of a job whose results are held; none if the job is gone with its last future."""
@@ -141,12 +215,28 @@ class ClusterCalls:
         return story
 
     def logs(self, future: Future[Any]) -> str:
-        """Return what a task printed, newest attempt last."""
+        r"""Return what a task printed, newest attempt last.
+
+        Examples
+        --------
+        >>> future = client.submit(print, "to the log")
+        >>> future.result()
+        >>> client.logs(future)
+        'to the log\n'
+        """
         logs = self._task(future).get("logs", [])
         return "".join(log["head"] + log["tail"] for log in logs)
 
     def explain(self, future: Future[Any]) -> list[str]:
-        """Return why a task is where it is."""
+        """Return why a task is where it is.
+
+        Examples
+        --------
+        >>> future = client.submit(abs, -1)
+        >>> _ = client.wait(future)
+        >>> isinstance(client.explain(future), list)
+        True
+        """
         explain: list[str] = self._task(future).get("explain", [])
         return explain
 
@@ -165,6 +255,19 @@ class ClusterCalls:
         ----------
         futures : Future, or nested lists, tuples, sets and dicts of them, optional
             Whose tasks; by default all that run on the cluster.
+
+        Examples
+        --------
+        >>> import time
+        >>> def patiently():
+        ...     time.sleep(600)
+        >>> future = client.submit(patiently)
+        >>> while not (stacks := client.call_stack(future)):
+        ...     time.sleep(0.05)
+        >>> "patiently" in stacks[future.key]
+        True
+        >>> future.cancel()
+        True
         """
         asked = None if futures is None else {(future.job_id, future.key) for future in futures_in(futures)}
         self.session.flush()
@@ -177,7 +280,17 @@ class ClusterCalls:
     def performance_report(
         self, filename: str | Path = "millstream-report.html"
     ) -> contextlib.AbstractContextManager[None]:
-        """Write what the cluster does during a ``with`` block to an HTML file; see `millstream.performance_report`."""
+        """Write what the cluster does during a ``with`` block to an HTML file; see `millstream.performance_report`.
+
+        Examples
+        --------
+        >>> import pathlib, tempfile
+        >>> file = pathlib.Path(tempfile.mkdtemp()) / "report.html"
+        >>> with client.performance_report(file):
+        ...     _ = client.gather(client.map(abs, range(10)))
+        >>> "<html" in file.read_text()
+        True
+        """
         from typing import cast
 
         from millstream._client import Client
@@ -210,6 +323,13 @@ class ClusterCalls:
             Names or ids of the workers; all by default.
         on_error : str
             ``"raise"`` the first failure, ``"return"`` exceptions in the place of results, or ``"ignore"`` them.
+
+        Examples
+        --------
+        >>> import os
+        >>> processes = client.run(os.getpid)
+        >>> set(processes) == set(client.ncores())
+        True
         """
         if on_error not in ("raise", "return", "ignore"):
             raise ValueError(f"on_error is 'raise', 'return' or 'ignore', got {on_error!r}")
@@ -285,9 +405,21 @@ class ClusterCalls:
         del self.session.luggage.plugins[name]
 
     def upload_file(self, path: str | Path) -> None:
-        """Give a file to all tasks that are submitted from now on: a module to import, or data in their working folder.
+        r"""Give a file to all tasks that are submitted from now on: a module, or data in their working folder.
 
         What is in a ``.zip``, ``.egg`` or ``.whl`` is unpacked.
+
+        Examples
+        --------
+        >>> import pathlib, tempfile
+        >>> file = pathlib.Path(tempfile.mkdtemp()) / "shapes_of_rooms.py"
+        >>> _ = file.write_text("def area(a, b):\n    return a * b\n")
+        >>> client.upload_file(file)
+        >>> def measured():
+        ...     from shapes_of_rooms import area
+        ...     return area(3, 4)
+        >>> client.submit(measured).result()
+        12
         """
         source = Path(path)
         files = {source.name: source.read_bytes()}
@@ -297,8 +429,19 @@ class ClusterCalls:
         self.session.flush()
         self.session.luggage.files |= files
 
-    def restart(self) -> None:
-        """Cancel all tasks of this client, and run those that follow in new processes."""
+    def restart(self, timeout: Duration | None = None, wait_for_workers: bool = True) -> None:
+        """Cancel all tasks of this client, and run those that follow in new processes.
+
+        Workers stay, so there is nothing to wait for: the arguments are accepted for Dask's sake.
+
+        Examples
+        --------
+        >>> with ms.LocalCluster(workers=1, slots=1) as cluster, ms.Client(cluster, set_as_default=False) as own:
+        ...     future = own.submit(abs, -1)
+        ...     own.restart()
+        ...     own.submit(abs, -2).result()
+        2
+        """
         self.session.flush()
         for job in self.session.jobs():
             if not job.is_over:
@@ -312,6 +455,12 @@ class ClusterCalls:
         ----------
         check : bool
             Whether to raise `ValueError` if Python's minor version, or a package's major one, is another on a worker.
+
+        Examples
+        --------
+        >>> versions = client.get_versions(check=True)
+        >>> set(versions["workers"]) == set(client.ncores())
+        True
         """
         client = _remote.versions(_COMPARED)
         workers = self.run(_remote.versions, _COMPARED, on_error="return")

@@ -16,7 +16,12 @@ if TYPE_CHECKING:
 
 
 def compute(
-    *args: Any, client: Client | None = None, traverse: bool = True, progress: bool | None = None, **options: Any
+    *args: Any,
+    client: Client | None = None,
+    traverse: bool = True,
+    progress: bool | None = None,
+    optimize_graph: bool = True,
+    **options: Any,
 ) -> tuple[Any, ...]:
     """Compute several lazy collections together.
 
@@ -31,6 +36,8 @@ def compute(
         Whether collections are looked for inside `args`.
     progress : bool, optional
         Whether a progress bar is shown; by default what :func:`millstream.progress_bar` says.
+    optimize_graph : bool
+        Whether linear chains of calls are made one task each.
     **options
         Options for all tasks that have none of their own; see :class:`~millstream.TaskOptions`.
 
@@ -53,7 +60,7 @@ def compute(
     from millstream._client import get_client
 
     used = client or get_client()
-    futures = submit_collections(used, found, options)
+    futures = submit_collections(used, found, options, fuse=optimize_graph)
     flat = [future for outputs in futures for future in outputs]
     values = used._collect(flat, progress=progress)
     parts = iter(values)
@@ -65,7 +72,9 @@ def compute(
     return computed
 
 
-def persist(*args: Any, client: Client | None = None, traverse: bool = True, **options: Any) -> tuple[Any, ...]:
+def persist(
+    *args: Any, client: Client | None = None, traverse: bool = True, optimize_graph: bool = True, **options: Any
+) -> tuple[Any, ...]:
     """Start computing several lazy collections; return them over results that stay on the cluster.
 
     Takes what :func:`compute` takes, and returns at once.
@@ -83,7 +92,7 @@ def persist(*args: Any, client: Client | None = None, traverse: bool = True, **o
         return args
     from millstream._client import get_client
 
-    futures = submit_collections(client or get_client(), found, options)
+    futures = submit_collections(client or get_client(), found, options, fuse=optimize_graph)
     kept = [
         collection.__millstream_rebuild__(outputs) if hasattr(collection, "__millstream_rebuild__") else outputs[0]
         for collection, outputs in zip(found, futures, strict=True)
@@ -97,6 +106,12 @@ def optimize(*args: Any) -> tuple[Any, ...]:
 
     Graphs are optimized when they are submitted: shared parts are made once, linear chains are fused. This exists for
     programs that call it, and returns equal collections.
+
+    Examples
+    --------
+    >>> total = ms.delayed(sum)([1, 2])
+    >>> ms.compute(*ms.optimize(total, total + 1))
+    (3, 4)
     """
     return args
 

@@ -165,13 +165,26 @@ class Delayed(Reference):
         return self._task.options if isinstance(self._task, Task) else PLAIN
 
     def compute(self, **options: Any) -> Any:
-        """Compute the value and return it; takes what :func:`millstream.compute` takes."""
+        """Compute the value and return it; takes what :func:`millstream.compute` takes.
+
+        Examples
+        --------
+        >>> ms.delayed(sum)([1, 2, 3]).compute()
+        6
+        """
         from millstream._compute import compute
 
         return compute(self, **options)[0]
 
     def persist(self, **options: Any) -> Self:
-        """Start computing; return a delayed value over the result on the cluster."""
+        """Start computing; return a delayed value over the result on the cluster.
+
+        Examples
+        --------
+        >>> kept = ms.delayed(sum)([1, 2, 3]).persist()
+        >>> (kept + 1).compute()
+        7
+        """
         from millstream._compute import persist
 
         persisted: Self = persist(self, **options)[0]

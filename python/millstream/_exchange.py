@@ -54,6 +54,14 @@ class Queue(Coordinated):
         ------
         TimeoutError
             If there was no room in time.
+
+        Examples
+        --------
+        >>> steps = ms.Queue("steps to put")
+        >>> steps.put("first", timeout="5s")
+        >>> steps.get()
+        'first'
+        >>> steps.close()
         """
         return self._run(self._put(self._session, _shared.pack(value), patience(timeout)))
 
@@ -71,15 +79,42 @@ class Queue(Coordinated):
         ------
         TimeoutError
             If there were too few in time; those of an unfinished batch are put back at the end.
+
+        Examples
+        --------
+        >>> steps = ms.Queue("steps to get")
+        >>> steps.put("first")
+        >>> steps.put("second")
+        >>> steps.get(batch=True)
+        ['first', 'second']
+        >>> steps.close()
         """
         return self._run(self._get(self._session, patience(timeout), batch))
 
     def qsize(self) -> Any:
-        """Return how many values there are."""
+        """Return how many values there are.
+
+        Examples
+        --------
+        >>> steps = ms.Queue("steps to count")
+        >>> steps.put("first")
+        >>> steps.qsize()
+        1
+        >>> steps.close()
+        """
         return self._run(_shared.length(self._session, self._path))
 
     def close(self) -> Any:
-        """Remove the queue and what is in it."""
+        """Remove the queue and what is in it.
+
+        Examples
+        --------
+        >>> steps = ms.Queue("steps to close")
+        >>> steps.put("first")
+        >>> steps.close()
+        >>> ms.Queue("steps to close").qsize()
+        0
+        """
         return self._run(self._close(self._session))
 
     async def _put(self, session: Session, packed: _shared.Packed, timeout: float | None) -> None:
@@ -144,7 +179,16 @@ class Variable(Coordinated):
         super().__init__(name, client)
 
     def set(self, value: Any) -> Any:
-        """Set the value; the last one counts."""
+        """Set the value; the last one counts.
+
+        Examples
+        --------
+        >>> best = ms.Variable("best so far")
+        >>> best.set(client.submit(max, [1, 7]))
+        >>> best.get().result()
+        7
+        >>> best.delete()
+        """
         return self._run(self._set(self._session, _shared.pack(value)))
 
     def get(self, timeout: Duration | None = None) -> Any:
@@ -154,11 +198,26 @@ class Variable(Coordinated):
         ------
         TimeoutError
             If it was not set in time.
+
+        Examples
+        --------
+        >>> rate = ms.Variable("learning rate")
+        >>> rate.set(0.1)
+        >>> ms.Variable("learning rate").get(timeout="5s")
+        0.1
+        >>> rate.delete()
         """
         return self._run(self._get(self._session, patience(timeout)))
 
     def delete(self) -> Any:
-        """Forget the value."""
+        """Forget the value.
+
+        Examples
+        --------
+        >>> rate = ms.Variable("a rate to delete")
+        >>> rate.set(0.1)
+        >>> rate.delete()
+        """
         return self._run(self._delete(self._session))
 
     async def _set(self, session: Session, packed: _shared.Packed) -> None:
@@ -201,19 +260,49 @@ class Event(Coordinated):
         super().__init__(name, client)
 
     def set(self) -> Any:
-        """Let go on all that wait, and those that come later."""
+        """Let go on all that wait, and those that come later.
+
+        Examples
+        --------
+        >>> loaded = ms.Event("loaded")
+        >>> loaded.set()
+        >>> loaded.is_set()
+        True
+        >>> loaded.clear()
+        """
         return self._run(self._set(self._session))
 
     def clear(self) -> Any:
-        """Let those that come later wait."""
+        """Let those that come later wait.
+
+        Examples
+        --------
+        >>> loaded = ms.Event("loaded and cleared")
+        >>> loaded.set()
+        >>> loaded.clear()
+        >>> loaded.is_set()
+        False
+        """
         return self._run(self._clear(self._session))
 
     def is_set(self) -> Any:
-        """Return whether it is set."""
+        """Return whether it is set.
+
+        Examples
+        --------
+        >>> ms.Event("never set").is_set()
+        False
+        """
         return self._run(self._is_set(self._session))
 
     def wait(self, timeout: Duration | None = None) -> Any:
-        """Wait until it is set, for ever or so many seconds; return whether it is."""
+        """Wait until it is set, for ever or so many seconds; return whether it is.
+
+        Examples
+        --------
+        >>> ms.Event("waited for in vain").wait(timeout="10ms")
+        False
+        """
         return self._run(self._wait(self._session, patience(timeout)))
 
     async def _set(self, session: Session) -> None:

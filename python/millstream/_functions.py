@@ -60,6 +60,11 @@ def native(name: str) -> NativeFunction:
     ----------
     name : str
         Its name, such as ``"bench:inc"``.
+
+    Examples
+    --------
+    >>> client.submit(ms.native("bench:inc"), 41).result()
+    42
     """
     return NativeFunction(name)
 

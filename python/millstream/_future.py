@@ -54,17 +54,38 @@ class Future(Reference, Generic[T]):
 
     @property
     def key(self) -> str:
-        """The task's key."""
+        """The task's key.
+
+        Examples
+        --------
+        >>> client.submit(abs, -1, key="one").key
+        'one'
+        """
         return self._job.key_of(self._number)
 
     @property
     def job_id(self) -> str:
-        """The id of the task's job, which another client can attach to."""
+        """The id of the task's job, which another client can attach to.
+
+        Examples
+        --------
+        >>> future = client.submit(abs, -1)
+        >>> client.attach(future.job_id).gather()
+        [1]
+        """
         return self._job.id
 
     @property
     def status(self) -> str:
-        """One of ``"pending"``, ``"finished"``, ``"error"``, ``"cancelled"`` and ``"released"``."""
+        """One of ``"pending"``, ``"finished"``, ``"error"``, ``"cancelled"`` and ``"released"``.
+
+        Examples
+        --------
+        >>> future = client.submit(abs, -1)
+        >>> _ = client.wait(future)
+        >>> future.status
+        'finished'
+        """
         return STATUS_NAMES[self._job.states[self._number]]
 
     def done(self) -> bool:
@@ -79,11 +100,27 @@ class Future(Reference, Generic[T]):
         return self._job.states[self._number] != PENDING
 
     def cancelled(self) -> bool:
-        """Whether the task was cancelled."""
+        """Whether the task was cancelled.
+
+        Examples
+        --------
+        >>> import time
+        >>> future = client.submit(time.sleep, 600)
+        >>> future.cancel(), future.cancelled()
+        (True, True)
+        """
         return self.status == "cancelled"
 
     def running(self) -> bool:
-        """Whether the task is not over."""
+        """Whether the task is not over.
+
+        Examples
+        --------
+        >>> import time
+        >>> future = client.submit(time.sleep, 600)
+        >>> future.running(), future.cancel(), future.running()
+        (True, True, False)
+        """
         return not self.done()
 
     def result(self, timeout: Duration | None = None) -> T:

@@ -125,7 +125,14 @@ class LocalCluster:
 
     @property
     def status(self) -> str:
-        """``"running"`` or ``"closed"``."""
+        """``"running"`` or ``"closed"``.
+
+        Examples
+        --------
+        >>> with ms.LocalCluster(workers=1, slots=1) as cluster:
+        ...     cluster.status
+        'running'
+        """
         return "running" if self._process.poll() is None else "closed"
 
     @property
@@ -134,7 +141,14 @@ class LocalCluster:
         return self._own_client().dashboard_link
 
     def client(self) -> Client:
-        """Return a new client of this cluster."""
+        """Return a new client of this cluster.
+
+        Examples
+        --------
+        >>> with ms.LocalCluster(workers=1, slots=1) as cluster, cluster.client() as own:
+        ...     own.submit(abs, -3).result()
+        3
+        """
         from millstream._client import Client
 
         return Client(self)
@@ -179,6 +193,13 @@ class LocalCluster:
         -------
         Adaptive
             Its ``stop()`` leaves the number as it is; so does :meth:`scale`.
+
+        Examples
+        --------
+        >>> with ms.LocalCluster(workers=1, slots=1) as cluster, ms.Client(cluster, set_as_default=False) as own:
+        ...     _ = cluster.adapt(minimum=1, maximum=2)
+        ...     own.gather(own.map(abs, [-1, -2]))
+        [1, 2]
         """
         from millstream._scaling import Adaptive
 
@@ -201,7 +222,15 @@ class LocalCluster:
         return self._control
 
     def close(self) -> None:
-        """Stop the cluster."""
+        """Stop the cluster.
+
+        Examples
+        --------
+        >>> cluster = ms.LocalCluster(workers=1, slots=1)
+        >>> cluster.close()
+        >>> cluster.status
+        'closed'
+        """
         self._stop_adapting()
         if self._control is not None:
             self._control.close()

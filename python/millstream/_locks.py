@@ -133,7 +133,16 @@ class Semaphore(Coordinated):
         self._held: list[_Place] = []
 
     def acquire(self, timeout: Duration | None = None) -> Any:
-        """Wait for a lease, for ever or so many seconds; return whether there is one now."""
+        """Wait for a lease, for ever or so many seconds; return whether there is one now.
+
+        Examples
+        --------
+        >>> seats = ms.Semaphore(max_leases=1, name="seats to acquire")
+        >>> seats.acquire(), seats.acquire(timeout="10ms")
+        (True, False)
+        >>> seats.release()
+        True
+        """
         return self._run(self._acquire(self._session, patience(timeout)))
 
     def release(self) -> Any:
@@ -149,7 +158,15 @@ class Semaphore(Coordinated):
         return self._run(self._release())
 
     def get_value(self) -> Any:
-        """Return how many leases are held, by anybody."""
+        """Return how many leases are held, by anybody.
+
+        Examples
+        --------
+        >>> seats = ms.Semaphore(max_leases=2, name="seats to count")
+        >>> with seats:
+        ...     seats.get_value()
+        1
+        """
         return self._run(self._value(self._session))
 
     def close(self) -> Any:
@@ -237,7 +254,15 @@ class Lock(Semaphore):
         super().__init__(1, name, client, lease_timeout=lease_timeout)
 
     def acquire(self, blocking: bool = True, timeout: Duration | None = None) -> Any:  # type: ignore[override]
-        """Wait for the lock, for ever, so many seconds, or not at all; return whether it is held now."""
+        """Wait for the lock, for ever, so many seconds, or not at all; return whether it is held now.
+
+        Examples
+        --------
+        >>> lock = ms.Lock("a lock to acquire")
+        >>> lock.acquire(timeout="1s"), lock.acquire(blocking=False)
+        (True, False)
+        >>> lock.release()
+        """
         if not blocking and timeout is not None:
             raise ValueError("a timeout is of no use without blocking")
         return super().acquire(timeout if blocking else 0)
@@ -249,12 +274,29 @@ class Lock(Semaphore):
         ------
         RuntimeError
             If this object does not hold it.
+
+        Examples
+        --------
+        >>> lock = ms.Lock("a lock to release")
+        >>> lock.acquire()
+        True
+        >>> lock.release()
+        >>> lock.locked()
+        False
         """
         released = super().release()
         return released if self._is_async else None
 
     def locked(self) -> Any:
-        """Return whether anybody holds the lock."""
+        """Return whether anybody holds the lock.
+
+        Examples
+        --------
+        >>> lock = ms.Lock("a lock to look at")
+        >>> with lock:
+        ...     lock.locked()
+        True
+        """
         return self._run(self._locked(self._session))
 
     async def _locked(self, session: Session) -> bool:

@@ -132,7 +132,15 @@ class as_completed:  # noqa: N801 - a function to its users, as in concurrent.fu
         self.update([future])
 
     def update(self, futures: Iterable[Future[Any]]) -> None:
-        """Wait for more."""
+        """Wait for more.
+
+        Examples
+        --------
+        >>> done = ms.as_completed(client.map(abs, [-1]))
+        >>> done.update(client.map(abs, [-2, -3]))
+        >>> sorted(future.result() for future in done)
+        [1, 2, 3]
+        """
         added = list(futures)
         refuse_others(added)
         with self._lock:
@@ -143,11 +151,26 @@ class as_completed:  # noqa: N801 - a function to its users, as in concurrent.fu
             future._job.when_done(future._number, lambda it=future: self._done.put(it))  # type: ignore[misc]
 
     def count(self) -> int:
-        """Return how many have not been yielded."""
+        """Return how many have not been yielded.
+
+        Examples
+        --------
+        >>> done = ms.as_completed(client.map(abs, [-1, -2]))
+        >>> done.count()
+        2
+        """
         return self._left
 
     def is_empty(self) -> bool:
-        """Whether none is done and not yielded at this moment."""
+        """Whether none is done and not yielded at this moment.
+
+        Examples
+        --------
+        >>> done = ms.as_completed(client.map(abs, [-1]))
+        >>> _ = next(done)
+        >>> done.is_empty()
+        True
+        """
         return self._done.empty()
 
     def __iter__(self) -> Iterator[Any]:

@@ -157,6 +157,14 @@ class Scheduler:
             What is wanted.
         **kwargs
             `priority`, `resources`, `retries`, `workers` and `callbacks`; anything else is for other schedulers.
+
+        Examples
+        --------
+        >>> from operator import add
+        >>> import millstream.dask
+        >>> with millstream.dask.scheduler(client) as scheduler:
+        ...     scheduler.get({"a": 1, "b": (add, "a", 2)}, ["a", "b"])
+        (1, 3)
         """
         self.calls += 1
         with _annotations_kept(dsk):
@@ -451,6 +459,15 @@ def enable(client: Client | None = None) -> Scheduler:
     -------
     Scheduler
         What Dask now calls.
+
+    Examples
+    --------
+    >>> import dask
+    >>> import millstream.dask
+    >>> _ = millstream.dask.enable(client)
+    >>> dask.delayed(sum)([1, 2, 3]).compute()
+    6
+    >>> millstream.dask.disable()
     """
     stack = contextlib.ExitStack()
     made = stack.enter_context(scheduler(client))
@@ -459,14 +476,30 @@ def enable(client: Client | None = None) -> Scheduler:
 
 
 def disable() -> None:
-    """Take the last :func:`enable` back."""
+    """Take the last :func:`enable` back.
+
+    Examples
+    --------
+    >>> import millstream.dask
+    >>> _ = millstream.dask.enable(client)
+    >>> millstream.dask.disable()
+    """
     if _enabled:
         _enabled.pop().close()
 
 
 @contextlib.contextmanager
 def scheduler(client: Client | None = None) -> Iterator[Scheduler]:
-    """Let Dask compute on a Millstream cluster inside the block; takes what :func:`enable` takes."""
+    """Let Dask compute on a Millstream cluster inside the block; takes what :func:`enable` takes.
+
+    Examples
+    --------
+    >>> import dask
+    >>> import millstream.dask
+    >>> with millstream.dask.scheduler(client):
+    ...     dask.delayed(max)([3, 9, 5]).compute()
+    9
+    """
     from millstream._client import get_client
 
     made = Scheduler(client or get_client())
@@ -475,14 +508,32 @@ def scheduler(client: Client | None = None) -> Iterator[Scheduler]:
 
 
 def get(dsk: Any, keys: Any, **kwargs: Any) -> Any:
-    """Compute keys of a graph on the current cluster: a Dask scheduler, as for ``compute(scheduler=...)``."""
+    """Compute keys of a graph on the current cluster: a Dask scheduler, as for ``compute(scheduler=...)``.
+
+    Examples
+    --------
+    >>> from operator import add
+    >>> import millstream.dask
+    >>> millstream.dask.get({"a": 1, "b": (add, "a", 2)}, "b")
+    3
+    """
     from millstream._client import get_client
 
     return Scheduler(get_client()).get(dsk, keys, **kwargs)
 
 
 def persist(*collections: Any, client: Client | None = None, **kwargs: Any) -> tuple[Any, ...]:
-    """Start computing Dask collections; return them over results that stay on the cluster."""
+    """Start computing Dask collections; return them over results that stay on the cluster.
+
+    Examples
+    --------
+    >>> import dask.array
+    >>> import millstream.dask
+    >>> (kept,) = millstream.dask.persist(dask.array.ones(4, chunks=2) * 2, client=client)
+    >>> with millstream.dask.scheduler(client):
+    ...     float(kept.sum().compute())
+    8.0
+    """
     from dask.base import persist as dask_persist
 
     with scheduler(client):

@@ -191,10 +191,20 @@ def test_repartition_keeps_order(numbers: mb.Bag, count: int) -> None:
     assert changed.compute() == NUMBERS
 
 
+def test_chains_are_fused_unless_that_is_unwanted(client: ms.Client) -> None:
+    bag = mb.range(4, 2).map(lambda n: n + 1).map(lambda n: n * 2)
+    assert bag.compute(optimize_graph=False) == bag.compute() == [2, 4, 6, 8]
+    assert [part.compute() for part in bag.to_delayed(optimize_graph=False)] == [[2, 4], [6, 8]]
+    (kept,) = ms.persist(bag, optimize_graph=False)
+    assert kept.sum().compute() == 20
+
+
 def test_repartition_by_size() -> None:
-    bag = mb.from_sequence(["x" * 1000] * 100, npartitions=1).repartition(partition_size="1kB")
-    # Equal texts are pickled once per partition.
-    assert bag.count().compute() == 100
+    sizeof = pytest.importorskip("dask.sizeof").sizeof
+    items = [{"text": "x" * 1000, "n": [n, 2 * n]} for n in range(100)]
+    bag = mb.from_sequence(items, npartitions=1).repartition(partition_size="10kB")
+    assert bag.compute() == items
+    assert bag.npartitions == pytest.approx(sizeof(items) / 10_000, rel=0.1)
 
 
 def test_take(numbers: mb.Bag) -> None:

@@ -526,3 +526,20 @@ def test_reprs_lead_to_the_dashboard(client: ms.Client) -> None:
     (kept,) = ms.persist(ms.delayed(inc)(1))
     for shown in (client, ms.delayed(inc)(1), kept):
         assert f'href="{client.url}' in shown._repr_html_()
+
+
+def test_where_results_are_is_told_of_all_or_of_some(client: ms.Client) -> None:
+    futures = client.map(abs, [-1, -2], key=["one held", "two held"])
+    client.wait(futures)
+    held = client.has_what()
+    (worker,) = {name for name, keys in held.items() if "one held" in keys}
+    assert "one held" in client.has_what(worker)[worker]
+    assert client.who_has()["one held"] == client.who_has(futures[0])["one held"] == [worker]
+
+
+def test_what_dask_takes_is_taken_or_refused_by_name(client: ms.Client) -> None:
+    assert client.scatter([1], direct=True, hash=False)[0].result() == 1
+    with pytest.raises(NotImplementedError, match=r"submit\(workers=\)"):
+        client.scatter([1], workers=["worker-0"])
+    with pytest.raises(TypeError, match="names of workers"):
+        client.retire_workers()

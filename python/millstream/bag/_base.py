@@ -27,7 +27,14 @@ class Item(Delayed):
     __slots__ = ()
 
     def apply(self, function: Callable[[Any], Any]) -> Item:
-        """Call a function with the value."""
+        """Call a function with the value.
+
+        Examples
+        --------
+        >>> import millstream.bag as mb
+        >>> mb.range(5, 2).sum().apply(lambda total: total * 2).compute()
+        20
+        """
         return Item(Task(function, (self,), options=current_options()))
 
     def to_delayed(self) -> Delayed:
@@ -53,7 +60,14 @@ class Partitioned(Reference):
 
     @property
     def npartitions(self) -> int:
-        """Number of partitions."""
+        """Number of partitions.
+
+        Examples
+        --------
+        >>> import millstream.bag as mb
+        >>> mb.range(10, 3).npartitions
+        3
+        """
         return len(self._parts)
 
     # ---- as a collection
@@ -73,13 +87,28 @@ class Partitioned(Reference):
         return Task(parts.joined, tuple(map(Delayed, self._parts)), key=new_key(f"{self.name}-joined"))
 
     def compute(self, **options: Any) -> Any:
-        """Compute all items and return them as a list; takes what :func:`millstream.compute` takes."""
+        """Compute all items and return them as a list; takes what :func:`millstream.compute` takes.
+
+        Examples
+        --------
+        >>> import millstream.bag as mb
+        >>> mb.from_sequence([1, 2]).map(lambda n: n * n).compute()
+        [1, 4]
+        """
         from millstream._compute import compute
 
         return compute(self, **options)[0]
 
     def persist(self, **options: Any) -> Self:
-        """Start computing; return the bag over partitions that stay on the cluster."""
+        """Start computing; return the bag over partitions that stay on the cluster.
+
+        Examples
+        --------
+        >>> import millstream.bag as mb
+        >>> kept = mb.range(4, 2).map(lambda n: n * n).persist()
+        >>> kept.sum().compute()
+        14
+        """
         from millstream._compute import persist
 
         persisted: Self = persist(self, **options)[0]
@@ -91,8 +120,17 @@ class Partitioned(Reference):
 
         return visualize(self, filename=filename, format=format, **options)
 
-    def to_delayed(self) -> list[Delayed]:
-        """Return the partitions as delayed lists."""
+    def to_delayed(self, optimize_graph: bool = True) -> list[Delayed]:
+        """Return the partitions as delayed lists.
+
+        Graphs are optimized when they are submitted: `optimize_graph` is accepted for Dask's sake.
+
+        Examples
+        --------
+        >>> import millstream.bag as mb
+        >>> [sum(part.compute()) for part in mb.range(4, 2).to_delayed()]
+        [1, 5]
+        """
         return [Delayed(partition) for partition in self._parts]
 
     def __iter__(self) -> Iterator[Any]:

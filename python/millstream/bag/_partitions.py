@@ -11,6 +11,7 @@ import itertools
 import math
 import pickle
 import random
+import sys
 import warnings
 import zlib
 from collections import Counter, defaultdict
@@ -408,9 +409,18 @@ def call_star(function: Callable[..., Any], item: Iterable[Any], _kwargs: dict[s
     return function(*item, **_kwargs)
 
 
-def pickled_size(items: list[Any]) -> list[int]:
-    """Return how large a partition is, about."""
-    return [len(pickle.dumps(items, 5))]
+def memory_size(items: list[Any]) -> list[int]:
+    """Return about how many bytes of memory a partition takes, each item counted however often it is there."""
+    return [_size_of(items)]
+
+
+def _size_of(value: Any) -> int:
+    if isinstance(value, dict):
+        return sys.getsizeof(value) + sum(_size_of(key) + _size_of(item) for key, item in value.items())
+    if isinstance(value, list | tuple | set | frozenset):
+        return sys.getsizeof(value) + sum(map(_size_of, value))
+    size = getattr(value, "nbytes", None)
+    return size if isinstance(size, int) else sys.getsizeof(value)
 
 
 def matches(pattern: str, item: str) -> bool:

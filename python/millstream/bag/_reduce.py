@@ -50,7 +50,14 @@ class Reductions(Partitioned):
         return out_type(final) if issubclass(cast("type", out_type), Item) else out_type([final], "fold")
 
     def sum(self, split_every: int | None = None) -> Any:
-        """Add the items up."""
+        """Add the items up.
+
+        Examples
+        --------
+        >>> import millstream.bag as mb
+        >>> mb.range(5, 2).sum().compute()
+        10
+        """
         return self.reduction(sum, sum, split_every, name="sum")
 
     def _best(self, function: Callable[..., Any], name: str, split_every: int | None) -> Any:
@@ -58,19 +65,47 @@ class Reductions(Partitioned):
         return Item(Task(parts.present, (found,), pure=True))
 
     def max(self, split_every: int | None = None) -> Any:
-        """Return the largest item."""
+        """Return the largest item.
+
+        Examples
+        --------
+        >>> import millstream.bag as mb
+        >>> mb.from_sequence([3, 9, 5]).max().compute()
+        9
+        """
         return self._best(max, "max", split_every)
 
     def min(self, split_every: int | None = None) -> Any:
-        """Return the smallest item."""
+        """Return the smallest item.
+
+        Examples
+        --------
+        >>> import millstream.bag as mb
+        >>> mb.from_sequence([3, 9, 5]).min().compute()
+        3
+        """
         return self._best(min, "min", split_every)
 
     def any(self, split_every: int | None = None) -> Any:
-        """Return whether any item is true."""
+        """Return whether any item is true.
+
+        Examples
+        --------
+        >>> import millstream.bag as mb
+        >>> mb.from_sequence([False, True]).any().compute()
+        True
+        """
         return self.reduction(any, any, split_every, name="any")
 
     def all(self, split_every: int | None = None) -> Any:
-        """Return whether all items are true."""
+        """Return whether all items are true.
+
+        Examples
+        --------
+        >>> import millstream.bag as mb
+        >>> mb.from_sequence([False, True]).all().compute()
+        False
+        """
         return self.reduction(all, all, split_every, name="all")
 
     def count(self, split_every: int | None = None) -> Any:
@@ -89,11 +124,25 @@ class Reductions(Partitioned):
         return Item(Task(finish, ([merged],), pure=True))
 
     def mean(self) -> Any:
-        """Return the mean."""
+        """Return the mean.
+
+        Examples
+        --------
+        >>> import millstream.bag as mb
+        >>> mb.range(5, 2).mean().compute()
+        2.0
+        """
         return self._moments(parts.mean_of, "mean")
 
     def var(self, ddof: int = 0) -> Any:
-        """Return the variance, with `ddof` degrees of freedom taken off."""
+        """Return the variance, with `ddof` degrees of freedom taken off.
+
+        Examples
+        --------
+        >>> import millstream.bag as mb
+        >>> mb.range(5, 2).var().compute()
+        2.0
+        """
         return self._moments(partial(parts.variance_of, ddof), "var")
 
     def std(self, ddof: int = 0) -> Any:
@@ -108,7 +157,14 @@ class Reductions(Partitioned):
         return self._moments(partial(parts.deviation_of, ddof), "std")
 
     def frequencies(self, split_every: int | None = None, sort: bool = False) -> Any:
-        """Count how often each item occurs; pairs of item and count, the most frequent first if `sort`."""
+        """Count how often each item occurs; pairs of item and count, the most frequent first if `sort`.
+
+        Examples
+        --------
+        >>> import millstream.bag as mb
+        >>> mb.from_sequence(["a", "b", "a"]).frequencies(sort=True).compute()
+        [('a', 2), ('b', 1)]
+        """
         counts = self.reduction(parts.count_each, parts.merge_counts, split_every, name="frequencies")
         return self._one(Task(partial(parts.counted_items, sort), (counts,), pure=True), "frequencies")
 
@@ -132,7 +188,14 @@ class Reductions(Partitioned):
         return self.reduction(top, merge, split_every, type(self), "topk")
 
     def distinct(self, key: Any = None) -> Any:
-        """Return each item once, or one item for each distinct `key` (a callable, a key, or a list of keys)."""
+        """Return each item once, or one item for each distinct `key` (a callable, a key, or a list of keys).
+
+        Examples
+        --------
+        >>> import millstream.bag as mb
+        >>> sorted(mb.from_sequence([1, 2, 1]).distinct())
+        [1, 2]
+        """
         unique, merge = partial(parts.unique, key), partial(parts.unique_of_parts, key)
         return self.reduction(unique, merge, None, type(self), "distinct")
 
@@ -178,7 +241,16 @@ class Reductions(Partitioned):
         return type(self)([task], name)
 
     def to_textfiles(self, path: Any, **options: Any) -> Any:
-        """Write each partition to a file of its own; see :func:`millstream.bag.to_textfiles`."""
+        """Write each partition to a file of its own; see :func:`millstream.bag.to_textfiles`.
+
+        Examples
+        --------
+        >>> import millstream.bag as mb, pathlib, tempfile
+        >>> folder = pathlib.Path(tempfile.mkdtemp())
+        >>> _ = mb.from_sequence(["a", "b"], npartitions=2).to_textfiles(f"{folder}/*.txt")
+        >>> [file.read_text() for file in sorted(folder.iterdir())]
+        ['a', 'b']
+        """
         from millstream.bag._io import to_textfiles
 
         return to_textfiles(self, path, **options)

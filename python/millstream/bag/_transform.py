@@ -75,11 +75,25 @@ class Transformations(Partitioned):
         return map_partitions(func, self, *args, **kwargs)
 
     def filter(self, predicate: Callable[[Any], Any]) -> Any:
-        """Keep the items for which `predicate` is true."""
+        """Keep the items for which `predicate` is true.
+
+        Examples
+        --------
+        >>> import millstream.bag as mb
+        >>> mb.range(6, 2).filter(lambda n: n % 2).compute()
+        [1, 3, 5]
+        """
         return self._each(partial(parts.keep, predicate), "filter")
 
     def remove(self, predicate: Callable[[Any], Any]) -> Any:
-        """Drop the items for which `predicate` is true."""
+        """Drop the items for which `predicate` is true.
+
+        Examples
+        --------
+        >>> import millstream.bag as mb
+        >>> mb.range(6, 2).remove(lambda n: n % 2).compute()
+        [0, 2, 4]
+        """
         return self._each(partial(parts.drop, predicate), "remove")
 
     def pluck(self, key: Any, default: Any = parts.MISSING) -> Any:
@@ -95,7 +109,15 @@ class Transformations(Partitioned):
         return self._each(partial(parts.pluck, key, default), "pluck")
 
     def unzip(self, n: int) -> tuple[Any, ...]:
-        """Part a bag of tuples of length `n` into `n` bags."""
+        """Part a bag of tuples of length `n` into `n` bags.
+
+        Examples
+        --------
+        >>> import millstream.bag as mb
+        >>> numbers, words = mb.from_sequence([(1, "a"), (2, "b")]).unzip(2)
+        >>> numbers.compute(), words.compute()
+        ([1, 2], ['a', 'b'])
+        """
         return tuple(self.pluck(number) for number in range(n))
 
     def flatten(self) -> Any:
@@ -110,7 +132,14 @@ class Transformations(Partitioned):
         return self._each(parts.flatten, "flatten")
 
     def random_sample(self, prob: float, random_state: Any = None) -> Any:
-        """Keep each item with probability `prob`; the same each time for the same `random_state`."""
+        """Keep each item with probability `prob`; the same each time for the same `random_state`.
+
+        Examples
+        --------
+        >>> import millstream.bag as mb
+        >>> 300 < mb.range(1000, 4).random_sample(0.5, random_state=1).count().compute() < 700
+        True
+        """
         if not 0 <= prob <= 1:
             raise ValueError(f"prob must be between 0 and 1, got {prob}")
         source = random_state if isinstance(random_state, random.Random) else random.Random(random_state)
@@ -118,7 +147,14 @@ class Transformations(Partitioned):
         return self._each(partial(parts.sample, prob), "sample", states)
 
     def product(self, other: Partitioned) -> Any:
-        """Return all pairs of an item of this bag and one of `other`."""
+        """Return all pairs of an item of this bag and one of `other`.
+
+        Examples
+        --------
+        >>> import millstream.bag as mb
+        >>> mb.from_sequence([1, 2]).product(mb.from_sequence(["a"])).compute()
+        [(1, 'a'), (2, 'a')]
+        """
         prefix = new_key("product")
         pairs = [(left, right) for left in self._parts for right in other._parts]
         tasks = [
@@ -226,7 +262,7 @@ class Transformations(Partitioned):
         if npartitions is None:
             from millstream._options import byte_size
 
-            sizes = self._each(parts.pickled_size, "size").compute()
+            sizes = self._each(parts.memory_size, "size").compute()
             npartitions = max(1, -(-sum(sizes) // byte_size(partition_size or 1, "partition_size")))
         count = self.npartitions
         if npartitions <= count:
