@@ -248,8 +248,8 @@ class Future(Reference, Generic[T]):
 
     def __reduce__(self) -> tuple[Any, ...]:
         raise TypeError(
-            f"future {self.key!r} can be passed as an argument of tasks at any depth, but neither be pickled by itself "
-            "nor used inside a function: pass it as an argument"
+            f"future {self.key!r} can be passed as an argument of tasks at any depth, but not be pickled by itself: "
+            "pass it as an argument where a function uses it, and return its result() or its key where a task made it"
         )
 
 

@@ -67,3 +67,11 @@ def test_a_task_that_waits_goes_on_as_others_complete(client: ms.Client) -> None
     waiting = client.map(lambda _: waiter(), range(2 * sum(worker["slots"] for worker in client.workers())))
     client.submit(lambda: ms.Event(name).set()).result(200)
     assert all(client.gather(waiting))
+
+
+def test_a_task_that_returns_a_future_is_told_what_to_return(client: ms.Client) -> None:
+    def start() -> object:
+        return ms.get_client().submit(abs, -1)
+
+    with pytest.raises(ms.TaskError, match=r"return its result\(\)"):
+        client.submit(start).result()
