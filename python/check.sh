@@ -75,7 +75,10 @@ if [ -n "${MILLSTREAM_TEST_AMQP:-}" ]; then
     chosen=()
     if [ "$extent" = --short ]; then
         # What most depends on a real cluster; the other files take twice as long.
-        chosen=(tests/test_{actors,client,coordination,nested,sql,uploads,workers}.py)
+        chosen=(
+            tests/test_{actors,client,coordination,nested,sql,tutorial,uploads,workers}.py
+            tests/dataframe/test_frame_functions.py
+        )
     fi
     pytest -q -p no:cacheprovider --cluster=services "${chosen[@]}"
     make_environment "$tpc_environment" --requirement $tpc/requirements.txt
