@@ -128,7 +128,9 @@ def _doctest_names(
         pytest.skip("the cluster takes no expression trees")
     if request.node.name.startswith("millstream.dataframe"):
         # Files of examples lie where the cluster may read and write.
-        monkeypatch.setattr(tempfile, "tempdir", str(request.getfixturevalue("shared_path")))
+        shared = str(request.getfixturevalue("shared_path"))
+        monkeypatch.setattr(tempfile, "tempdir", shared)
+        monkeypatch.setenv("MILLSTREAM_SCRATCH", shared)
     url, token = request.getfixturevalue("gateway")
     monkeypatch.setenv(GATEWAY_VARIABLE, url)
     if token:
