@@ -109,6 +109,18 @@ def is_binary_there() -> bool:
     return True
 
 
+# Examples of what only workers can tell or do.
+_OF_WORKERS = ("call_stack", "get_versions", "has_what", "logs", "performance_report", "upload_file")
+
+
+def _is_of_workers(example: str) -> bool:
+    return ".ClusterCalls." in example and example.rpartition(".")[2] in _OF_WORKERS
+
+
+def _is_of_local_clusters(example: str) -> bool:
+    return ".LocalCluster" in example or example.endswith((".ClusterCalls.retire_workers", ".ClusterCalls.restart"))
+
+
 def _is_of_queries(example: str) -> bool:
     return example.startswith("millstream.dataframe") or example.rpartition(".")[2] == "sql"
 
@@ -120,10 +132,12 @@ def _doctest_names(
     """Examples find `ms`, `client`, and, by the environment, the cluster of the tests."""
     if not isinstance(request.node, pytest.DoctestItem):
         return
-    if ".LocalCluster" in request.node.name and not is_binary_there():
+    if _is_of_local_clusters(request.node.name) and not is_binary_there():
         pytest.skip("no millstream program is there for a local cluster")
     if _is_of_queries(request.node.name) and not request.getfixturevalue("is_real"):
         pytest.skip("the fake cluster has no engine for queries")
+    if _is_of_workers(request.node.name) and not request.getfixturevalue("is_real"):
+        pytest.skip("the fake cluster has no workers")
     if request.node.name.startswith("millstream.dataframe") and not request.getfixturevalue("takes_trees"):
         pytest.skip("the cluster takes no expression trees")
     if request.node.name.startswith("millstream.dataframe"):
